@@ -1,0 +1,39 @@
+# customs-lake: two commands for a newcomer, `make demo` and `make test`; each does all of its own set-up.
+SHELL  := /bin/bash
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEMO   ?= build/demo
+READY  := $(VENV)/.ready
+
+.PHONY: help setup demo test bench lint zip dictionary clean
+help:            ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
+
+setup: $(READY)  ## environment, dependencies and the two Delta JARs
+
+$(READY): pyproject.toml constraints.txt .ci/setup
+	@bash .ci/setup "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+demo: $(READY)   ## generate raw customs files, build the lake, print Table 1 and the reconciliation
+	@$(BIN)/customs-lake demo --out $(DEMO)
+
+test: $(READY) zip  ## the whole suite: pure tests first, then Spark, then processes of their own
+	@$(BIN)/ruff check .
+	@$(BIN)/python -m pytest
+
+bench: $(READY)  ## benchmarks: ratios against a peer in the same run
+	@for b in tests/benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+zip: $(READY)    ## build/customs-lake.zip, what executors need (--py-files)
+	@$(BIN)/python -m jobs.package build/customs-lake.zip
+
+lint: $(READY)   ## ruff
+	@$(BIN)/ruff check .
+
+dictionary: $(READY)  ## write docs/data_dictionary.md from the schemas
+	@$(BIN)/python -m schemas.dictionary docs/data_dictionary.md
+
+clean:           ## remove what was built (not the environment)
+	rm -rf build artifacts spark-warehouse

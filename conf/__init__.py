@@ -1,0 +1,1 @@
+"""Where and how much: settings, raw layouts, cleaning rules and result tables, all as data."""

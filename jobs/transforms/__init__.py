@@ -1,0 +1,1 @@
+"""Pure DataFrame -> DataFrame steps: native expressions, no storage, no session, no collect."""

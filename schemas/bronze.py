@@ -1,0 +1,25 @@
+"""Bronze: records as delivered, every column a string, with the file and row they came from."""
+
+from __future__ import annotations
+
+from schemas.fields import RAW_COLUMNS, fields
+from schemas.table import Table
+
+DECLARATION = Table(
+    name="bronze.declaration",
+    fields=fields(
+        "source_year!", "source_month", *RAW_COLUMNS, "extra", "malformed_row", "layout!", "source_file!",
+        "file_sha256!", "source_row!", "load_id!", "loaded_at!",
+    ),
+    key=("file_sha256", "source_row"),
+    partition_by=("source_year",),
+    description="One row per data line of a delivered customs file, exports and imports, nothing repaired.",
+    caveats=(
+        "Holds personal data (phone, fax, e-mail, contact person); no other table does.",
+        "Rows of a superseded file stay; silver reads only the files in force.",
+    ),
+    append_only=True,
+    # long free text: statistics only where a reader searches, they doubled the time of a write
+    properties={"delta.dataSkippingStatsColumns": "source_year,file_sha256,load_id"},
+)
+TABLES = (DECLARATION,)

@@ -1,0 +1,84 @@
+"""Tables that record what was done, from what, and whether it balances."""
+
+from __future__ import annotations
+
+from schemas.fields import define, fields
+from schemas.table import Table
+
+define("bytes", "bigint", "Size of the file", unit="bytes")
+define("encoding", "string", "Encoding that decodes the whole file strictly")
+define("delimiter", "string", "Field separator")
+define("headings", "array<string>", "Headings of the file in order")
+define("n_lines", "bigint", "Data lines, blank lines not counted", unit="lines")
+define("receipt_status", "string", "What became of the file", allowed=("received", "withdrawn"))
+define("received_at", "timestamp", "When the file was first looked at, UTC")
+define("job", "string", "Job that ran")
+define("arguments", "string", "Its arguments as JSON, secrets left out")
+define("code_version", "string", "Version of the product and revision of its source")
+define("config_sha256", "string", "Hash of the resolved configuration")
+define("started_at", "timestamp", "Start, UTC")
+define("ended_at", "timestamp", "End, UTC")
+define("run_status", "string", "How it ended", allowed=("done", "nothing_to_do", "failed"))
+define("message", "string", "What it reported at the end")
+define("table_name", "string", "Table of the lake, layer.name")
+define("fingerprint", "string", "Hash of all that the build depends on: inputs, rules, references, configuration, code")
+define("table_version", "bigint", "Delta version the build wrote")
+define("n_rows", "bigint", "Rows written", unit="rows")
+define("built_at", "timestamp", "When the build was complete, UTC")
+define("n_rows_in", "bigint", "Records that entered (bronze)", unit="records")
+define("n_rows_kept", "bigint", "Records kept (silver)", unit="records")
+define("n_rows_quarantined", "bigint", "Records refused (quarantine)", unit="records")
+define("value_in_usd", "decimal(38,2)", "US dollars that entered, where the value can be read", unit="US dollars")
+define("value_kept_usd", "decimal(38,2)", "US dollars kept", unit="US dollars")
+define("value_quarantined_usd", "decimal(38,2)", "US dollars refused", unit="US dollars")
+define("is_balanced", "boolean", "In equals kept plus quarantined, in records and in dollars")
+define("metric", "string", "Name of the data-quality metric")
+define("metric_value", "double", "Its value")
+define("metric_low", "double", "Lowest value that raises no alarm")
+define("metric_high", "double", "Highest value that raises no alarm")
+define("is_within", "boolean", "The value lies within its bounds")
+
+FILE_RECEIPT = Table(
+    name="ops.file_receipt",
+    fields=fields(
+        "source_file!", "file_sha256!", "bytes!", "layout!", "encoding!", "delimiter!", "headings!", "source_year!",
+        "source_month", "n_lines!", "receipt_status!", "received_at!", "run_id!",
+    ),
+    key=("source_file", "file_sha256", "received_at"),
+    description="One row per look at a delivered file; the latest row of a source_file is the one in force.",
+)
+RUN = Table(
+    name="ops.run",
+    fields=fields(
+        "run_id!", "job!", "arguments!", "code_version!", "config_sha256!", "started_at!", "ended_at!", "run_status!",
+        "message",
+    ),
+    key=("run_id", "job"),
+    description="One row per job that ended.",
+)
+BUILD = Table(
+    name="ops.build",
+    fields=fields(
+        "table_name!", "year!", "fingerprint!", "table_version!", "n_rows!", "built_at!", "run_id!",
+    ),
+    key=("table_name", "year", "built_at"),
+    description="One row per completed build of one year of a table; written last, so an interrupted build has none.",
+    caveats=("The latest row of (table_name, year) is in force.",),
+)
+RECONCILIATION = Table(
+    name="ops.reconciliation",
+    fields=fields(
+        "run_id!", "year!", "source_file!", "file_sha256!", "n_lines!", "n_rows_in!", "n_rows_kept!",
+        "n_rows_quarantined!", "value_in_usd!", "value_kept_usd!", "value_quarantined_usd!", "is_balanced!",
+    ),
+    key=("year", "source_file"),
+    partition_by=("year",),
+    description="One row per year and file: lines received, records and dollars in, kept and quarantined.",
+)
+QUALITY = Table(
+    name="ops.quality",
+    fields=fields("run_id!", "year!", "metric!", "metric_value", "metric_low", "metric_high", "is_within!", "built_at!"),
+    key=("run_id", "year", "metric"),
+    description="One row per run, year and data-quality metric, with the bounds it was held against.",
+)
+TABLES = (FILE_RECEIPT, RUN, BUILD, RECONCILIATION, QUALITY)
