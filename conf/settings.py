@@ -1,0 +1,281 @@
+"""Settings: defaults, a profile, a user file, the environment and ``--set``, in that order, each value with its origin.
+
+Sources: ``conf/default.toml`` < ``conf/profiles/NAME.toml`` < ``--config FILE`` < ``CUSTOMS_LAKE__SECTION__KEY`` <
+``--set section.key=value``. The sections are frozen dataclasses: an unknown key, a wrong type or an impossible value is
+refused at start with what is allowed. Secrets are never settings: object-store keys come from the environment that
+Hadoop's own providers read, and nothing here prints or stores them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+ENVIRONMENT_PREFIX = "CUSTOMS_LAKE__"
+PROFILES = ("paper", "cluster", "test")
+
+
+class SettingsError(ValueError):
+    """Raised at start when configuration is unknown, mistyped or impossible; the message lists what is allowed."""
+
+
+def _one_of(section: str, name: str, value: Any, allowed: Iterable[str]) -> None:
+    allowed = tuple(allowed)
+    if value not in allowed:
+        raise SettingsError(f"{section}.{name}: expected one of {', '.join(allowed)}; found {value!r}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The years and the cities of the study."""
+
+    first_year: int = 2003
+    last_year: int = 2011
+
+    def __post_init__(self) -> None:
+        if not 2000 <= self.first_year <= self.last_year <= 2030:
+            raise SettingsError(
+                f"study years: expected 2000 <= first_year <= last_year <= 2030; found {self.first_year}-{self.last_year}."
+            )
+
+    @property
+    def years(self) -> range:
+        """Years of the study, first to last."""
+        return range(self.first_year, self.last_year + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """How a production place is decided (docs/methodology/places.md)."""
+
+    evidence_order: tuple[str, ...] = ("place_text", "postcode", "district_code")
+    fallbacks: tuple[str, ...] = ("place_text", "firm_history", "address")
+    ambiguous: str = "in"
+    convention: str = "year_end"
+    user_postcodes: str = ""
+    user_units: str = ""
+
+    def __post_init__(self) -> None:
+        for value in self.evidence_order:
+            _one_of("places", "evidence_order", value, ("place_text", "postcode", "district_code"))
+        for value in self.fallbacks:
+            _one_of("places", "fallbacks", value, ("place_text", "firm_history", "address"))
+        _one_of("places", "ambiguous", self.ambiguous, ("in", "out", "whole_city"))
+        _one_of("places", "convention", self.convention, ("year_end", "approval"))
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Which counts the study uses; all are columns of gold.city_exports."""
+
+    products: str = "raw"
+    destinations: str = "economies"
+    base_revision: str = "2002"
+
+    def __post_init__(self) -> None:
+        _one_of("count", "products", self.products, ("raw", "converted", "family"))
+        _one_of("count", "destinations", self.destinations, ("economies", "codes"))
+        _one_of("count", "base_revision", self.base_revision, ("1996", "2002", "2007", "2012"))
+
+    @property
+    def product_column(self) -> str:
+        """Column of gold.city_exports that is the number of products."""
+        return {"raw": "n_products", "converted": "n_products_converted", "family": "n_products_family"}[self.products]
+
+    @property
+    def destination_column(self) -> str:
+        """Column of gold.city_exports that is the number of destinations."""
+        return {"economies": "n_destinations", "codes": "n_partner_codes"}[self.destinations]
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Bounds of data-quality metrics; a metric outside ends the run with exit code 6 after everything is written."""
+
+    max_share_quarantined: float = 0.6
+    max_share_reason: float = 0.3
+    max_share_malformed: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Spark:
+    """The session when the product starts it itself; under spark-submit only what is unset is set."""
+
+    master: str = "local[*]"
+    driver_memory: str = "4g"
+    shuffle_partitions: int = 4
+    local_dir: str = ""
+    log_level: str = "ERROR"
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All sections, and where each value came from.
+
+    Attributes
+    ----------
+    origins : dict
+        ``section.key`` to the source that set it last.
+    """
+
+    study: Study = field(default_factory=Study)
+    places: Places = field(default_factory=Places)
+    count: Count = field(default_factory=Count)
+    quality: Quality = field(default_factory=Quality)
+    spark: Spark = field(default_factory=Spark)
+    origins: dict[str, str] = field(default_factory=dict, compare=False)
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """Sections as plain dictionaries, without the origins."""
+        return {name: dataclasses.asdict(getattr(self, name)) for name in _SECTIONS}
+
+    def sha256(self) -> str:
+        """Hash of everything that can change a result: all sections but ``spark``."""
+        content = {name: values for name, values in self.as_dict().items() if name != "spark"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=list).encode()).hexdigest()
+
+    def replaced(self, section: str, **changes: Any) -> Settings:
+        """Return a copy with some values of one section changed."""
+        return dataclasses.replace(self, **{section: dataclasses.replace(getattr(self, section), **changes)})
+
+
+_SECTIONS: dict[str, type] = {
+    "study": Study, "places": Places, "count": Count, "quality": Quality, "spark": Spark,
+}
+
+
+def load_settings(
+    *,
+    profile: str | None = None,
+    config_file: str | Path | None = None,
+    overrides: Iterable[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Merge all sources into frozen settings.
+
+    Parameters
+    ----------
+    profile : str, optional
+        Name of a file in ``conf/profiles``.
+    config_file : path, optional
+        A user's TOML file.
+    overrides : iterable of str
+        ``section.key=value`` as given with ``--set``.
+    environment : mapping, optional
+        Defaults to the process's environment.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown profile, section or key, a value of the wrong type, or an impossible one.
+    """
+    values: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
+    origins: dict[str, str] = {}
+    conf = resources.files("conf")
+    _merge(values, origins, tomllib.loads((conf / "default.toml").read_text("utf-8")), "conf/default.toml")
+    if profile:
+        path = conf / "profiles" / f"{profile}.toml"
+        if not path.is_file():
+            raise SettingsError(f"profile: expected one of {', '.join(PROFILES)}; found {profile!r}.")
+        _merge(values, origins, tomllib.loads(path.read_text("utf-8")), f"profile {profile}")
+    if config_file:
+        _merge(values, origins, _read_user_file(Path(config_file)), str(config_file))
+    for name, text in sorted((os.environ if environment is None else environment).items()):
+        if name.startswith(ENVIRONMENT_PREFIX):
+            parts = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            _merge_text(values, origins, parts, text, f"environment {name}")
+    for item in overrides:
+        key, separator, text = item.partition("=")
+        if not separator:
+            raise SettingsError(f"--set: expected section.key=value; found {item!r}.")
+        _merge_text(values, origins, key.strip().split("."), text, "--set")
+    return _build(values, origins)
+
+
+def _read_user_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"configuration file {path}: cannot be read ({error.strerror}).") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"configuration file {path}: not valid TOML ({error}).") from error
+
+
+def _merge(values: dict, origins: dict, source: Mapping[str, Any], origin: str) -> None:
+    for section, entries in source.items():
+        _check_section(section, origin)
+        if not isinstance(entries, Mapping):
+            raise SettingsError(f"{origin}: [{section}] must be a table of keys; found {entries!r}.")
+        for key, value in entries.items():
+            _check_key(section, key, origin)
+            values[section][key] = value
+            origins[f"{section}.{key}"] = origin
+
+
+def _merge_text(values: dict, origins: dict, parts: list[str], text: str, origin: str) -> None:
+    if len(parts) != 2:
+        raise SettingsError(f"{origin}: expected section.key; found {'.'.join(parts)!r}.")
+    section, key = parts
+    _check_section(section, origin)
+    _check_key(section, key, origin)
+    values[section][key] = _parse_text(get_type_hints(_SECTIONS[section])[key], text, f"{section}.{key}")
+    origins[f"{section}.{key}"] = origin
+
+
+def _check_section(section: str, origin: str) -> None:
+    if section not in _SECTIONS:
+        raise SettingsError(f"{origin}: unknown section [{section}]; expected one of {', '.join(_SECTIONS)}.")
+
+
+def _check_key(section: str, key: str, origin: str) -> None:
+    known = [item.name for item in dataclasses.fields(_SECTIONS[section])]
+    if key not in known:
+        raise SettingsError(f"{origin}: unknown key {section}.{key}; expected one of {', '.join(known)}.")
+
+
+def _parse_text(hint: Any, text: str, where: str) -> Any:
+    if get_origin(hint) is tuple:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if get_origin(hint) is dict:
+        return dict(pair.split(":", 1) for pair in text.split(",") if ":" in pair)
+    if hint is bool:
+        _one_of(*where.split("."), text.lower(), ("true", "false"))
+        return text.lower() == "true"
+    try:
+        return hint(text)
+    except ValueError as error:
+        raise SettingsError(f"{where}: expected {hint.__name__}; found {text!r}.") from error
+
+
+def _build(values: Mapping[str, Mapping[str, Any]], origins: dict[str, str]) -> Settings:
+    sections = {}
+    for name, section in _SECTIONS.items():
+        hints = get_type_hints(section)
+        sections[name] = section(
+            **{key: _typed(hints[key], value, f"{name}.{key}") for key, value in values[name].items()}
+        )
+    return Settings(**sections, origins=origins)
+
+
+def _typed(hint: Any, value: Any, where: str) -> Any:
+    if get_origin(hint) is tuple:
+        if isinstance(value, (list, tuple)):
+            item = get_args(hint)[0]
+            return tuple(_typed(item, entry, where) for entry in value)
+    elif get_origin(hint) is dict:
+        if isinstance(value, Mapping):
+            return {str(key): str(entry) for key, entry in value.items()}
+    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise SettingsError(f"{where}: expected {getattr(hint, '__name__', hint)}; found {value!r}.")

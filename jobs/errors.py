@@ -1,0 +1,46 @@
+"""What can end a job, each with the exit code a scheduler sees.
+
+0 done, 3 nothing to do, 4 input refused, 5 does not reconcile, 6 quality threshold, 75 locked by another run; anything
+else is a defect.
+"""
+
+from __future__ import annotations
+
+EXIT_DONE = 0
+EXIT_NOTHING_TO_DO = 3
+EXIT_REFUSED = 4
+EXIT_UNBALANCED = 5
+EXIT_QUALITY = 6
+EXIT_LOCKED = 75
+
+
+class CustomsLakeError(Exception):
+    """Base of all errors that are explained to the user instead of shown as a stack trace."""
+
+    exit_code = EXIT_REFUSED
+
+
+class InputRefusedError(CustomsLakeError):
+    """Raised when delivered files, folders or years are not what the job can take."""
+
+
+class LakeError(CustomsLakeError):
+    """Raised when the lake's folder cannot be used: not a lake, newer than this product, not writable."""
+
+
+class NotBalancedError(CustomsLakeError):
+    """Raised when records or dollars in differ from kept plus quarantined: a defect in the rules or the tables."""
+
+    exit_code = EXIT_UNBALANCED
+
+
+class QualityError(CustomsLakeError):
+    """Raised after everything is written when a quality metric lies outside its bounds."""
+
+    exit_code = EXIT_QUALITY
+
+
+class LockedError(CustomsLakeError):
+    """Raised when another run holds the lock of a table; wait for it, or end it."""
+
+    exit_code = EXIT_LOCKED

@@ -1,0 +1,127 @@
+"""The Spark session: every setting with its reason.
+
+Started by the product itself, the session gets all settings. Under spark-submit, on Databricks or EMR a session or its
+configuration exists already: only what is unset is set, and master, memory and JARs are left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from conf.settings import Settings
+from jobs.jars import jar_paths
+from jobs.java import require_java
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+DELTA_CONFS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+ALWAYS_CONFS = {
+    # GBK and GB18030 text: Spark 4 refuses any charset but UTF and Latin-1 otherwise (SPARK-48857)
+    "spark.sql.legacy.javaCharsets": "true",
+    # spark.sql("... :x", args) is broken while Delta's extension is on
+    "spark.sql.legacy.parameterSubstitution.constantsOnly": "true",
+    # silent nulls from a bad cast would be silent losses
+    "spark.sql.ansi.enabled": "true",
+    # timestamps in the ledger must not depend on where the driver stands
+    "spark.sql.session.timeZone": "UTC",
+    # a new column must be a migration, never an accident
+    "spark.databricks.delta.schema.autoMerge.enabled": "false",
+    # place reference and HS tables are a few MB: broadcast them
+    "spark.sql.autoBroadcastJoinThreshold": "64m",
+}
+LOCAL_CONFS = {
+    # log replay of small tables over the default 50 partitions costs seconds per write
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    # the machine's name may resolve to an address that is not up
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -Dlog4j2.StatusLogger.level=OFF",
+    "spark.sql.legacy.setCommandRejectsSparkCoreConfs": "false",
+}
+
+
+def is_submitted() -> bool:
+    """Tell whether spark-submit (or a platform) started this process: the gateway to its JVM exists already."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSession:
+    """Return the session, making it when none is active.
+
+    Parameters
+    ----------
+    settings : Settings
+        Section ``spark`` is used.
+    app : str
+        Application name.
+
+    Raises
+    ------
+    JavaNotUsableError, JarsNotFoundError
+        Before any JVM is started, with the remedy.
+    """
+    _silence_expected_error_logs()
+    from pyspark.sql import SparkSession
+
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        _set_runtime(active)
+        return active
+    builder = SparkSession.builder.appName(app)
+    confs = ALWAYS_CONFS | DELTA_CONFS
+    if not is_submitted():
+        require_java()
+        # workers must run this very interpreter, else they take python3 from the PATH
+        os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        builder = builder.master(settings.spark.master)
+        confs = confs | LOCAL_CONFS | {
+            "spark.jars": ",".join(jar_paths()),
+            "spark.driver.memory": settings.spark.driver_memory,
+            "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
+        }
+        if settings.spark.local_dir:
+            confs["spark.local.dir"] = settings.spark.local_dir
+        confs |= settings.spark.extra
+    else:
+        confs = confs | _unset_only(LOCAL_CONFS if _submitted_master().startswith("local") else {})
+    for key, value in confs.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel(settings.spark.log_level)
+    return session
+
+
+def _submitted_master() -> str:
+    from pyspark import SparkConf
+
+    return SparkConf().get("spark.master", "local[*]")
+
+
+def _unset_only(confs: dict[str, str]) -> dict[str, str]:
+    from pyspark import SparkConf
+
+    given = SparkConf()
+    # JVM options of a running driver cannot change any more
+    return {key: value for key, value in confs.items() if not given.contains(key) and "JavaOptions" not in key}
+
+
+def _set_runtime(session: SparkSession) -> None:
+    for key, value in ALWAYS_CONFS.items():
+        session.conf.set(key, value)
+
+
+def _silence_expected_error_logs() -> None:
+    # PySpark prints a JSON stack for every failed query, even one that is caught and explained
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
