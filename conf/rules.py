@@ -1,0 +1,68 @@
+"""Cleaning rules as data: read ``conf/rules/*.toml`` into an ordered, validated list."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+RULE_CLASSES = ("existence", "format", "reference", "consistency", "credibility", "scope")
+
+
+class RuleError(ValueError):
+    """Raised when a rule file repeats a name, misses a key or uses an unknown class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One cleaning rule.
+
+    Attributes
+    ----------
+    name : str
+        Reason written to the quarantine.
+    rule_class : str
+        existence, format, reference, consistency, credibility or scope.
+    when : str
+        Spark SQL condition, true for a record to refuse.
+    why : str
+        The sentence a reader of the quarantine needs.
+    final : bool
+        Later rules are not asked of records this one refuses.
+    """
+
+    name: str
+    rule_class: str
+    when: str
+    why: str
+    final: bool = False
+
+
+@cache
+def load_rules(source: str = "declaration") -> tuple[Rule, ...]:
+    """Return the ordered rules of one source.
+
+    Raises
+    ------
+    RuleError
+        If a rule is incomplete, repeated or of an unknown class.
+    """
+    text = (resources.files("conf") / "rules" / f"{source}.toml").read_text("utf-8")
+    return parse_rules(text, source)
+
+
+def parse_rules(text: str, source: str) -> tuple[Rule, ...]:
+    """Parse the TOML text of a rule file; the errors name the rule."""
+    rules: list[Rule] = []
+    for number, entry in enumerate(tomllib.loads(text).get("rule", []), start=1):
+        missing = {"name", "class", "when", "why"} - set(entry)
+        unknown = set(entry) - {"name", "class", "when", "why", "final"}
+        if missing or unknown:
+            raise RuleError(f"{source} rule {number}: missing {sorted(missing)}, unknown {sorted(unknown)}.")
+        if entry["class"] not in RULE_CLASSES:
+            raise RuleError(f"{source} rule {entry['name']}: class must be one of {', '.join(RULE_CLASSES)}.")
+        if entry["name"] in {rule.name for rule in rules}:
+            raise RuleError(f"{source} rule {entry['name']}: the name is used twice.")
+        rules.append(Rule(entry["name"], entry["class"], entry["when"], entry["why"], entry.get("final", False)))
+    return tuple(rules)

@@ -1,0 +1,182 @@
+"""What every job shares: its arguments, settings, session, lake and the way it ends.
+
+A job module has ``run(context) -> Outcome``; :func:`job_main` makes the same thing of it under ``spark-submit``, and the
+console script calls it too. Jobs need the standard library and Spark only, so that a cluster needs no further wheels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from conf.settings import Settings, SettingsError, load_settings
+from jobs.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED, CustomsLakeError, InputRefusedError
+from jobs.jars import JarsNotFoundError
+from jobs.java import JavaNotUsableError
+from jobs.lake import Lake
+from jobs.ledger import new_run_id, record_run, utc_now
+from jobs.session import build_session
+
+log = logging.getLogger("customs_lake")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended.
+
+    Attributes
+    ----------
+    message : str
+        One sentence with counts.
+    changed : bool
+        False when there was nothing to do.
+    detail : str
+        Text for the terminal, such as a table.
+    """
+
+    message: str
+    changed: bool = True
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """What a job works with.
+
+    Attributes
+    ----------
+    spark : SparkSession
+    lake : Lake
+    settings : Settings
+    run_id : str
+    raw : Path or None
+        Folder of delivered files.
+    years : frozenset of int or None
+        Years asked for; None means all of the study.
+    out : Path or None
+        Folder for files made for people.
+    """
+
+    spark: SparkSession
+    lake: Lake
+    settings: Settings
+    run_id: str
+    raw: Path | None = None
+    years: frozenset[int] | None = None
+    out: Path | None = None
+
+    def require_raw(self) -> Path:
+        """Return the raw folder, or refuse to go on without one."""
+        if self.raw is None:
+            raise InputRefusedError("--raw is missing: the folder with the delivered files.")
+        return self.raw
+
+    def selects(self, year: int) -> bool:
+        """Tell whether a year is asked for."""
+        return year in (self.years if self.years is not None else self.settings.study.years)
+
+
+def parse_years(text: str | None) -> frozenset[int] | None:
+    """Turn ``2003-2005,2007`` into a set of years.
+
+    Raises
+    ------
+    InputRefusedError
+        If the text is no list of years or ranges.
+    """
+    if not text:
+        return None
+    years: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdigit() or (last and not last.isdigit()) or int(last or first) < int(first):
+            raise InputRefusedError(f"--years: expected years or ranges such as 2003-2011 or 2003,2005; found {text!r}.")
+        years.update(range(int(first), int(last or first) + 1))
+    return frozenset(years)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments every job takes."""
+    parser.add_argument("--lake", required=True, help="root of the lake: a folder or any URI Hadoop knows")
+    parser.add_argument("--raw", type=Path, help="folder with the delivered files")
+    parser.add_argument("--years", help="years to work on, such as 2003-2011 (default: all of the study)")
+    parser.add_argument("--out", type=Path, help="folder for tables and reports")
+    parser.add_argument("--profile", help="a profile of conf/profiles")
+    parser.add_argument("--config", type=Path, help="a TOML file of your own")
+    parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="override one value")
+
+
+def open_context(arguments: argparse.Namespace, *, create: bool = True) -> JobContext:
+    """Load settings, start the session and open the lake."""
+    settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    years = parse_years(arguments.years)
+    spark = build_session(settings)
+    lake = Lake.open(spark, arguments.lake, create=create)
+    return JobContext(spark, lake, settings, new_run_id(), arguments.raw, years, arguments.out)
+
+
+def run_job(name: str, run: Callable[[JobContext], Outcome], context: JobContext) -> Outcome:
+    """Run one job, time it, log one sentence and record it in ops.run."""
+    started_at, start = utc_now(), time.monotonic()
+    outcome = run(context)
+    log.info("%-9s %s (%.1f s)", name, outcome.message, time.monotonic() - start)
+    if outcome.changed:
+        record_run(
+            context.lake, context.settings, run_id=context.run_id, job=name,
+            arguments={"raw": context.raw, "years": sorted(context.years) if context.years else None},
+            started_at=started_at, status="done", message=outcome.message,
+        )
+    return outcome
+
+
+def run_jobs(jobs: Iterable[tuple[str, Callable[[JobContext], Outcome]]], context: JobContext) -> list[Outcome]:
+    """Run jobs in order."""
+    return [run_job(name, run, context) for name, run in jobs]
+
+
+def configure_logging() -> None:
+    """Log the product's own sentences to standard error, with the time."""
+    if not logging.getLogger("customs_lake").handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+
+
+def explained(call: Callable[[], int]) -> int:
+    """Run a command; an explained error becomes its message and exit code, a defect keeps its stack trace."""
+    try:
+        return call()
+    except CustomsLakeError as error:
+        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    except (SettingsError, JavaNotUsableError, JarsNotFoundError) as error:
+        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+
+
+def job_main(
+    name: str, run: Callable[[JobContext], Outcome], description: str | None, argv: Sequence[str] | None = None
+) -> int:
+    """Entry point of one job module: parse arguments, run, print, return the exit code."""
+    configure_logging()
+    parser = argparse.ArgumentParser(prog=f"{name}.py", description=(description or "").split("\n\n")[0])
+    add_arguments(parser)
+    arguments = parser.parse_args(argv)
+
+    def call() -> int:
+        context = open_context(arguments)
+        outcome = run_job(name, run, context)
+        if outcome.detail:
+            print(outcome.detail)
+        return EXIT_DONE if outcome.changed else EXIT_NOTHING_TO_DO
+
+    return explained(call)

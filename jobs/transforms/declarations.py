@@ -1,0 +1,186 @@
+"""Parse and repair declarations: bronze strings to typed columns, each repair recorded by name.
+
+Nothing is dropped here: a value that cannot be read becomes null beside its cleaned text, and the rules
+(conf/rules/declaration.toml) decide what that means. HS codes: eight digits expected; leading zeros are lost where the
+file stored codes as numbers (yearly files 2007-2011), dots and a float's ``.0`` come from spreadsheets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from conf.rules import Rule
+from jobs.transforms.text import FULL_WIDTH, SPACES, clean_text
+from schemas.fields import MONEY_TYPE, QUANTITY_TYPE
+
+EXPORT_MARKS = ("出口", "0", "E", "EXP", "EXPORT", "EXPORTS")
+IMPORT_MARKS = ("进口", "1", "I", "IMP", "IMPORT", "IMPORTS")
+FLOAT_CODE = "^[0-9]{5,10}\\.0+$"
+DOTTED_CODE = "^[0-9]{1,4}(\\.[0-9]{2,4})+$"
+PLAIN_NUMBER = "^[-+]?[0-9]{1,17}(\\.[0-9]+)?$"
+THOUSANDS_NUMBER = "^[-+]?[0-9]{1,3}(,[0-9]{3})+(\\.[0-9]+)?$"
+SCIENTIFIC_NUMBER = "^[0-9](\\.[0-9]+)?[eE]\\+?[0-9]{1,2}$"
+# a value in hundredths of a cent is typed or computed, not declared: it is rounded, and said so
+MORE_THAN_CENTS = "\\.[0-9]{2}[0-9]*[1-9]"
+
+
+def parse_declarations(bronze: DataFrame, *, years_without_postcode: Sequence[int] = ()) -> DataFrame:
+    """Add typed and repaired columns to bronze rows.
+
+    Parameters
+    ----------
+    bronze : DataFrame
+        Rows of ``bronze.declaration``.
+    years_without_postcode : sequence of int
+        Years in which no delivered file carries a postcode column.
+
+    Returns
+    -------
+    DataFrame
+        The bronze columns under their names, and ``year, month, flow_kind, hs_text, hs8_code, hs6_code, hs_revision,
+        value_text, value_usd, quantity_units, partner_text, place_text, postcode_text, postcode (six digits),
+        district_code, has_postcode_column, repairs``; the raw postcode becomes ``postcode_raw``.
+    """
+    texts = (
+        bronze.withColumnsRenamed({"postcode": "postcode_raw", "production_place": "production_place_raw"})
+        .withColumns(
+            {
+                "year": F.col("source_year"),
+                "month": F.col("source_month"),
+                "flow_text": F.upper(clean_text(F.col("flow"))),
+                "hs_text": clean_text(F.col("hs_code")),
+                "value_text": clean_text(F.col("value")),
+                "quantity_text": clean_text(F.col("quantity")),
+                "partner_text": clean_text(F.col("partner")),
+                "place_text": clean_text(F.col("production_place_raw")),
+                "postcode_text": F.regexp_replace(clean_text(F.col("postcode_raw")), "\\.0+$", ""),
+                "district_code": F.regexp_extract(clean_text(F.col("production_place_code")), "^([0-9]{5})$", 1),
+                "firm_id": clean_text(F.col("firm_id")),
+                "has_postcode_column": ~F.col("source_year").isin(*years_without_postcode)
+                if years_without_postcode
+                else F.lit(True),
+            }
+        )
+    )
+    typed = texts.withColumns(
+        {
+            "flow_kind": F.when(F.col("flow_text").isin(*EXPORT_MARKS), "export").when(
+                F.col("flow_text").isin(*IMPORT_MARKS), "import"
+            ),
+            "hs_digits": _code_digits(F.col("hs_text")),
+            "value_number": _number_text(F.col("value_text")),
+            "quantity_units": _number(_number_text(F.col("quantity_text")), QUANTITY_TYPE),
+            "postcode": _six_digits(F.col("postcode_text")),
+            "production_place": F.col("place_text"),
+            "district_code": F.nullif(F.col("district_code"), F.lit("")),
+            "hs_revision": hs_revision(F.col("source_year")),
+        }
+    )
+    return (
+        typed.withColumns(
+            {
+                "hs8_code": _eight_digits(F.col("hs_digits")),
+                "value_usd": F.when(F.col("malformed_row").isNull(), _number(F.col("value_number"), MONEY_TYPE)),
+            }
+        )
+        .withColumn("hs6_code", F.substring("hs8_code", 1, 6))
+        .withColumn("repairs", _repairs())
+        .drop("flow_text", "hs_digits", "value_number", "quantity_text")
+    )
+
+
+def hs_revision(year: Column) -> Column:
+    """HS revision in force in a year (WCO: revisions of 1996, 2002, 2007, 2012, 2017, 2022, applied on 1 January)."""
+    return (
+        F.when(year >= 2022, "2022").when(year >= 2017, "2017").when(year >= 2012, "2012").when(year >= 2007, "2007")
+        .when(year >= 2002, "2002").when(year >= 1996, "1996")
+    )
+
+
+def readable_value(bronze: DataFrame) -> Column:
+    """The value in dollars a bronze row carries, null where it cannot be read: what reconciliation starts from."""
+    number = _number_text(clean_text(bronze["value"]))
+    return F.when(bronze["malformed_row"].isNull(), _number(number, MONEY_TYPE))
+
+
+def apply_rules(parsed: DataFrame, rules: Sequence[Rule]) -> DataFrame:
+    """Add ``reasons``: the names of all rules a record fails, in the rules' order; empty for a record to keep.
+
+    A condition that is null does not refuse. A final rule ends the list for the records it refuses.
+    """
+    failed = []
+    closed = F.lit(False)
+    for rule in rules:
+        condition = F.coalesce(F.expr(rule.when), F.lit(False))
+        failed.append(F.when(condition & ~closed, F.lit(rule.name)))
+        if rule.final:
+            closed = closed | condition
+    return parsed.withColumn("reasons", F.array_compact(F.array(*failed)))
+
+
+def _code_digits(text: Column) -> Column:
+    return (
+        F.when(text.rlike(FLOAT_CODE), F.regexp_extract(text, "^([0-9]+)", 1))
+        .when(text.rlike(DOTTED_CODE), F.regexp_replace(text, "\\.", ""))
+        .when(text.rlike("^[0-9]+$"), text)
+    )
+
+
+def _eight_digits(digits: Column) -> Column:
+    length = F.length(digits)
+    return (
+        F.when(length == 8, digits)
+        # chapters 01 to 09 stored as numbers
+        .when(length == 7, F.concat(F.lit("0"), digits))
+        .when(length == 6, F.concat(digits, F.lit("00")))
+        .when(length == 5, F.concat(F.lit("0"), digits, F.lit("00")))
+        .when(length == 10, F.substring(digits, 1, 8))
+    )
+
+
+def _number_text(text: Column) -> Column:
+    return (
+        F.when(text.rlike(PLAIN_NUMBER), text)
+        .when(text.rlike(THOUSANDS_NUMBER), F.regexp_replace(text, ",", ""))
+        .when(text.rlike(SCIENTIFIC_NUMBER), text)
+    )
+
+
+def _number(text: Column, kind: str) -> Column:
+    # the text is a number by its pattern; only one too large for the type is left to try_cast
+    return text.try_cast(kind)
+
+
+def _six_digits(text: Column) -> Column:
+    return F.when(text.rlike("^[0-9]{6}$"), text).when(
+        # provinces 01 to 07 (Inner Mongolia, Shanxi, Hebei) lose their zero where postcodes were stored as numbers
+        text.rlike("^[1-7][0-9]{4}$"),
+        F.concat(F.lit("0"), text),
+    )
+
+
+def _repairs() -> Column:
+    hs, value, postcode = F.col("hs_text"), F.col("value_text"), F.col("postcode_text")
+    digits = F.length(F.col("hs_digits"))
+    named = {
+        "hs_spaces": F.col("hs_code").rlike(SPACES) & hs.isNotNull(),
+        "hs_full_width": F.col("hs_code").rlike(f"[{FULL_WIDTH}]"),
+        "hs_float": hs.rlike(FLOAT_CODE),
+        "hs_dotted": hs.rlike(DOTTED_CODE) & ~hs.rlike(FLOAT_CODE),
+        "hs_leading_zero": digits.isin(5, 7),
+        "value_spaces": F.col("value").rlike(SPACES) & value.isNotNull(),
+        "value_full_width": F.col("value").rlike(f"[{FULL_WIDTH}]"),
+        "value_thousands": value.rlike(THOUSANDS_NUMBER),
+        "value_scientific": value.rlike(SCIENTIFIC_NUMBER),
+        "value_rounded": F.col("value_number").rlike(MORE_THAN_CENTS),
+        "postcode_spaces": F.col("postcode_raw").rlike(SPACES) & postcode.isNotNull(),
+        "postcode_full_width": F.col("postcode_raw").rlike(f"[{FULL_WIDTH}]"),
+        "postcode_leading_zero": F.length(postcode) == 5,
+        "place_spaces": F.col("production_place_raw").rlike(SPACES) & F.col("place_text").isNotNull(),
+        "partner_spaces": F.col("partner").rlike(SPACES) & F.col("partner_text").isNotNull(),
+    }
+    marks = [F.when(F.coalesce(condition, F.lit(False)), F.lit(name)) for name, condition in named.items()]
+    return F.array_compact(F.array(*marks))
