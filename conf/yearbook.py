@@ -149,13 +149,15 @@ def _to_indicator(entry: Mapping[str, object]) -> Indicator:
     try:
         units = {squeeze(unit): Decimal(str(factor)) for unit, factor in entry["units"].items()}
     except InvalidOperation as error:
-        raise YearbookConfigError(f"Indicator {name!r}: every unit needs a number as factor; found {entry['units']}.") from error
+        raise YearbookConfigError(
+            f"Indicator {name!r}: every unit needs a number as factor; found {entry['units']}."
+        ) from error
     unit = squeeze(entry["unit"])
     areas = tuple(entry.get("areas", AREAS))
     if units.get(unit) != 1 or any(factor <= 0 for factor in units.values()) or not set(areas) <= set(AREAS):
         raise YearbookConfigError(
-            f"Indicator {name!r}: its own unit {unit!r} must be listed with factor 1, factors must be positive and areas"
-            f" among {AREAS}; found units {entry['units']}, areas {areas}."
+            f"Indicator {name!r}: its own unit {unit!r} must be listed with factor 1, factors must be positive and"
+            f" areas among {AREAS}; found units {entry['units']}, areas {areas}."
         )
     return Indicator(
         name=name,
@@ -170,10 +172,8 @@ def _to_indicator(entry: Mapping[str, object]) -> Indicator:
         low=_number(entry.get("low")),
         high=_number(entry.get("high")),
         max_ratio=_number(entry.get("max_ratio")),
-        printed_units={int(edition): squeeze(text) for edition, text in entry.get("printed_units", {"0": unit}).items()},
-        printed_headings={
-            int(edition): text for edition, text in entry.get("printed_headings", {"0": entry.get("zh", name)}).items()
-        },
+        printed_units=_by_edition(entry.get("printed_units", {"0": unit})),
+        printed_headings=_by_edition(entry.get("printed_headings", {"0": entry.get("zh", name)})),
     )
 
 
@@ -185,6 +185,10 @@ def _refuse_shared_headings(indicators: list[Indicator]) -> None:
                 raise YearbookConfigError(
                     f"Heading {heading!r} belongs to both {owner[heading]!r} and {one.name!r}; keep it in one of them."
                 )
+
+
+def _by_edition(entry: Mapping[str, str]) -> dict[int, str]:
+    return {int(edition): squeeze(text) for edition, text in entry.items()}
 
 
 def _in_force(by_edition: Mapping[int, str], edition: int) -> str:

@@ -10,7 +10,7 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +71,12 @@ class JobContext:
     raw: Path | None = None
     years: frozenset[int] | None = None
     out: Path | None = None
+
+    def __enter__(self) -> JobContext:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.spark.stop()
 
     def require_raw(self) -> Path:
         """Return the raw folder, or refuse to go on without one."""
@@ -136,11 +142,6 @@ def run_job(name: str, run: Callable[[JobContext], Outcome], context: JobContext
     return outcome
 
 
-def run_jobs(jobs: Iterable[tuple[str, Callable[[JobContext], Outcome]]], context: JobContext) -> list[Outcome]:
-    """Run jobs in order."""
-    return [run_job(name, run, context) for name, run in jobs]
-
-
 def configure_logging() -> None:
     """Log the product's own sentences to standard error, with the time."""
     if not logging.getLogger("customs_lake").handlers:
@@ -173,8 +174,8 @@ def job_main(
     arguments = parser.parse_args(argv)
 
     def call() -> int:
-        context = open_context(arguments)
-        outcome = run_job(name, run, context)
+        with open_context(arguments) as context:
+            outcome = run_job(name, run, context)
         if outcome.detail:
             print(outcome.detail)
         return EXIT_DONE if outcome.changed else EXIT_NOTHING_TO_DO

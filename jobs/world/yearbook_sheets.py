@@ -121,7 +121,8 @@ def _check(frame: pd.DataFrame, config: YearbookConfig) -> None:
     areas = sorted(set(frame["area"]) - set(AREAS))
     if unknown or areas:
         raise YearbookFrameError(
-            f"Unknown indicators {unknown[:5]}, areas {areas[:5]}; allowed are {', '.join(config.indicators)} and {AREAS}."
+            f"Unknown indicators {unknown[:5]}, areas {areas[:5]}; allowed are"
+            f" {', '.join(config.indicators)} and {', '.join(AREAS)}."
         )
 
 

@@ -1,0 +1,167 @@
+"""Clean: parse, repair, place and judge every declaration; silver for the accepted, quarantine with reasons for the rest.
+
+In: ``bronze.declaration`` (files in force), the reference tables, conf/rules. Out: ``silver.declaration``,
+``silver.quarantine``, ``ops.reconciliation``, ``ops.quality``. A year is rebuilt when its fingerprint changed: its
+files, the rules, the layouts, the references, the configuration or the code. Rows and dollars in = kept + quarantined
+is asserted on the written tables for every file before the year counts as built.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from conf.layouts import load_layouts
+from conf.rules import load_rules
+from jobs.context import JobContext, Outcome, job_main
+from jobs.errors import QualityError
+from jobs.ledger import (
+    builds_of, files_in_force, fingerprint, package_hash, record_builds, utc_now, years_text,
+)
+from jobs.reconcile import reconcile_years
+from jobs.references import load_references, reference_hash
+from jobs.transforms.declarations import apply_rules, parse_declarations
+from jobs.transforms.partners import add_partners
+from jobs.transforms.places import resolve_places
+from jobs.transforms.products import add_products
+from schemas import bronze, ops, silver
+
+_CARRIED = sorted(
+    {*silver.DECLARATION.columns, *silver.QUARANTINE.columns, "postcode_raw", "production_place_raw"} - {"primary_reason"}
+)
+
+
+def run(context: JobContext) -> Outcome:
+    """Rebuild the silver years whose inputs changed."""
+    receipts = [row for row in files_in_force(context.lake).collect() if context.selects(row["source_year"])]
+    wanted = year_fingerprints(context, receipts)
+    built = builds_of(context.lake, silver.DECLARATION)
+    withdrawn = [year for year in built.fingerprints if context.selects(year) and year not in wanted]
+    wanted |= {year: fingerprint(files=[]) for year in withdrawn}
+    stale = built.stale(wanted)
+    if not stale:
+        return Outcome("silver is up to date", changed=False)
+    with context.lake.lock(silver.DECLARATION, silver.QUARANTINE):
+        return _build(context, receipts, {year: wanted[year] for year in stale})
+
+
+def year_fingerprints(context: JobContext, receipts: Sequence[Row]) -> dict[int, str]:
+    """Fingerprint of each year that has files: everything silver of that year depends on."""
+    rules = package_hash("conf/rules/declaration.toml")
+    settings = context.settings.as_dict()
+    files: dict[int, list[str]] = {}
+    for row in receipts:
+        files.setdefault(row["source_year"], []).append(row["file_sha256"])
+    return {
+        year: fingerprint(
+            files=sorted(hashes), rules=rules, references=reference_hash(context.settings), places=settings["places"],
+            base_revision=context.settings.count.base_revision,
+        )
+        for year, hashes in sorted(files.items())
+    }
+
+
+def judge_declarations(context: JobContext, rows: DataFrame, years_without_postcode: Sequence[int]) -> DataFrame:
+    """Bronze rows to parsed, placed records with their reasons: the whole of cleaning, still one row per line."""
+    references = load_references(context.lake)
+    places = context.settings.places
+    return (
+        rows.transform(parse_declarations, years_without_postcode=years_without_postcode)
+        .transform(add_products, references.products, base_revision=context.settings.count.base_revision)
+        .transform(add_partners, references.partners)
+        .transform(
+            resolve_places, references.places, evidence_order=places.evidence_order, fallbacks=places.fallbacks,
+            ambiguous=places.ambiguous,
+        )
+        .transform(apply_rules, load_rules())
+    )
+
+
+def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[int, str]) -> Outcome:
+    lake, years = context.lake, sorted(fingerprints)
+    in_force = [row["file_sha256"] for row in receipts]
+    rows = lake.read(bronze.DECLARATION).where(F.col("source_year").isin(years) & F.col("file_sha256").isin(in_force))
+    # personal data end here: only the columns of the two tables are carried on
+    judged = judge_declarations(context, rows, _years_without_postcode(receipts)).select(*_CARRIED).persist()
+    try:
+        metadata = {"run": context.run_id, "years": years}
+        quarantined = lake.replace_years(
+            silver.QUARANTINE,
+            judged.where(F.size("reasons") > 0)
+            .withColumn("primary_reason", F.col("reasons")[0])
+            .withColumn("postcode", F.col("postcode_raw"))
+            .withColumn("production_place", F.col("production_place_raw")),
+            years, metadata=metadata,
+        )
+        kept = lake.replace_years(silver.DECLARATION, judged.where(F.size("reasons") == 0), years, metadata=metadata)
+    finally:
+        judged.unpersist()
+    balance = reconcile_years(context, years)
+    alarms = _record_quality(context, years)
+    per_year = {row["year"]: row["n_rows_kept"] for row in balance}
+    # last of all: only now do the years count as built
+    record_builds(lake, context.run_id, silver.DECLARATION, kept, fingerprints, per_year)
+    if alarms:
+        raise QualityError("; ".join(alarms) + ". Everything is written; look at silver.quarantine and ops.quality.")
+    return Outcome(f"{years_text(years)}: {kept.n_rows:,} declarations kept, {quarantined.n_rows:,} quarantined")
+
+
+def _years_without_postcode(receipts: Sequence[Row]) -> list[int]:
+    """Years in which no file in force has a postcode column."""
+    layouts = {layout.name: layout for layout in load_layouts()}
+    with_postcode = {
+        row["source_year"] for row in receipts if "postcode" in layouts[row["layout"]].assign(row["headings"])
+    }
+    return sorted({row["source_year"] for row in receipts} - with_postcode)
+
+
+def _record_quality(context: JobContext, years: Sequence[int]) -> list[str]:
+    """Append the quality metrics of the years and return a sentence for each that leaves its bounds."""
+    bounds = context.settings.quality
+    rows = (
+        context.lake.read(silver.QUARANTINE).where(F.col("year").isin(years))
+        .groupBy("year", "primary_reason").agg(F.count("*").alias("n")).collect()
+    )
+    kept = dict(
+        context.lake.read(silver.DECLARATION).where(F.col("year").isin(years)).groupBy("year").count().collect()
+    )
+    refused: dict[int, dict[str, int]] = {year: {} for year in years}
+    for row in rows:
+        refused[row["year"]][row["primary_reason"]] = row["n"]
+    metrics = []
+    for year in years:
+        total = kept.get(year, 0) + sum(refused[year].values())
+        exports = total - refused[year].get("import", 0)
+        for reason in (rule.name for rule in load_rules()):
+            share = refused[year].get(reason, 0) / (total if reason == "import" else exports) if exports else 0.0
+            high = {"row_malformed": bounds.max_share_malformed, "import": 1.0}.get(reason, bounds.max_share_reason)
+            metrics.append((year, f"share_{reason}", share, high))
+        quarantined = (exports - kept.get(year, 0)) / exports if exports else 0.0
+        metrics.append((year, "share_exports_quarantined", quarantined, bounds.max_share_quarantined))
+    now = utc_now()
+    context.lake.append_rows(
+        ops.QUALITY,
+        [
+            {
+                "run_id": context.run_id, "year": year, "metric": metric, "metric_value": value, "metric_low": 0.0,
+                "metric_high": high, "is_within": value <= high, "built_at": now,
+            }
+            for year, metric, value, high in metrics
+        ],
+    )
+    return [
+        f"{year}: {metric} is {value:.3f}, at most {high:.3f} expected"
+        for year, metric, value, high in metrics
+        if value > high
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(job_main("clean", run, __doc__))

@@ -1,0 +1,59 @@
+"""Count: declarations to the city x product x destination cube, then export value, products and destinations.
+
+In: ``silver.declaration``. Out: ``gold.city_product_destination``, ``gold.city_exports``. Only years whose silver build
+changed are counted again, with everything else that these two tables depend on in the fingerprint.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pyspark.sql import functions as F
+
+from jobs.context import JobContext, Outcome, job_main
+from jobs.ledger import builds_of, fingerprint, record_builds, years_text
+from jobs.references import city_names, reference_hash
+from jobs.transforms.counts import build_cube, count_city_exports
+from schemas import gold, silver
+
+
+def run(context: JobContext) -> Outcome:
+    """Recount the years whose declarations changed."""
+    lake = context.lake
+    source = builds_of(lake, silver.DECLARATION)
+    references = reference_hash(context.settings)
+    wanted = {
+        year: fingerprint(silver=value, references=references)
+        for year, value in source.fingerprints.items()
+        if context.selects(year)
+    }
+    stale = builds_of(lake, gold.CITY_EXPORTS).stale(wanted)
+    if not stale:
+        return Outcome("gold counts are up to date", changed=False)
+    with lake.lock(gold.CITY_PRODUCT_DESTINATION, gold.CITY_EXPORTS):
+        metadata = {"run": context.run_id, "years": stale}
+        declarations = lake.read(silver.DECLARATION).where(F.col("year").isin(stale))
+        cube = lake.replace_years(
+            gold.CITY_PRODUCT_DESTINATION, declarations.transform(build_cube), stale, metadata=metadata
+        )
+        written_cube = lake.read(gold.CITY_PRODUCT_DESTINATION).where(F.col("year").isin(stale))
+        exports = lake.replace_years(
+            gold.CITY_EXPORTS,
+            written_cube.transform(count_city_exports, declarations, city_names(lake)),
+            stale, metadata=metadata,
+        )
+        per_year = dict(
+            lake.read(gold.CITY_EXPORTS).where(F.col("year").isin(stale)).groupBy("year").count().collect()
+        )
+        record_builds(lake, context.run_id, gold.CITY_EXPORTS, exports, {year: wanted[year] for year in stale}, per_year)
+    return Outcome(
+        f"{years_text(stale)}: {exports.n_rows:,} city-years from {cube.n_rows:,} city x product x destination cells"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(job_main("count", run, __doc__))

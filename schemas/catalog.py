@@ -1,0 +1,20 @@
+"""All tables of the lake by name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from schemas.table import Table
+
+MODULES = ("bronze", "silver", "gold", "ops")
+
+
+def _collect() -> dict[str, Table]:
+    tables: dict[str, Table] = {}
+    for name in MODULES:
+        for table in import_module(f"schemas.{name}").TABLES:
+            tables[table.name] = table
+    return tables
+
+
+TABLES: dict[str, Table] = _collect()
