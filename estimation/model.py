@@ -2,7 +2,8 @@
 
 `SystemGMM` (Blundell and Bond 1998) and `DifferenceGMM` (Arellano and Bond 1991) differ only in whether the level
 equation is there. Regressors may be given plainly (`regressors=` with explicit `instruments=`) or by class
-(`endogenous=`, `predetermined=`, `exogenous=`), and then the instruments follow from the class unless a group names the variable.
+(`endogenous=`, `predetermined=`, `exogenous=`), and then the
+instruments follow from the class unless a group names the variable.
 """
 
 from __future__ import annotations
