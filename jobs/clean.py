@@ -23,7 +23,13 @@ from conf.rules import load_rules
 from jobs.context import JobContext, Outcome, job_main
 from jobs.errors import QualityError
 from jobs.ledger import (
-    builds_of, files_in_force, fingerprint, package_hash, record_builds, utc_now, years_text,
+    builds_of,
+    files_in_force,
+    fingerprint,
+    package_hash,
+    record_builds,
+    utc_now,
+    years_text,
 )
 from jobs.reconcile import reconcile_years
 from jobs.references import load_references, reference_hash

@@ -84,7 +84,7 @@ def read_group(spark, raw: Path, group: Group, load_id: str) -> DataFrame:
     )
     blocks = lines.groupBy("file_path", "block").agg(F.min("line_id").alias("first_id"), F.count("*").alias("n")).collect()
     offsets = spark.createDataFrame(
-        _block_offsets(blocks, {path: row for path, row in zip(paths, group.receipts, strict=True)}),
+        _block_offsets(blocks, dict(zip(paths, group.receipts, strict=True))),
         "file_path string, block bigint, first_id bigint, rows_before bigint, source_file string, file_sha256 string,"
         " source_month int",
     )
@@ -157,7 +157,7 @@ def _block_offsets(blocks: list[Row], receipts: dict[str, Row]) -> list[tuple]:
     rows_before: dict[str, int] = {}
     for block in sorted(blocks, key=lambda item: (item["file_path"], item["block"])):
         path = block["file_path"]
-        receipt = receipts[unquote(path.removeprefix("file://"))]
+        receipt = receipts[_local_path(path)]
         before = rows_before.get(path, 0)
         result.append(
             (path, block["block"], block["first_id"], before, receipt["source_file"], receipt["file_sha256"],
@@ -165,6 +165,11 @@ def _block_offsets(blocks: list[Row], receipts: dict[str, Row]) -> list[tuple]:
         )
         rows_before[path] = before + block["n"]
     return result
+
+
+def _local_path(uri: str) -> str:
+    # the reader says file:/x or file:///x, with percent-encoded characters
+    return "/" + unquote(uri.removeprefix("file:")).lstrip("/") if uri.startswith("file:") else unquote(uri)
 
 
 def _canonical(group: Group) -> list[Column]:

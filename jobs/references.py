@@ -7,8 +7,6 @@ when their content changed and read by everything else, so that a study can name
 from __future__ import annotations
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 if __package__ in (None, ""):

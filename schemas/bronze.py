@@ -20,6 +20,6 @@ DECLARATION = Table(
     ),
     append_only=True,
     # long free text: statistics only where a reader searches, they doubled the time of a write
-    properties={"delta.dataSkippingStatsColumns": "source_year,file_sha256,load_id"},
+    properties={"delta.dataSkippingStatsColumns": "file_sha256,load_id"},
 )
 TABLES = (DECLARATION,)

@@ -26,7 +26,7 @@ DECLARATION = Table(
         "inside_districts": "unit_type IS NULL OR unit_type IN ('district', 'whole_city')",
     },
     caveats=("Yearly files (2007 on) carry no month.",),
-    properties={"delta.dataSkippingStatsColumns": "year,city_id,hs6_code,partner_code,value_usd,file_sha256,source_row"},
+    properties={"delta.dataSkippingStatsColumns": "city_id,hs6_code,partner_code,value_usd,file_sha256,source_row"},
 )
 QUARANTINE = Table(
     name="silver.quarantine",
@@ -43,6 +43,6 @@ QUARANTINE = Table(
         "value_usd is null when the delivered value cannot be read; personal data are left in bronze.",
     ),
     checks={"has_a_reason": "size(reasons) > 0 AND primary_reason = reasons[0]"},
-    properties={"delta.dataSkippingStatsColumns": "year,primary_reason,value_usd,file_sha256,source_row"},
+    properties={"delta.dataSkippingStatsColumns": "primary_reason,value_usd,file_sha256,source_row"},
 )
 TABLES = (DECLARATION, QUARANTINE)
