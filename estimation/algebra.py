@@ -34,8 +34,9 @@ class Stacked:
     row_weights : ndarray or None, shape (N, R)
     clusters : ndarray or None, shape (N,)
         Cluster code of each entity; None when each entity is its own.
-    frequency : ndarray or None, shape (N,)
-        Number of identical entities each one stands for; 0 for entities without rows.
+    multiplicity : ndarray or None, shape (G,)
+        Number of identical clusters each one stands for (multiplicity weights, bootstrap draws); their moments are already
+        multiplied by it through `row_weights`, so outer products divide by it once.
     ZX, Zy : ndarray, shape (j, k) and (j,)
     """
 
@@ -45,7 +46,7 @@ class Stacked:
     H_root: np.ndarray
     row_weights: np.ndarray | None
     clusters: np.ndarray | None
-    frequency: np.ndarray | None
+    multiplicity: np.ndarray | None
     ZX: np.ndarray
     Zy: np.ndarray
 
@@ -68,7 +69,7 @@ def stack(
     *,
     row_weights: np.ndarray | None = None,
     clusters: np.ndarray | None = None,
-    frequency: np.ndarray | None = None,
+    multiplicity: np.ndarray | None = None,
 ) -> Stacked:
     """Collect the arrays of a fit and form Z'X and Z'y once."""
     flat = Z.reshape(-1, Z.shape[2])
@@ -76,7 +77,7 @@ def stack(
     if row_weights is not None:
         target = target * row_weights.reshape(-1, 1)
     product = flat.T @ target
-    return Stacked(y, X, Z, H_root, row_weights, clusters, frequency, product[:, :-1], product[:, -1])
+    return Stacked(y, X, Z, H_root, row_weights, clusters, multiplicity, product[:, :-1], product[:, -1])
 
 
 def one_step_covariance(data: Stacked) -> np.ndarray:
@@ -102,7 +103,7 @@ def entity_moments(data: Stacked, e: np.ndarray) -> np.ndarray:
 
 
 def cluster_sums(data: Stacked, values: np.ndarray) -> np.ndarray:
-    """Sum entity values over clusters and scale so that outer products count every represented entity.
+    """Sum entity values over clusters and scale so that outer products count every represented cluster.
 
     Returns
     -------
@@ -111,11 +112,16 @@ def cluster_sums(data: Stacked, values: np.ndarray) -> np.ndarray:
     if data.clusters is not None:
         out = np.zeros((int(data.clusters.max()) + 1, values.shape[1]))
         np.add.at(out, data.clusters, values)
-        return out
-    if data.frequency is not None:
-        used = data.frequency > 0
-        return np.where(used[:, None], values / np.sqrt(np.where(used, data.frequency, 1.0))[:, None], 0.0)
+        values = out
+    if data.multiplicity is not None:
+        values = values * _inverse_root(data.multiplicity)[:, None]
     return values
+
+
+def _inverse_root(multiplicity: np.ndarray) -> np.ndarray:
+    """Return one over the square root, zero for clusters that stand for none."""
+    used = multiplicity > 0
+    return np.where(used, 1.0 / np.sqrt(np.where(used, multiplicity, 1.0)), 0.0)
 
 
 def moment_covariance(data: Stacked, e: np.ndarray) -> np.ndarray:
@@ -132,24 +138,20 @@ def covariance_slope(data: Stacked, e: np.ndarray, v: np.ndarray) -> np.ndarray:
     G = cluster_sums(data, entity_moments(data, e))
     Zv = data.Z @ v
     xv = cluster_sums(data, np.matmul(weighted(data, Zv)[:, None, :], data.X)[:, 0, :])
-    scale = _back_to_entities(data, G @ v)
+    scale = _per_entity(data, G @ v)
     X = data.X * weighted(data, np.ones_like(data.y))[:, :, None] * scale[:, None, None]
     return -(data.Z.reshape(-1, data.j).T @ X.reshape(-1, data.k) + G.T @ xv)
 
 
 def _per_cluster(data: Stacked, cluster_values: np.ndarray) -> np.ndarray:
-    """Return a cluster-level scalar without the scaling of `cluster_sums`, one per cluster."""
-    return cluster_values if data.clusters is not None else _back_to_entities(data, cluster_values)
+    """Return a cluster-level scalar without the scaling of `cluster_sums`, shape (G,)."""
+    return cluster_values if data.multiplicity is None else cluster_values * _inverse_root(data.multiplicity)
 
 
-def _back_to_entities(data: Stacked, cluster_values: np.ndarray) -> np.ndarray:
-    """Return each entity's share of a cluster-level scalar, undoing the scaling of `cluster_sums`."""
-    if data.clusters is not None:
-        return cluster_values[data.clusters]
-    if data.frequency is not None:
-        used = data.frequency > 0
-        return np.where(used, cluster_values / np.sqrt(np.where(used, data.frequency, 1.0)), 0.0)
-    return cluster_values
+def _per_entity(data: Stacked, cluster_values: np.ndarray) -> np.ndarray:
+    """Return the same scalar for every entity, shape (N,)."""
+    plain = _per_cluster(data, cluster_values)
+    return plain if data.clusters is None else plain[data.clusters]
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +350,7 @@ def many_moments_covariance(data: Stacked, point: FixedPoint, inverse: str) -> n
     step = point.step
     v = step.weight.root.T @ (step.weight.root @ step.moments)
     G = cluster_sums(data, entity_moments(data, step.e))
-    scale = _back_to_entities(data, G @ v)
+    scale = _per_entity(data, G @ v)
     Xs = data.X * weighted(data, np.ones_like(data.y))[:, :, None] * scale[:, None, None]
     projected = data.Z.reshape(-1, data.j).T @ Xs.reshape(-1, data.k)
     D_hat = step.weight.root @ (data.ZX - projected)

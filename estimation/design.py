@@ -157,7 +157,7 @@ def _sample(
     return (complete, has_row, in_level, forward_deviation(y, all_instruments), forward_deviation(X, all_instruments))
 
 
-def counted_rows(grid: PanelGrid, spec: PanelSpec, complete: np.ndarray) -> np.ndarray:
+def averaged_rows(grid: PanelGrid, spec: PanelSpec, complete: np.ndarray) -> np.ndarray:
     """Return the rows that forward orthogonal deviations average over, shape (N, T)."""
     counted = complete.copy()
     for group in spec.instruments:

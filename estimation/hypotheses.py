@@ -7,7 +7,7 @@ References: Arellano and Bond (1991) for AR(m) and Sargan; Hansen (1982); Roodma
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -114,17 +114,7 @@ def difference_in_hansen(
         reason = hansen.reason
     step = None
     if not reason:
-        reduced = Stacked(
-            data.y,
-            data.X,
-            data.Z,
-            data.H_root,
-            data.row_weights,
-            data.clusters,
-            data.frequency,
-            data.ZX[rest],
-            data.Zy[rest],
-        )
+        reduced = replace(data, ZX=data.ZX[rest], Zy=data.Zy[rest])
         step = take_step(reduced, weight_from(S[np.ix_(rest, rest)], inverse))
         if step is None:
             reason = "the other moments do not identify every parameter"
@@ -168,7 +158,6 @@ def ar_test(
     order: int,
     *,
     e: np.ndarray,
-    bread: np.ndarray,
     projection: np.ndarray,
     cov: np.ndarray,
 ) -> TestResult:
@@ -178,8 +167,8 @@ def ar_test(
     ----------
     e : ndarray, shape (N, R)
         Residuals of the estimation, all equations.
-    bread, projection : ndarray
-        Of the reported step; only their ratio of scale matters.
+    projection : ndarray, shape (k, j)
+        Derivative of the reported estimate with respect to Z'y.
     cov : ndarray, shape (k, k)
         Reported covariance.
 
@@ -210,7 +199,6 @@ def homoskedastic_ar_test(
     sigma2: float,
     H_difference: np.ndarray,
     H_cross: np.ndarray,
-    n_transformed: int,
     projection: np.ndarray,
     cov: np.ndarray,
 ) -> TestResult:
@@ -220,10 +208,11 @@ def homoskedastic_ar_test(
     ----------
     H_difference : ndarray, shape (T, T)
         Covariance of first-differenced errors up to `sigma2`.
-    H_cross : ndarray, shape (n_transformed, T)
+    H_cross : ndarray, shape (number of transformed rows, T)
         Covariance of the transformed rows' errors with the first-differenced ones.
     """
     name, null = f"AR({order})", f"no autocorrelation of order {order} in the first-differenced errors"
+    n_transformed = len(H_cross)
     present = residuals.w != 0
     lagged = np.where(present, _lag(residuals.w, order), 0.0)
     if not (residuals.w * lagged).any():

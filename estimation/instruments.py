@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from estimation.design import Design, counted_rows
+from estimation.design import Design, averaged_rows
 from estimation.panel import PanelGrid, shift
 from estimation.spec import CONSTANT, Equation, GMMStyle, IVStyle, PanelSpec
 from estimation.transforms import first_difference, forward_deviation
@@ -108,7 +108,7 @@ class _Builder:
         self.level = slice(self.n_transformed, design.rows.shape[1])
         self.in_transformed = design.transformed_rows[:, design.transformed_at]
         self.in_level = design.level_rows[:, design.level_at]
-        self.counted = counted_rows(grid, spec, design.complete) if spec.transform == "fod" else None
+        self.counted = averaged_rows(grid, spec, design.complete) if spec.transform == "fod" else None
 
     def constant(self) -> Iterator[_Column]:
         """The constant instruments itself in the level equation."""

@@ -13,8 +13,9 @@ from dataclasses import replace
 
 import pandas as pd
 
-from estimation.engine import Prepared, estimate, prepare
+from estimation.engine import estimate
 from estimation.errors import SpecificationError
+from estimation.preparation import Prepared, prepare
 from estimation.results import GMMResults
 from estimation.spec import (
     Case,

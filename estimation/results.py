@@ -16,10 +16,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from estimation.engine import Fit, Prepared, autocorrelation_test
+from estimation.engine import Fit
 from estimation.errors import SpecificationError, UnknownColumnError
 from estimation.hypotheses import DifferenceInHansen, TestResult, wald_test
+from estimation.linear import Weight
+from estimation.preparation import Prepared, counted_rows
 from estimation.spec import CONSTANT, FitOptions, PanelSpec
+from estimation.specification_tests import autocorrelation_test
 from estimation.summary import render
 
 
@@ -75,7 +78,7 @@ class GMMResults:
     @property
     def df_resid(self) -> int | None:
         """Degrees of freedom of t and F with `small`: groups (or clusters) minus one; None is the normal."""
-        return self.fit.n_clusters - 1 if self.options.small else None
+        return self.fit.prepared.sizes.n_clusters - 1 if self.options.small else None
 
     @property
     def pvalues(self) -> pd.Series:
@@ -101,27 +104,27 @@ class GMMResults:
     @property
     def nobs(self) -> int:
         """Rows of the level equation in a system, transformed rows otherwise."""
-        return self.fit.nobs
+        return self.fit.prepared.sizes.nobs
 
     @property
     def n_obs(self) -> int:
         """Same as `nobs`."""
-        return self.fit.nobs
+        return self.fit.prepared.sizes.nobs
 
     @property
     def n_transformed(self) -> int:
         """Rows of the transformed equation."""
-        return self.fit.n_transformed
+        return self.fit.prepared.sizes.n_transformed
 
     @property
     def n_groups(self) -> int:
         """Entities with at least one counted row."""
-        return self.fit.n_groups
+        return self.fit.prepared.sizes.n_groups
 
     @property
     def n_clusters(self) -> int:
         """Clusters over which moments are summed."""
-        return self.fit.n_clusters
+        return self.fit.prepared.sizes.n_clusters
 
     @property
     def n_instruments(self) -> int:
@@ -137,7 +140,7 @@ class GMMResults:
     def obs_per_group(self) -> tuple[int, float, int]:
         """Smallest, mean and largest number of counted rows of a group."""
         design = self.fit.prepared.design
-        counts = (design.level_rows if self.spec.system else design.transformed_rows).sum(axis=1)
+        counts = counted_rows(self.spec, design).sum(axis=1)
         counts = counts[counts > 0]
         return int(counts.min()), float(counts.mean()), int(counts.max())
 
@@ -159,12 +162,17 @@ class GMMResults:
     @property
     def weight_rank(self) -> int:
         """Rank of the robust moment covariance."""
-        return self.fit.two_step.weight.rank
+        return self._robust_weight.rank
 
     @property
     def weight_rcond(self) -> float:
-        """Reciprocal condition number of the robust moment covariance, on the correlation scale."""
-        return self.fit.two_step.weight.rcond
+        """Reciprocal condition number of the robust moment covariance, on the correlation scale; 0 when singular."""
+        return self._robust_weight.rcond
+
+    @property
+    def _robust_weight(self) -> Weight:
+        step = self.fit.two_step if self.options.steps == 1 else self.fit.reported
+        return self.fit.one_step.weight if step is None else step.weight
 
     @property
     def notes(self) -> tuple[str, ...]:
