@@ -13,7 +13,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import unicodedata
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,6 +39,8 @@ _UNIT_LINE = re.compile(r"(?:计量)?单位:([^\s();,，]+)")
 _MISSING = re.compile(r"^[-—–－─.…·/]*$|^(?i:na|n/a|null|nan)$")
 _GROUPED = re.compile(r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$")
 _NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
+# not NFKC: that would turn the footnote mark of 68① into a digit, 681
+_FULL_WIDTH = {ord("０") + digit: str(digit) for digit in range(10)} | {ord("．"): ".", ord("，"): ",", ord("－"): "-"}
 _EDITION = re.compile(r"(?<!\d)(19[89]\d|20\d\d)(?!\d)")
 
 VALUE_COLUMNS = (
@@ -163,6 +164,21 @@ def parse_sheet(sheet: Sheet, config: YearbookConfig, cities: CityNames, rows: S
         rows.skipped["sheets without a header"] += 1
 
 
+def read_number(cell: object) -> Decimal | None:
+    """Return the number in a cell as an exact decimal, None when it is text.
+
+    Thousands separators and full-width digits are understood; ``12.3.4`` or ``68①`` is no number.
+    """
+    if isinstance(cell, bool) or cell is None:
+        return None
+    if isinstance(cell, (int, float)):
+        return None if cell != cell else Decimal(repr(cell))
+    text = squeeze(cell).translate(_FULL_WIDTH)
+    if _GROUPED.match(text):
+        text = text.replace(",", "")
+    return Decimal(text) if _NUMBER.match(text) else None
+
+
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
@@ -242,7 +258,7 @@ def _take_header(grid: Sequence[Sequence[object]], start: int) -> tuple[list[Seq
 
 
 def _holds_numbers(row: Sequence[object]) -> bool:
-    return any(_to_decimal(cell) is not None for cell in row)
+    return any(read_number(cell) is not None for cell in row)
 
 
 def _read_header(
@@ -348,7 +364,7 @@ def _read_cell(
     cell: object, column: _Column, source: str, name: str, city_id: str | None, edition: int, year: int, rows: SheetRows
 ) -> None:
     indicator, printed = column.indicator, str(cell).strip()
-    number, factor = _to_decimal(cell), indicator.units.get(column.unit)
+    number, factor = read_number(cell), indicator.units.get(column.unit)
     known = {
         "edition": edition, "year": year, "city_id": city_id, "city_printed": name, "indicator": indicator.name,
         "area": column.area, "value_printed": printed, "unit_printed": column.unit,
@@ -373,15 +389,3 @@ def _is_missing(cell: object) -> bool:
     if cell is None or (isinstance(cell, float) and cell != cell):
         return True
     return isinstance(cell, str) and _MISSING.match(squeeze(cell)) is not None
-
-
-def _to_decimal(cell: object) -> Decimal | None:
-    """Number in a cell, exact as printed; None when it is text."""
-    if isinstance(cell, bool) or cell is None:
-        return None
-    if isinstance(cell, (int, float)):
-        return None if cell != cell else Decimal(repr(cell))
-    text = unicodedata.normalize("NFKC", squeeze(cell))
-    if _GROUPED.match(text):
-        text = text.replace(",", "")
-    return Decimal(text) if _NUMBER.match(text) else None

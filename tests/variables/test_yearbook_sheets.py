@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import csv
+from pathlib import PurePosixPath
 
 import pytest
 from openpyxl import Workbook
 
 from conf.yearbook import YearbookConfigError, load_yearbook_config
 from jobs.yearbook_cities import CityNames
-from jobs.yearbook_sheets import REFUSED_COLUMNS, VALUE_COLUMNS, Sheet, SheetRows, edition_of, parse_sheet, read_folder, read_number
+from jobs.yearbook_sheets import (
+    REFUSED_COLUMNS,
+    VALUE_COLUMNS,
+    Sheet,
+    SheetRows,
+    edition_of,
+    parse_sheet,
+    read_folder,
+    read_number,
+)
 
 CONFIG = load_yearbook_config()
 CITIES = CityNames(
@@ -150,13 +160,17 @@ def test_unreadable_number_is_refused_not_guessed():
 
 
 def test_heading_that_is_missing_over_a_pair_is_not_borrowed_from_the_left():
-    grid = [["城市", "年末总人口（万人）", None, None, None], [None, "全市", "市辖区", "全市", "市辖区"], ["北京市", 1, 2, 3, 4]]
+    areas = [None, "全市", "市辖区", "全市", "市辖区"]
+    grid = [["城市", "年末总人口（万人）", None, None, None], areas, ["北京市", 1, 2, 3, 4]]
     assert [row["indicator_value"] for row in read(grid)[0]] == [1, 2]
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("1,234.5", "1234.5"), ("１２", "12"), ("-0.3", "-0.3"), ("1 234", "1234"), (7, "7"), (0.1, "0.1"), ("1,23", None), (True, None)],
+    [
+        ("1,234.5", "1234.5"), ("１２．５", "12.5"), ("-0.3", "-0.3"), ("1 234", "1234"), (7, "7"), (0.1, "0.1"),
+        ("1,23", None), (True, None),
+    ],
 )
 def test_numbers_are_exact_decimals(text, expected):
     number = read_number(text)
@@ -165,11 +179,12 @@ def test_numbers_are_exact_decimals(text, expected):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("2005.xlsx", 2005), ("2006/2-22.csv", 2006), ("城市统计年鉴2010.xlsx", 2010), ("2003-2011.xlsx", None), ("a.xlsx", None)],
+    [
+        ("2005.xlsx", 2005), ("2006/2-22.csv", 2006), ("城市统计年鉴2010.xlsx", 2010), ("2003-2011.xlsx", None),
+        ("a.xlsx", None),
+    ],
 )
-def test_edition_comes_from_file_or_folder(tmp_path, name, expected):
-    from pathlib import PurePosixPath
-
+def test_edition_comes_from_file_or_folder(name, expected):
     assert edition_of(PurePosixPath(name)) == expected
 
 

@@ -1,0 +1,45 @@
+"""Yearbook tables: one number per city, year, indicator and area, and what was refused."""
+
+from __future__ import annotations
+
+from schemas.fields import define, fields
+from schemas.table import Table
+
+define("indicator", "string", "Yearbook indicator, canonical name (conf/yearbook.toml)")
+define("area", "string", "Area a yearbook number is for", allowed=("whole_city", "districts"))
+define("indicator_value", "double", "Value in the canonical unit", unit="indicator_unit")
+define("indicator_unit", "string", "Canonical unit of the indicator")
+define("value_printed", "string", "Number as printed; null when only a correction gives it")
+define("unit_printed", "string", "Unit as printed in the heading")
+define("city_printed", "string", "Name of the city as printed, white space removed")
+define("edition", "int", "Edition of the yearbook; edition t+1 holds year t")
+define("source_cell", "string", "File, sheet and cell, such as 2005.xlsx!2-18!C17")
+define("is_corrected", "boolean", "True when a line of the correction file replaced or added the value")
+define("correction_source", "string", "Source named by the correction; null when not corrected")
+define("detail", "string", "What was expected and what was found")
+
+YEARBOOK = Table(
+    name="silver.yearbook",
+    fields=fields(
+        "city_id!", "year!", "indicator!", "area!", "indicator_value!", "indicator_unit!", "value_printed",
+        "unit_printed!", "city_printed!", "edition!", "source_cell!", "is_corrected!", "correction_source",
+    ),
+    key=("city_id", "year", "indicator", "area"),
+    description="One row per city, year, indicator and area of the city yearbook, in the canonical unit.",
+    caveats=(
+        "Non-agricultural population is not printed after data year 2014.",
+        "Typing errors are in silver.yearbook_quarantine; two slips in neighbouring years of one city pass unseen.",
+    ),
+    checks={"corrections_have_a_source": "NOT is_corrected OR correction_source IS NOT NULL"},
+)
+YEARBOOK_QUARANTINE = Table(
+    name="silver.yearbook_quarantine",
+    fields=fields(
+        "primary_reason!", "detail", "source_cell!", "edition", "year", "city_id", "city_printed", "indicator", "area",
+        "value_printed", "unit_printed",
+    ),
+    key=("source_cell",),
+    description="One row per yearbook cell, sheet or file that was refused, with the reason.",
+    caveats=("A cell refused as a whole sheet or file has no city or indicator.",),
+)
+TABLES = (YEARBOOK, YEARBOOK_QUARANTINE)
