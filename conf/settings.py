@@ -19,6 +19,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from conf.productivity import Productivity
+
 ENVIRONMENT_PREFIX = "CUSTOMS_LAKE__"
 PROFILES = ("paper", "cluster", "test")
 
@@ -130,6 +132,7 @@ class Settings:
     study: Study = field(default_factory=Study)
     places: Places = field(default_factory=Places)
     count: Count = field(default_factory=Count)
+    productivity: Productivity = field(default_factory=Productivity)
     quality: Quality = field(default_factory=Quality)
     spark: Spark = field(default_factory=Spark)
     origins: dict[str, str] = field(default_factory=dict, compare=False)
@@ -149,7 +152,7 @@ class Settings:
 
 
 _SECTIONS: dict[str, type] = {
-    "study": Study, "places": Places, "count": Count, "quality": Quality, "spark": Spark,
+    "study": Study, "places": Places, "count": Count, "productivity": Productivity, "quality": Quality, "spark": Spark,
 }
 
 
