@@ -20,6 +20,7 @@ from estimation.engine import Fit
 from estimation.errors import SpecificationError, UnknownColumnError
 from estimation.hypotheses import DifferenceInHansen, TestResult, wald_test
 from estimation.linear import Weight
+from estimation.prediction import predicted_levels
 from estimation.preparation import Prepared, counted_rows
 from estimation.spec import CONSTANT, FitOptions, PanelSpec
 from estimation.specification_tests import autocorrelation_test
@@ -281,8 +282,6 @@ class GMMResults:
         data : DataFrame, optional
             Other data with the same columns; by default the data of the fit, indexed by (entity, time).
         """
-        from estimation.postestimation import predicted_levels
-
         return predicted_levels(self.fit, data)
 
     @property
