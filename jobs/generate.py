@@ -1,0 +1,216 @@
+"""Generate: raw customs files, yearbook sheets and firm tables of a world whose truth is known.
+
+In: reference tables and a seed. Out: ``raw/customs``, ``raw/yearbook``, ``raw/firms`` in the layouts of the trade, and
+``truth/`` beside them. The same seed gives the same bytes wherever and in whatever order it runs. No Spark: a year's
+records are arrays until they are written (docs/methodology/generated_world.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from jobs.errors import EXIT_DONE, CustomsLakeError
+from jobs.world.equation import write_model
+from jobs.world.errors import WorldOptionError
+from jobs.world.firm_tables import write_firm_tfp
+from jobs.world.latent import WorldModel
+from jobs.world.layouts import plan_files, write_file
+from jobs.world.reference import ALL_YEARS, WorldReference
+from jobs.world.texts import write_texts
+from jobs.world.truth import TruthWriter
+from jobs.world.world import World, pick_cities
+from jobs.world.yearbook import write_sheets
+
+log = logging.getLogger(__name__)
+
+#: Cities every smaller world has: Changzhou and Shanghai (the registered-place example), undivided Dongguan, cities
+#: whose counties became districts, postcodes with a leading zero, and Shaoxing, whose postcodes are doubtful.
+NAMED_CITIES = (
+    "320400", "310000", "110000", "120000", "320100", "440100", "440300", "441900", "230100", "500000", "320600", "130100",
+    "150200", "330600", "530100", "430100",
+)
+PRESETS: dict[str, dict[str, object]] = {
+    "full": {"records": 600_000, "n_cities": None, "years": ALL_YEARS},
+    "small": {"records": 30_000, "n_cities": 20, "years": tuple(range(2003, 2009))},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What was written: folder, raw rows, files, cities, years and seconds."""
+
+    out: Path
+    n_rows: int
+    n_files: int
+    n_cities: int
+    years: tuple[int, ...]
+    seconds: float
+
+
+def generate(
+    out: str | Path,
+    *,
+    seed: int = 7,
+    preset: str = "full",
+    records: int | None = None,
+    years: Sequence[int] | None = None,
+    n_cities: int | None = None,
+    years_without_postcode: Sequence[int] = (),
+    model: WorldModel | None = None,
+    reference: Path | None = None,
+    overwrite: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Generated:
+    """Write a whole world into a folder.
+
+    Parameters
+    ----------
+    out : path
+        Receives ``raw/`` and ``truth/``; must not hold them yet unless ``overwrite``.
+    seed : int
+        Root of all random streams.
+    preset : {'full', 'small'}
+        Sizes where the next three are not given.
+    records : int, optional
+        Raw rows aimed at, imports and dirt included; never fewer than the planned products and destinations need.
+    years : sequence of int, optional
+        Years with customs files, within 2003-2011; yearbook and firm table always cover all.
+    n_cities : int, optional
+        Cities with customs files.
+    years_without_postcode : sequence of int
+        Years whose files have no postcode column.
+    model : WorldModel, optional
+        Latent settings; its seed gives way to ``seed``.
+    reference : Path, optional
+        Folder with other reference tables.
+    overwrite : bool
+        Replace an earlier world in the folder.
+    progress : callable, optional
+        Receives one sentence per step.
+
+    Raises
+    ------
+    WorldOptionError
+        For options out of range or a folder that is taken.
+    """
+    start = time.perf_counter()
+    say = progress or log.info
+    world = _build_world(seed, preset, records, years, n_cities, model, reference)
+    raw, truth_folder = _prepare_folders(Path(out), overwrite)
+    strange = set(years_without_postcode) - set(world.years)
+    if strange:
+        raise WorldOptionError(f"years without postcode: expected some of {world.years}, found {sorted(strange)}.")
+    say(f"{len(world.plans):,} city-years planned, {len(world.roster.firms):,} firms")
+    truth = TruthWriter()
+    n_rows = n_files = 0
+    for year in world.years:
+        rows, files = _write_year(world, year, raw / "customs", truth, without_postcode=year in years_without_postcode)
+        n_rows, n_files = n_rows + rows, n_files + files
+        say(f"{year}: {rows:,} rows in {files} files")
+    truth.write(truth_folder)
+    write_model(truth_folder / "model.json", world.model, world.latent.equations)
+    write_sheets(world, raw / "yearbook", truth_folder)
+    write_firm_tfp(world, raw / "firms")
+    done = Generated(Path(out), n_rows, n_files, len(world.city_ids), world.years, time.perf_counter() - start)
+    say(f"{done.n_rows:,} rows in {done.n_files} files, {done.n_cities} cities, {done.seconds:.1f} s")
+    return done
+
+
+def _build_world(seed, preset, records, years, n_cities, model, reference) -> World:
+    if preset not in PRESETS:
+        raise WorldOptionError(f"preset: expected one of {', '.join(PRESETS)}; found {preset!r}.")
+    chosen = PRESETS[preset]
+    years = tuple(sorted(years or chosen["years"]))
+    if not set(years) <= set(ALL_YEARS):
+        raise WorldOptionError(f"years: expected some of {ALL_YEARS[0]}-{ALL_YEARS[-1]}, found {years}.")
+    tables = WorldReference(reference) if reference else WorldReference()
+    n_cities = n_cities or chosen["n_cities"]
+    settings = model or WorldModel()
+    settings = WorldModel(**{**{name: getattr(settings, name) for name in settings.__slots__}, "seed": seed})
+    records = records or chosen["records"]
+    if records < 1000:
+        raise WorldOptionError(f"records: expected at least 1,000, found {records:,}.")
+    return World(settings, tables, years, pick_cities(tables, n_cities, NAMED_CITIES) if n_cities else (), records)
+
+
+def _prepare_folders(out: Path, overwrite: bool) -> tuple[Path, Path]:
+    """Create ``raw/*`` and ``truth``; refuse a folder that holds either unless asked to replace them."""
+    taken = [name for name in ("raw", "truth") if (out / name).exists()]
+    if taken and not overwrite:
+        raise WorldOptionError(
+            f"{out}: expected a folder without {' and '.join(taken)}/, found it there. Name another folder or pass --overwrite."
+        )
+    try:
+        for name in taken:
+            shutil.rmtree(out / name)
+        for part in ("raw/customs", "raw/yearbook", "raw/firms", "truth"):
+            (out / part).mkdir(parents=True)
+    except OSError as error:
+        raise WorldOptionError(f"{out}: cannot be written ({error.strerror}). Name a folder you may write to.") from error
+    return out / "raw", out / "truth"
+
+
+def _write_year(world: World, year: int, folder: Path, truth: TruthWriter, *, without_postcode: bool) -> tuple[int, int]:
+    records = world.draw_year(year)
+    texts = write_texts(world, records, year)
+    files = plan_files(world.seed, records, year, without_postcode=without_postcode)
+    for file in files:
+        write_file(folder, file, texts, records)
+        truth.add_file(world, year, file, records)
+    truth.add_year(world, year, records)
+    return len(records), len(files)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(prog="generate", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--out", required=True, help="folder that receives raw/ and truth/")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="full")
+    parser.add_argument("--records", type=int, help="raw rows aimed at")
+    parser.add_argument("--years", help="for example 2003-2008")
+    parser.add_argument("--cities", type=int, help="cities with customs files")
+    parser.add_argument("--without-postcode", default="", help="years whose files have no postcode column, e.g. 2007,2008")
+    parser.add_argument("--year-effect", type=float, help="spread of common year effects in standard deviations, 0 for none")
+    parser.add_argument("--reference", type=Path, help="folder with reference tables instead of the shipped ones")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier world")
+    options = parser.parse_args(argv)
+    try:
+        model = WorldModel() if options.year_effect is None else WorldModel(year_effect=options.year_effect)
+        generate(
+            options.out, seed=options.seed, preset=options.preset, records=options.records,
+            years=_years(options.years), n_cities=options.cities, model=model,
+            years_without_postcode=_years(options.without_postcode) or (), reference=options.reference,
+            overwrite=options.overwrite, progress=print,
+        )
+    except CustomsLakeError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    return EXIT_DONE
+
+
+def _years(text: str | None) -> tuple[int, ...] | None:
+    """Read ``2003-2008`` or ``2003,2005``."""
+    if not text:
+        return None
+    try:
+        if "-" in text:
+            first, last = (int(part) for part in text.split("-"))
+            return tuple(range(first, last + 1))
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise WorldOptionError(f"years: expected 2003-2008 or 2003,2005; found {text!r}.") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""Firms of the generated world: where they make their goods, and where they are registered.
+
+Each prefecture has a roster. A firm has one production postcode; whether that lies in a municipal district, a county or
+a county-level city is a matter of the year, so firms of a county that becomes a district start to count in that year.
+A few firms are registered elsewhere (their code and address say so), and some of those also give the postcode of that
+office: the production place is what counts. All names, numbers and addresses are invented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from jobs.world.reference import ALL_YEARS, Postcode, WorldReference
+from jobs.world.streams import generator
+
+#: Share of district firms registered in another city, and of those that also give the other office's postcode.
+REGISTERED_ELSEWHERE = 0.04
+OFFICE_POSTCODE = 0.35
+#: Places where exporters of other cities are registered: Shanghai, Beijing, Guangzhou, Shenzhen, Nanjing, Tianjin.
+OFFICE_CITIES = ("310000", "110000", "440100", "440300", "320100", "120000")
+#: The paper's example: registered in Shanghai, made in Changzhou. Always present.
+EXAMPLE_CITY, EXAMPLE_OFFICE = "320400", "310000"
+#: Firms per postcode whose county becomes a district inside the study years, and postcodes of that sort per city.
+SWITCHING_FIRMS, SWITCHING_POSTCODES = 2, 4
+#: Kinds of prefecture that never are cities of the study.
+OUTSIDE_KINDS = frozenset({"autonomous_prefecture", "league", "area", "prefecture"})
+
+_OWNERSHIP = (
+    ("1", "国有企业"), ("2", "中外合作企业"), ("3", "中外合资企业"), ("4", "外商独资企业"), ("5", "集体企业"), ("6", "私营企业"),
+)
+_OWNERSHIP_SHARES = (0.14, 0.04, 0.17, 0.30, 0.05, 0.30)
+_BRANDS = "华泰新永恒金宏东方明远星光大同兴隆正达瑞丰海天利源科创"
+_TRADES = ("纺织", "电子", "机械", "五金制品", "化工", "玩具", "家具", "服装", "食品", "医药", "塑料", "进出口", "电器", "光电")
+_STREETS = ("人民路", "建设路", "解放路", "工业园区", "中山路", "开发区大道", "新华路", "和平路", "科技园")
+_SURNAMES, _GIVEN = "王李张刘陈杨黄赵周吴", ("伟", "芳", "娜", "敏", "静", "强", "磊", "军", "洋", "勇")
+
+
+@dataclass(frozen=True, slots=True)
+class Firm:
+    """One exporter; ``kinds`` and ``owners`` say for each year what its production postcode means and to which city.
+
+    ``written_postcode`` is what its declarations carry; it differs from the production postcode for firms that give the
+    office they are registered at.
+    """
+
+    firm_id: str
+    name: str
+    ownership: str
+    address: str
+    phone: str
+    postcode: Postcode
+    written_postcode: str
+    email: str
+    contact: str
+    registered_city: str
+    is_elsewhere: bool
+
+
+@dataclass(frozen=True)
+class Roster:
+    """All firms, and which of them declare from where in each year.
+
+    Attributes
+    ----------
+    firms : list of Firm
+    district : dict
+        (city_id, year) to positions of the firms inside municipal districts.
+    outside : dict
+        (city_id or prefecture code, year) to positions of firms in counties and county-level cities.
+    """
+
+    firms: list[Firm] = field(default_factory=list)
+    district: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
+    outside: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Homes:
+    """Postcodes of one prefecture-level place."""
+
+    district: list[Postcode]
+    switching: list[Postcode]
+    county: list[Postcode]
+    doubtful: list[Postcode]
+
+
+def build_roster(seed: int, reference: WorldReference, city_ids: Sequence[str], firms_per_city: int) -> Roster:
+    """Draw the firms of the cities and of the prefectures outside the study; each place has a stream of its own."""
+    roster = Roster()
+    homes = _homes(reference)
+    offices = {city: homes[city].district for city in OFFICE_CITIES}
+    wanted = frozenset(city_ids)
+    for position, city in enumerate(reference.cities["city_id"]):
+        if city not in wanted:
+            continue
+        rng = generator(seed, "firms", city)
+        drawn = _draw_city(rng, position, city, homes[city], offices, firms_per_city, reference)
+        _enroll(roster, city, drawn, reference)
+    for code in outside_prefectures(reference):
+        places = homes.get(code)
+        if places is None or not places.county:
+            continue
+        rng = generator(seed, "firms", code)
+        chosen = [places.county[k] for k in rng.integers(len(places.county), size=3)]
+        own = [_firm(rng, code, serial, postcode, reference) for serial, postcode in enumerate(chosen)]
+        _enroll(roster, code, own, reference)
+    return roster
+
+
+def outside_prefectures(reference: WorldReference) -> list[str]:
+    """Prefectures that in no year are prefecture-level cities: autonomous prefectures, leagues, areas."""
+    kinds = reference.prefectures.groupby("prefecture_code")["kind"].agg(set)
+    return sorted(kinds.index[[kind <= OUTSIDE_KINDS for kind in kinds]])
+
+
+def _homes(reference: WorldReference) -> dict[str, _Homes]:
+    """Sort the postcodes by city (or prefecture outside the cities) and by what they are over the years."""
+    homes: dict[str, _Homes] = {}
+    for postcode in reference.postcodes:
+        owner_of = {year: reference.city_of_prefecture[code] for year, code in postcode.prefectures.items()}
+        for owner in sorted(set(owner_of.values())):
+            place = homes.setdefault(owner, _Homes([], [], [], []))
+            kinds = {kind for year, kind in postcode.kinds.items() if owner_of[year] == owner}
+            if postcode.is_doubtful:
+                place.doubtful.append(postcode)
+            elif kinds == {"city"}:
+                place.district.append(postcode)
+            elif "city" in kinds:
+                place.switching.append(postcode)
+            else:
+                place.county.append(postcode)
+    return {owner: _complete(place) for owner, place in homes.items()}
+
+
+def _complete(place: _Homes) -> _Homes:
+    """Fill years without a certain district postcode with doubtful ones."""
+    covered = {year for postcode in place.district for year in postcode.kinds}
+    needed = [one for one in place.doubtful if any(year not in covered for year in one.kinds)]
+    return _Homes(place.district + needed, place.switching, place.county, place.doubtful)
+
+
+def _draw_city(
+    rng: np.random.Generator, position: int, city: str, homes: _Homes, offices: dict[str, list[Postcode]],
+    firms_per_city: int, reference: WorldReference,
+) -> list[Firm]:
+    n_district = int(firms_per_city * (0.6 + 0.8 * rng.random()))
+    pool = homes.district or homes.switching
+    chosen = [pool[k] for k in rng.integers(len(pool), size=n_district)] if pool else []
+    # every year needs some firm: one at the last postcode of each distinct span of years
+    chosen += {tuple(postcode.kinds): postcode for postcode in pool}.values()
+    firms = [_firm(rng, city, serial, postcode, reference) for serial, postcode in enumerate(chosen)]
+    n_elsewhere = max(int(city == EXAMPLE_CITY), int(round(REGISTERED_ELSEWHERE * n_district)))
+    for k in range(min(n_elsewhere, len(firms))):
+        office = EXAMPLE_OFFICE if city == EXAMPLE_CITY and k == 0 else OFFICE_CITIES[rng.integers(len(OFFICE_CITIES))]
+        gives_office = rng.random() < OFFICE_POSTCODE and k > 0
+        if office != city:
+            firms[k] = _move_registration(rng, firms[k], position * 12 + k, office, offices[office], gives_office, reference)
+    serial = len(firms)
+    spans = {postcode.code[:4]: postcode for postcode in homes.switching}
+    for postcode in list(spans.values())[:SWITCHING_POSTCODES]:
+        for _ in range(SWITCHING_FIRMS):
+            firms.append(_firm(rng, city, serial := serial + 1, postcode, reference))
+    for k in rng.permutation(len(homes.county))[:6]:
+        firms.append(_firm(rng, city, serial := serial + 1, homes.county[k], reference))
+    return firms
+
+
+def _firm(rng: np.random.Generator, place: str, serial: int, postcode: Postcode, reference: WorldReference) -> Firm:
+    digit, ownership = _OWNERSHIP[rng.choice(len(_OWNERSHIP), p=_OWNERSHIP_SHARES)]
+    zone = rng.choice(("2", "3", "9"), p=(0.2, 0.1, 0.7))
+    town = reference.city_name(place, ALL_YEARS[0]).removesuffix("市")
+    brand = "".join(rng.choice(list(_BRANDS), 2))
+    trade = _TRADES[rng.integers(len(_TRADES))]
+    name = _company_name(int(rng.integers(12)), town, brand, trade)
+    phone = f"{rng.integers(2_000_000, 8_999_999)}"
+    contact = _SURNAMES[rng.integers(10)] + _GIVEN[rng.integers(10)]
+    return Firm(
+        f"{place[:4]}{zone}{digit}{serial:04d}", name, ownership, f"{town}{_STREETS[rng.integers(9)]}{rng.integers(1, 400)}号",
+        phone, postcode, postcode.code, f"firm{place[:4]}{serial}@example.com", contact, place, False,
+    )
+
+
+def _company_name(style: int, town: str, brand: str, trade: str) -> str:
+    """Names with commas and quotation marks are as common as in the files; both must survive the reading."""
+    if style == 0:
+        return f"{town}\"{brand}\"{trade}有限公司"
+    if style == 1:
+        return f"{town}{brand}{trade}CO.,LTD"
+    if style == 2:
+        return f"{town}市{brand}{trade}有限公司（中外合资）"
+    return f"{town}{brand}{trade}有限公司"
+
+
+def _move_registration(
+    rng: np.random.Generator, firm: Firm, serial: int, office: str, postcodes: list[Postcode], gives_office: bool,
+    reference: WorldReference,
+) -> Firm:
+    """Register a firm in another city: code, address and sometimes the postcode are the office's."""
+    town = reference.city_name(office, ALL_YEARS[0]).removesuffix("市")
+    stable = [one for one in postcodes if len(one.kinds) == len(ALL_YEARS) and not one.is_doubtful]
+    written = stable[rng.integers(len(stable))].code if gives_office else firm.written_postcode
+    return Firm(
+        f"{office[:4]}8{firm.firm_id[5]}{serial % 10000:04d}", town + firm.name, firm.ownership,
+        f"{town}市{_STREETS[rng.integers(9)]}{rng.integers(1, 400)}号", firm.phone, firm.postcode, written, firm.email,
+        firm.contact, office, True,
+    )
+
+
+def _enroll(roster: Roster, place: str, firms: Sequence[Firm], reference: WorldReference) -> None:
+    """Append firms to the roster under the years in which they declare."""
+    first = len(roster.firms)
+    roster.firms.extend(firms)
+    for year in ALL_YEARS:
+        here = [
+            (first + k, firm.postcode.kinds[year])
+            for k, firm in enumerate(firms)
+            if year in firm.postcode.kinds
+            and reference.city_of_prefecture[firm.postcode.prefectures[year]] == place
+        ]
+        roster.district[place, year] = np.array([k for k, kind in here if kind == "city"], dtype=np.int64)
+        roster.outside[place, year] = np.array([k for k, kind in here if kind != "city"], dtype=np.int64)

@@ -1,0 +1,111 @@
+"""Records to text: every column as the files carry it, dirt included."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jobs.world import dirt
+from jobs.world.records import FIRST_YEAR_OF_CODES, Records
+from jobs.world.world import World
+
+_SUFFIXES = np.array(["10", "90", "00", "20"], dtype=object)
+_PORTS = np.array(
+    ["上海海关", "深圳海关", "宁波海关", "青岛海关", "天津海关", "广州海关", "黄埔海关", "厦门海关", "大连海关", "南京海关", "拱北海关", "杭州海关"],
+    dtype=object,
+)
+_MONTHLY_REGIMES = np.array(["一般贸易"] * 5 + ["进料加工贸易"] * 3 + ["来料加工装配贸易"] * 2, dtype=object)
+_YEARLY_REGIMES = np.array(["一般贸易"] * 5 + ["加工贸易"] * 5, dtype=object)
+_TRANSPORT = np.array(["江海运输"] * 6 + ["汽车运输"] * 2 + ["航空运输", "铁路运输"], dtype=object)
+_UNITS = np.array(["千克", "个", "件", "台"], dtype=object)
+_FIRM_COLUMNS = {
+    "firm_id": "firm_id", "firm_name": "name", "firm_type": "ownership", "firm_address": "address",
+    "postcode": "written_postcode", "email": "email", "contact_person": "contact",
+}
+
+
+def write_texts(world: World, rows: Records, year: int) -> dict[str, np.ndarray]:
+    """Return the canonical raw columns as arrays of text, equal in length to the records."""
+    is_yearly = year >= FIRST_YEAR_OF_CODES
+    codes = world.goods.codes[rows.code] + _SUFFIXES[rows.suffix]
+    columns = {
+        "period": _periods(rows, year),
+        "flow": np.where(rows.is_export, "0" if is_yearly else "出口", "1" if is_yearly else "进口").astype(object),
+        "hs_code": np.array([code.removeprefix("0") for code in codes], dtype=object) if is_yearly else codes,
+        "hs_name": np.array([f"第{code[:2]}章商品" for code in codes], dtype=object),
+        "value": rows.value.astype(str).astype(object),
+        "quantity": rows.quantity.astype(str).astype(object),
+        "quantity_unit": _UNITS[rows.style % len(_UNITS)],
+        "unit_price": np.array([f"{v / q:.4f}" for v, q in zip(rows.value, rows.quantity, strict=True)], dtype=object),
+        "production_place": _place_texts(world, rows, year),
+        "partner": _partner_names(world, is_yearly)[rows.partner],
+        "customs_port": _PORTS[rows.port],
+        "trade_regime": (_YEARLY_REGIMES if is_yearly else _MONTHLY_REGIMES)[rows.regime],
+        "transport": _TRANSPORT[rows.transport],
+        "transit_country": _transit(world, rows, is_yearly),
+        **_firm_texts(world, rows),
+    }
+    _put_in_dirt(world, rows, columns)
+    return columns
+
+
+def _periods(rows: Records, year: int) -> np.ndarray:
+    if year >= FIRST_YEAR_OF_CODES:
+        return np.full(len(rows), str(year), dtype=object)
+    return np.array([f"{year}{month:02d}" for month in range(13)], dtype=object)[rows.month]
+
+
+def _partner_names(world: World, is_yearly: bool) -> np.ndarray:
+    return world.goods.partners["code" if is_yearly else "name_zh"].to_numpy(dtype=object)
+
+
+def _transit(world: World, rows: Records, is_yearly: bool) -> np.ndarray:
+    """A third of the rows pass through Hong Kong, the others carry their partner again."""
+    names = _partner_names(world, is_yearly)
+    return np.where(rows.style % 3 == 0, names[world.goods.partner("110")], names[rows.partner])
+
+
+def _firm_texts(world: World, rows: Records) -> dict[str, np.ndarray]:
+    firms = world.roster.firms
+    columns = {
+        column: np.array([getattr(firm, name) for firm in firms], dtype=object)[rows.firm]
+        for column, name in _FIRM_COLUMNS.items()
+    }
+    phones = np.array([firm.phone for firm in firms], dtype=object)[rows.firm]
+    missing = rows.style % 25
+    columns["phone"] = np.where(missing == 0, "NULL", np.where(missing == 1, "", phones))
+    columns["fax"] = np.where(rows.style % 7 == 0, "NULL", phones)
+    return columns
+
+
+def _place_texts(world: World, rows: Records, year: int) -> np.ndarray:
+    """Name the production place: the prefecture in one of its spellings, sometimes the county for firms in one."""
+    spellings = world.reference.place_texts
+    flat: list[str] = []
+    first, count = np.zeros(len(world.roster.firms), dtype=int), np.ones(len(world.roster.firms), dtype=int)
+    start_of: dict[tuple[str, str], tuple[int, int]] = {}
+    for position in np.unique(rows.firm):
+        firm = world.roster.firms[position]
+        prefecture = firm.postcode.prefectures[year]
+        unit = firm.postcode.units[year] if firm.postcode.kinds[year] != "city" else ""
+        if (prefecture, unit) not in start_of:
+            names = spellings.get((prefecture, year)) or (world.reference.prefecture_name(prefecture, year),)
+            names = (*names, *spellings.get((unit, year), ())[: len(names)])
+            start_of[prefecture, unit] = (len(flat), len(names))
+            flat.extend(names)
+        first[position], count[position] = start_of[prefecture, unit]
+    return np.array(flat, dtype=object)[first[rows.firm] + rows.style % count[rows.firm]]
+
+
+def _put_in_dirt(world: World, rows: Records, columns: dict[str, np.ndarray]) -> None:
+    """Edit the spoilt fields of ``columns`` in place."""
+    columns["postcode"] = columns["postcode"].copy()
+    for name, (column, edit) in dirt.REPAIR_EDITS.items():
+        for k in np.flatnonzero(rows.repairs & dirt.REPAIR_BIT[name]):
+            columns[column][k] = edit(columns[column][k], int(rows.style[k]))
+    spellings = world.goods.partner_spellings
+    for k in np.flatnonzero(rows.repairs & dirt.REPAIR_BIT["partner_alias"]):
+        others = spellings[rows.partner[k]]
+        columns["partner"][k] = others[rows.style[k] % len(others)]
+    for name, (column, edit) in dirt.REJECT_EDITS.items():
+        for k in np.flatnonzero(rows.defects & dirt.BIT[name]):
+            columns[column][k] = edit(columns[column][k], int(rows.style[k]))

@@ -1,0 +1,185 @@
+"""The world in one object: tables every city-year is drawn from, and the plan of what each must come to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from jobs.world.errors import WorldOptionError
+from jobs.world.firms import Roster, build_roster, outside_prefectures
+from jobs.world.goods import SELF, TERRITORY_HOST, Goods
+from jobs.world.latent import LatentPanel, WorldModel, simulate
+from jobs.world.records import (
+    IMPORT_SHARE,
+    OUTSIDE_PREFECTURE_ROWS,
+    OUTSIDE_SHARE,
+    REJECT_SHARE,
+    CityYearPlan,
+    Records,
+    concatenate,
+    draw_city_year,
+    draw_outside_prefecture,
+)
+from jobs.world.reference import ALL_YEARS, WorldReference
+
+#: Fewest firms a city has; more as the files grow.
+MIN_FIRMS, RECORDS_PER_FIRM = 12, 60
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything the records of any city-year follow from.
+
+    Attributes
+    ----------
+    model : WorldModel
+        Seed and latent settings.
+    reference : WorldReference
+        Reference tables.
+    years : tuple of int
+        Years with customs files.
+    city_ids : tuple of str
+        Cities with customs files; the latent panel always has all.
+    records : int
+        Raw rows aimed at, imports and dirt included.
+    """
+
+    model: WorldModel
+    reference: WorldReference
+    years: tuple[int, ...] = ALL_YEARS
+    city_ids: tuple[str, ...] = ()
+    records: int = 600_000
+    goods: Goods = field(init=False)
+
+    N_SUFFIXES = 4
+    N_PORTS = 12
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "goods", Goods(self.model.seed, self.reference))
+        if not self.city_ids:
+            object.__setattr__(self, "city_ids", tuple(self.reference.cities["city_id"]))
+        # frozen: the two memories are set once, here
+        object.__setattr__(self, "taste", lru_cache(maxsize=None)(self.goods.taste))
+        object.__setattr__(self, "foreign_codes", lru_cache(maxsize=None)(self.goods.foreign_codes))
+
+    @property
+    def seed(self) -> int:
+        """Root of all random streams."""
+        return self.model.seed
+
+    @cached_property
+    def latent(self) -> LatentPanel:
+        """The truth, city by year."""
+        return simulate(self.model, self.reference)
+
+    @cached_property
+    def roster(self) -> Roster:
+        """All firms."""
+        per_city = self.records / max(len(self.city_ids), 1) / RECORDS_PER_FIRM
+        return build_roster(self.seed, self.reference, self.city_ids, max(MIN_FIRMS, int(per_city)))
+
+    @cached_property
+    def places(self) -> tuple[str, ...]:
+        """Cities, then prefectures outside the study."""
+        return (*self.reference.cities["city_id"], *outside_prefectures(self.reference))
+
+    @cached_property
+    def place_position(self) -> dict[str, int]:
+        """Place to its position in ``places``."""
+        return {place: k for k, place in enumerate(self.places)}
+
+    @cached_property
+    def outside_places(self) -> tuple[str, ...]:
+        """Prefectures outside the study whose firms declare; a tenth of the rows of the cities' share of them."""
+        known = [place for place in outside_prefectures(self.reference) if (place, ALL_YEARS[0]) in self.roster.outside]
+        n_wanted = max(1, round(len(known) * len(self.city_ids) / len(self.reference.cities)))
+        return tuple(known[:: max(1, len(known) // n_wanted)])
+
+    @cached_property
+    def firm_kinds(self) -> dict[int, np.ndarray]:
+        """Year to what each firm's production postcode is in it."""
+        return {
+            year: np.array([firm.postcode.kinds.get(year, "") for firm in self.roster.firms], dtype=object)
+            for year in ALL_YEARS
+        }
+
+    @cached_property
+    def postcode_starts_with_zero(self) -> np.ndarray:
+        """Whether the postcode a firm writes has a zero to lose."""
+        return np.array([firm.written_postcode[0] == "0" for firm in self.roster.firms])
+
+    @cached_property
+    def is_elsewhere(self) -> np.ndarray:
+        """Whether a firm is registered in another city than it produces in."""
+        return np.array([firm.is_elsewhere for firm in self.roster.firms])
+
+    @cached_property
+    def registered_city(self) -> np.ndarray:
+        """City each firm is registered in."""
+        return np.array([firm.registered_city for firm in self.roster.firms], dtype=object)
+
+    @cached_property
+    def has_doubtful_postcode(self) -> np.ndarray:
+        """Whether districts and counties share the firm's production postcode."""
+        return np.array([firm.postcode.is_doubtful for firm in self.roster.firms])
+
+    @cached_property
+    def has_other_spelling(self) -> np.ndarray:
+        """Whether a partner is known under other names."""
+        names = self.goods.partners["name_zh"]
+        return np.array([spellings != [name] for spellings, name in zip(self.goods.partner_spellings, names, strict=True)])
+
+    @cached_property
+    def host_of_territory(self) -> int:
+        """Position of the economy the territory counts for."""
+        table = self.goods.partners
+        return int(table.index[table["iso3"].eq(TERRITORY_HOST) & table["kind"].eq("normal")][0])
+
+    @cached_property
+    def is_destination(self) -> np.ndarray:
+        """Whether a partner is an economy other than China."""
+        table = self.goods.partners
+        return (table["kind"].isin(("normal", "territory")) & table["iso3"].ne("") & table["code"].ne(SELF)).to_numpy()
+
+    @cached_property
+    def plans(self) -> tuple[CityYearPlan, ...]:
+        """One plan per city and year, in order of city and year; rows beyond the cover shared by size."""
+        panel = self.latent.panel
+        wanted = panel[panel["city_id"].isin(self.city_ids) & panel["year"].isin(self.years) & panel["is_city"]]
+        can_export = [len(self.roster.district[key]) > 0 for key in zip(wanted["city_id"], wanted["year"], strict=True)]
+        wanted = wanted[can_export]
+        cover = np.maximum(wanted["n_products"], wanted["n_destinations"]).to_numpy()
+        n_outside = OUTSIDE_PREFECTURE_ROWS * len(self.outside_places) * len(self.years)
+        target = (self.records - n_outside) * (1 - IMPORT_SHARE - REJECT_SHARE - OUTSIDE_SHARE)
+        extra = max(target / cover.sum() - 1, 0.02)
+        rows = cover + np.ceil(extra * cover).astype(int)
+        plans = [
+            CityYearPlan(row.city_id, int(row.year), int(row.value_usd), int(row.n_products), int(row.n_destinations), int(n))
+            for row, n in zip(wanted.itertuples(), rows, strict=True)
+        ]
+        poor = [plan for plan in plans if plan.value_usd < plan.n_rows]
+        if poor:
+            raise WorldOptionError(
+                f"records={self.records:,}: expected at least one dollar per row, but {len(poor)} city-years have more rows "
+                f"than dollars, e.g. {poor[0].city_id} {poor[0].year}. Ask for fewer records or raise mean_ln_value."
+            )
+        return tuple(plans)
+
+    def draw_year(self, year: int) -> Records:
+        """All records of a year: cities in order, then the prefectures outside."""
+        parts = [draw_city_year(self, plan) for plan in self.plans if plan.year == year]
+        return concatenate(parts + [draw_outside_prefecture(self, place, year) for place in self.outside_places])
+
+
+def pick_cities(reference: WorldReference, n_cities: int, first: Sequence[str]) -> tuple[str, ...]:
+    """Choose cities: the named ones, then evenly over the list until ``n_cities``."""
+    every = list(reference.cities["city_id"])
+    if not 1 <= n_cities <= len(every):
+        raise WorldOptionError(f"cities: expected 1 to {len(every)}, found {n_cities}.")
+    rest = [city for city in every if city not in first]
+    n_rest = max(n_cities - len(first), 0)
+    positions = np.linspace(0, len(rest) - 1, n_rest).astype(int) if n_rest else []
+    return tuple(sorted([*list(first)[:n_cities], *(rest[k] for k in positions)]))
