@@ -19,6 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from conf.panel import Panel
 from conf.productivity import Productivity
 
 ENVIRONMENT_PREFIX = "CUSTOMS_LAKE__"
@@ -133,6 +134,7 @@ class Settings:
     places: Places = field(default_factory=Places)
     count: Count = field(default_factory=Count)
     productivity: Productivity = field(default_factory=Productivity)
+    panel: Panel = field(default_factory=Panel)
     quality: Quality = field(default_factory=Quality)
     spark: Spark = field(default_factory=Spark)
     origins: dict[str, str] = field(default_factory=dict, compare=False)
@@ -152,7 +154,8 @@ class Settings:
 
 
 _SECTIONS: dict[str, type] = {
-    "study": Study, "places": Places, "count": Count, "productivity": Productivity, "quality": Quality, "spark": Spark,
+    "study": Study, "places": Places, "count": Count, "productivity": Productivity, "panel": Panel,
+    "quality": Quality, "spark": Spark,
 }
 
 
