@@ -9,7 +9,7 @@ themselves or name unknown units are refused with the offending rows; gaps are r
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -141,7 +141,7 @@ def overlay_units(book: PlaceBook, units: pd.DataFrame) -> PlaceBook:
     _refuse(units[~units["prefecture_code"].isin(known)], "prefecture_code is none of the reference's prefectures")
     _refuse(overlapping(units, ["unit_code"]), "intervals of one unit overlap")
     _report_gaps(units, ["unit_code"], "unit")
-    shipped = subtract_intervals(book.units, units, lambda row, user: row["unit_code"] == user["unit_code"])
+    shipped = subtract_intervals(book.units, units, "unit_code", lambda row: (row["unit_code"],))
     added = units.assign(approved_on="", ended_on="", source="user")[book.units.columns]
     merged = pd.concat([shipped, added], ignore_index=True).sort_values(["unit_code", "valid_from"])
     return replace(book, units=merged.reset_index(drop=True))
@@ -162,7 +162,7 @@ def overlay_postcodes(book: PlaceBook, prefixes: pd.DataFrame) -> PlaceBook:
     _refuse(contradicting(prefixes, book.units), "one prefix names units of different type or prefecture in a year")
     _report_gaps(prefixes, ["prefix"], "prefix")
     shipped = subtract_intervals(
-        book.prefixes, prefixes, lambda row, user: row["prefix"].startswith(user["prefix"])
+        book.prefixes, prefixes, "prefix", lambda row: {row["prefix"][:digits] for digits in (4, 5, 6)}
     )
     added = prefixes.assign(n_sources=1, n_agree=1, is_user=True)[book.prefixes.columns]
     merged = pd.concat([shipped, added], ignore_index=True).sort_values(["prefix", "valid_from", "unit_code"])
@@ -209,7 +209,7 @@ def gaps(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
 
 def units_absent(prefixes: pd.DataFrame, units: pd.DataFrame) -> pd.DataFrame:
     """Rows whose unit does not exist in every year of their interval; an open end asks only for the last known state."""
-    by_unit = {code: rows for code, rows in units.groupby("unit_code")}
+    by_unit = dict(list(units.groupby("unit_code")))
     absent = []
     for row in prefixes.itertuples():
         rows = by_unit.get(row.unit_code)
@@ -231,18 +231,21 @@ def contradicting(prefixes: pd.DataFrame, units: pd.DataFrame) -> pd.DataFrame:
     return prefixes.loc[sorted(set(pairs.loc[differ & meet & (pairs["row"] != pairs["row_other"]), "row"]))]
 
 
-def subtract_intervals(shipped: pd.DataFrame, user: pd.DataFrame, governs) -> pd.DataFrame:
-    """Shipped rows less the years in which a user's row governs them; a row may split in two."""
-    user_rows = user.to_dict("records")
+def subtract_intervals(
+    shipped: pd.DataFrame, user: pd.DataFrame, key: str, governors: Callable[[dict], Iterable[str]]
+) -> pd.DataFrame:
+    """Shipped rows less the years in which a user's row governs them; a row may split in two.
+
+    ``governors`` gives the values of the user's ``key`` that would govern a shipped row.
+    """
+    taken: dict[str, list[tuple[int, int]]] = {}
+    for value, start, end in zip(user[key], user["valid_from"], user["valid_to"], strict=True):
+        taken.setdefault(value, []).append((start, end))
     kept = []
     for row in shipped.to_dict("records"):
         spans = [(row["valid_from"], row["valid_to"])]
-        for own in user_rows:
-            if governs(row, own):
-                start, end = own["valid_from"], own["valid_to"]
-                spans = [
-                    part for a, b in spans for part in ((a, min(b, start)), (max(a, end), b)) if part[0] < part[1]
-                ]
+        for start, end in (span for value in governors(row) for span in taken.get(value, ())):
+            spans = [part for a, b in spans for part in ((a, min(b, start)), (max(a, end), b)) if part[0] < part[1]]
         kept += [row | {"valid_from": a, "valid_to": b} for a, b in spans]
     return pd.DataFrame(kept, columns=shipped.columns)
 

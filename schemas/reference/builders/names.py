@@ -152,9 +152,7 @@ class _Names:
         table = pd.DataFrame(self.rows, columns=columns).drop_duplicates(columns[:3] + columns[4:6])
         table = table[~table["alias"].isin(spellings["alias"])]
         province = set(table.loc[table["always"], "alias"])
-        prefecture = set(table.loc[table["kind"].isin(["prefecture", "prefecture_short"]), "alias"])
         table = table[~(table["alias"].isin(province) & ~table["always"])]
-        table = table[~(table["alias"].isin(prefecture) & (table["unit_code"] != ""))]
         table = table[~_overlapping(table)]
         given = spellings.assign(valid_from=2000, valid_to="")
         table = pd.concat([table[columns[:6]], given[columns[:6]]], ignore_index=True)
@@ -171,7 +169,9 @@ def _overlapping(table: pd.DataFrame) -> pd.Series:
         for a, (from_a, to_a, i) in enumerate(spans):
             for from_b, to_b, j in spans[a + 1 :]:
                 if from_a < to_b and from_b < to_a:
-                    bad[i] = bad[j] = True
+                    units = [k for k in (i, j) if table.at[k, "unit_code"]]
+                    # 长沙 is the city, not 长沙县: a prefecture's name beats a unit's short name
+                    bad.loc[units if len(units) == 1 and table.at[i, "kind"] != "pinyin" else [i, j]] = True
     return bad
 
 
