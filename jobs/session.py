@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conf.settings import Settings
@@ -45,7 +46,6 @@ LOCAL_CONFS = {
     # the machine's name may resolve to an address that is not up
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
-    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -Dlog4j2.StatusLogger.level=OFF",
     "spark.sql.legacy.setCommandRejectsSparkCoreConfs": "false",
 }
 
@@ -89,6 +89,7 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
             "spark.jars": ",".join(jar_paths()),
             "spark.driver.memory": settings.spark.driver_memory,
             "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
+            "spark.driver.extraJavaOptions": _java_options(),
         }
         if settings.spark.local_dir:
             confs["spark.local.dir"] = settings.spark.local_dir
@@ -100,6 +101,12 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel(settings.spark.log_level)
     return session
+
+
+def _java_options() -> str:
+    """Quiet log from the first line on: Spark's default profile warns before a session can set its level."""
+    path = Path(__file__).resolve().parents[1] / "conf" / "spark" / "log4j2.properties"
+    return f"-Dlog4j2.configurationFile={path.as_uri()}" if path.is_file() else ""
 
 
 def _submitted_master() -> str:

@@ -160,7 +160,7 @@ define(
     "string",
     "Which evidence decided the place",
     allowed=(
-        "postcode6", "postcode5", "postcode4", "place_text", "district_code", "firm_history", "address",
+        "postcode6", "postcode5", "postcode4", "postcode", "place_text", "district_code", "firm_history", "address",
     ),
 )
 define("place_digits", "int", "Digits of the postcode that were needed")

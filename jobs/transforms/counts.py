@@ -5,7 +5,7 @@ Exact counts: the cube of one year has a few million rows at most, and sketches 
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 POSTCODE_METHODS = ("postcode6", "postcode5", "postcode4")
@@ -49,14 +49,18 @@ def count_city_exports(cube: DataFrame, declarations: DataFrame, cities: DataFra
         F.count("*").alias("n_pairs"),
         F.sum("n_records").alias("n_records"),
     )
-    value = F.col("value_usd").cast("double")
+    by_fallback = ~F.col("place_method").isin(*POSTCODE_METHODS)
     coverage = declarations.groupBy("year", "city_id").agg(
         F.count_distinct("firm_id").alias("n_firms"),
-        (F.sum(F.when(~F.col("place_method").isin(*POSTCODE_METHODS), value).otherwise(0.0)) / F.sum(value)).alias(
-            "share_value_by_fallback"
-        ),
-        (F.sum(F.when(F.col("is_place_ambiguous"), value).otherwise(0.0)) / F.sum(value)).alias("share_value_ambiguous"),
+        _value_share(by_fallback).alias("share_value_by_fallback"),
+        _value_share(F.col("is_place_ambiguous")).alias("share_value_ambiguous"),
     )
     return counts.join(coverage, on=["year", "city_id"], how="inner").join(
         F.broadcast(cities), on="city_id", how="left"
     )
+
+
+def _value_share(condition: Column) -> Column:
+    # summed as decimals: sums of doubles change with the partitioning
+    part = F.sum(F.when(condition, F.col("value_usd")).otherwise(F.lit(0).cast("decimal(20,2)")))
+    return part.cast("double") / F.sum("value_usd").cast("double")
