@@ -32,6 +32,7 @@ from estimation.spec import (
     Steps,
     Transform,
     WeightKind,
+    check_groups,
 )
 
 # what a class of regressor means: the first lag of its level that is uncorrelated with the differenced error
@@ -128,6 +129,7 @@ class PanelGMM:
         }
         own_lags = tuple(lag_name(dependent, lag) for lag in range(1, lags + 1))
         given = tuple(instruments)
+        check_groups(given)
         made = _groups_of_classes(classes, dependent, lags, given, n_lags, collapse)
         plain = _listed(regressors)
         order = (*own_lags, *plain, *classes["endogenous"], *classes["predetermined"], *classes["exogenous"])

@@ -167,7 +167,8 @@ def _with_keys(data: pd.DataFrame, entity: str | None, time: str | None) -> tupl
         return data.rename_axis(names).reset_index(), str(names[0]), str(names[1])
     if entity is None or time is None:
         raise SpecificationError("Expected both entity= and time=, found one of them.")
-    frame = data.reset_index() if entity not in data.columns or time not in data.columns else data
+    levels = [name for name in data.index.names if name in (entity, time) and name not in data.columns]
+    frame = data.reset_index(level=levels) if levels else data
     for name, role in ((entity, "entity"), (time, "time")):
         if name not in frame.columns:
             raise UnknownColumnError(_unknown(name, frame, role))

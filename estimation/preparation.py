@@ -146,7 +146,9 @@ def _row_weights(spec: PanelSpec, design: Design) -> np.ndarray | None:
     weights = calendar_weights(spec, design)
     if weights is None:
         return None
-    by_row = np.hstack([weights[:, design.transformed_at], weights[:, design.level_at]])
+    # a forward orthogonal deviation is dated one period after the row it was made from, whose weight it bears
+    origin = design.transformed_at - (1 if spec.transform == "fod" else 0)
+    by_row = np.hstack([weights[:, origin], weights[:, design.level_at]])
     return np.where(design.rows, by_row, 0.0)
 
 
@@ -158,6 +160,8 @@ def calendar_weights(spec: PanelSpec, design: Design) -> np.ndarray | None:
     if spec.weight_kind == "frequency":
         return filled
     counted = counted_rows(spec, design)
+    if not spec.system and spec.transform == "fod":
+        counted = np.roll(counted, -1, axis=1)
     return filled * counted.sum() / filled[counted].sum()
 
 

@@ -139,6 +139,15 @@ class IVStyle:
 InstrumentGroup = GMMStyle | IVStyle
 
 
+def check_groups(groups: Iterable[object]) -> None:
+    """Refuse anything that is no instrument group."""
+    for group in groups:
+        if not isinstance(group, GMMStyle | IVStyle):
+            raise SpecificationError(
+                f"instruments: expected GMMStyle or IVStyle, found {type(group).__name__} {group!r}."
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class PanelSpec:
     """A dynamic panel model without its data.
@@ -183,9 +192,7 @@ class PanelSpec:
     def __post_init__(self) -> None:
         object.__setattr__(self, "regressors", _names(self.regressors, "regressors"))
         object.__setattr__(self, "instruments", tuple(self.instruments))
-        for group in self.instruments:
-            if not isinstance(group, GMMStyle | IVStyle):
-                raise SpecificationError(f"instruments: expected GMMStyle or IVStyle, found {type(group).__name__}.")
+        check_groups(self.instruments)
         for name, alias in (
             ("transform", Transform),
             ("h", HMatrix),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def render(results: GMMResults) -> str:
     """Return the table as text."""
     parts = [_head(results), _coefficients(results), _tests(results)]
     if results.notes:
-        parts.append("\n".join(f"Note: {note}" for note in results.notes))
+        parts.append("\n".join(textwrap.fill(f"Note: {note}", _WIDTH) for note in results.notes))
     return "\n".join(parts)
 
 
@@ -64,7 +65,7 @@ def _head(results: GMMResults) -> str:
 def _coefficients(results: GMMResults) -> str:
     letter = "z" if results.df_resid is None else "t"
     table = results.conf_int()
-    head = f"{'':<22}{'coef':>12}{'std. err.':>12}{letter:>9}{'p':>8}{'':<4}{'[95% conf. interval]':>19}"
+    head = f"{'':<22}{'coef':>12}{'std. err.':>12}{letter:>9}{'p':>8}{'':<4}{'[95% interval]':>18}"
     lines = [head, "-" * _WIDTH]
     columns = zip(
         results.names,
@@ -88,11 +89,11 @@ def _tests(results: GMMResults) -> str:
     lines = [str(results.ar_test(1)), str(results.ar_test(2)), str(results.hansen), str(results.sargan)]
     lines.append("Difference-in-Hansen (excluding group | difference):")
     for test in results.diff_in_hansen:
-        group = test.group if len(test.group) <= 44 else test.group[:41] + "..."
+        group = test.group if len(test.group) <= 40 else test.group[:37] + "..."
         if not test.difference.applies:
-            lines.append(f"  {group:<45}not available ({test.difference.reason})")
+            lines.append(f"  {group:<41}n/a: {test.difference.reason}")
             continue
         a, b = test.excluding, test.difference
-        lines.append(f"  {group:<45}{a.stat:>8.2f} ({a.df}) p {a.pvalue:.3f} |{b.stat:>8.2f} ({b.df}) p {b.pvalue:.3f}")
+        lines.append(f"  {group:<41}{a.stat:>8.2f} ({a.df}) p {a.pvalue:.3f} |{b.stat:>8.2f} ({b.df}) p {b.pvalue:.3f}")
     lines.append("=" * _WIDTH)
     return "\n".join(lines)

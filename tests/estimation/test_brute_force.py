@@ -64,13 +64,18 @@ class Textbook:
         columns = []
         for name, a, b in GMM_GROUPS:
             for lag in range(a, b + 1):
-                columns += [("diff", name, lag, None)] if self.collapse else [
-                    ("diff", name, lag, t) for t in self.years]
+                columns += (
+                    [("diff", name, lag, None)] if self.collapse else [("diff", name, lag, t) for t in self.years]
+                )
             if self.system:
-                columns += [("lev", name, a - 1, None)] if self.collapse else [
-                    ("lev", name, a - 1, t) for t in self.years]
-        return columns + [("iv", name, None, None) for name in IV_VARIABLES] + (
-            [("const", None, None, None)] if self.system else [])
+                columns += (
+                    [("lev", name, a - 1, None)] if self.collapse else [("lev", name, a - 1, t) for t in self.years]
+                )
+        return (
+            columns
+            + [("iv", name, None, None) for name in IV_VARIABLES]
+            + ([("const", None, None, None)] if self.system else [])
+        )
 
     def _instruments(self, i, t, equation):
         z = np.zeros(len(self.columns))
@@ -151,8 +156,12 @@ class Textbook:
             D[:, c] = -V2 @ ZX.T @ A2 @ dS @ A2 @ g2
         self.V2 = V2 + D @ V2 + V2 @ D.T + D @ self.V1 @ D.T
         s = [y - x @ self.b1 for y, x, _, _ in self.blocks]
-        transformed = [(e[n] ** 2) for e, (_, _, _, rows) in zip(s, self.blocks, strict=True)
-                       for n, row in enumerate(rows) if row[0] == "diff"]
+        transformed = [
+            (e[n] ** 2)
+            for e, (_, _, _, rows) in zip(s, self.blocks, strict=True)
+            for n, row in enumerate(rows)
+            if row[0] == "diff"
+        ]
         sigma2 = sum(transformed) / len(transformed) / (1 if self.fod else 2)
         g1 = Zy - ZX @ self.b1
         self.sargan = float(g1 @ A1 @ g1) / sigma2
@@ -186,8 +195,14 @@ class Textbook:
 
 def _package(data, *, system, fod, collapse):
     model = (SystemGMM if system else DifferenceGMM)(
-        data, entity="id", time="year", dependent=Y, regressors=X[1:], transform="fod" if fod else "fd",
-        instruments=[*(GMMStyle(name, (a, b), collapse) for name, a, b in GMM_GROUPS), IVStyle(IV_VARIABLES)])
+        data,
+        entity="id",
+        time="year",
+        dependent=Y,
+        regressors=X[1:],
+        transform="fod" if fod else "fd",
+        instruments=[*(GMMStyle(name, (a, b), collapse) for name, a, b in GMM_GROUPS), IVStyle(IV_VARIABLES)],
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EstimationWarning)
         return model.fit(steps=1), model.fit(steps=2)
@@ -200,9 +215,15 @@ def test_fit_equals_textbook_loops_on_a_panel_with_gaps(gapped, system, fod, col
     book = Textbook(gapped, system=system, fod=fod, collapse=collapse).fit()
     one, two = _package(gapped, system=system, fod=fod, collapse=collapse)
     for found, expected in (
-        (one.params, book.b1), (one.cov, book.V1), (two.params, book.b2), (two.cov, book.V2),
-        (two.hansen.stat, book.hansen), (one.sargan.stat, book.sargan),
-        (two.ar_test(1).stat, book.ar(1)), (two.ar_test(2).stat, book.ar(2)), (two.ar_test(3).stat, book.ar(3)),
+        (one.params, book.b1),
+        (one.cov, book.V1),
+        (two.params, book.b2),
+        (two.cov, book.V2),
+        (two.hansen.stat, book.hansen),
+        (one.sargan.stat, book.sargan),
+        (two.ar_test(1).stat, book.ar(1)),
+        (two.ar_test(2).stat, book.ar(2)),
+        (two.ar_test(3).stat, book.ar(3)),
     ):
         np.testing.assert_allclose(np.asarray(found), expected, rtol=TOLERANCE, atol=TOLERANCE)
     assert two.n_instruments == int(book.used.sum())
@@ -213,8 +234,10 @@ def test_fit_equals_textbook_loops_on_a_panel_with_gaps(gapped, system, fod, col
 def test_difference_in_hansen_reuses_the_submatrix(gapped):
     book = Textbook(gapped, system=True, fod=False, collapse=True).fit()
     _, two = _package(gapped, system=True, fod=False, collapse=True)
-    dropped = {"GMM instruments for levels": [c[0] == "lev" for c in book.columns],
-               "iv(w z)": [c[0] == "iv" for c in book.columns]}
+    dropped = {
+        "GMM instruments for levels": [c[0] == "lev" for c in book.columns],
+        "iv(w z)": [c[0] == "iv" for c in book.columns],
+    }
     ZX = sum(z.T @ x for _, x, z, _ in book.blocks)
     Zy = sum(z.T @ y for y, _, z, _ in book.blocks)
     for name, out in dropped.items():
