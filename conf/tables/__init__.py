@@ -1,0 +1,50 @@
+"""Result tables as data: one TOML file per table, `model.toml` for what they share.
+
+A user adds a table by writing one more file, here or in a folder of his own; the estimation package gives the text its
+meaning (`estimation.tables.spec`), because configuration imports nothing of the estimator.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+SHARED = "model.toml"
+
+
+class TableFileError(ValueError):
+    """Raised when a result-table file cannot be read or is no TOML."""
+
+
+def read_table_files(user_folder: str | Path | None = None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Return the shared part, and each table's file by name (``table1``).
+
+    Parameters
+    ----------
+    user_folder : path, optional
+        A folder with further ``*.toml`` files; a file of the same name replaces the shipped one.
+
+    Raises
+    ------
+    TableFileError
+        If the folder has no such files or one of them is no TOML.
+    """
+    shipped = resources.files("conf") / "tables"
+    files = {entry.name: entry for entry in shipped.iterdir() if entry.name.endswith(".toml")}
+    if user_folder is not None:
+        own = {path.name: path for path in sorted(Path(user_folder).glob("*.toml"))}
+        if not own:
+            raise TableFileError(f"{user_folder}: expected result tables as *.toml, found none.")
+        files |= own
+    parsed = {name: _parse(name, entry.read_text("utf-8")) for name, entry in sorted(files.items())}
+    shared = parsed.pop(SHARED)
+    return shared, {name.removesuffix(".toml"): content for name, content in parsed.items()}
+
+
+def _parse(name: str, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise TableFileError(f"result table {name}: not valid TOML ({error}).") from error

@@ -1,0 +1,158 @@
+"""Estimate the columns of a result table on the study's panel.
+
+In: a `Column` and a `StudyPanel`. Out: a `ColumnFit` with the results, or with the sentence that says why there are
+none. The decision worth knowing: whatever goes wrong with one column (unknown variable, empty sample, too few groups,
+instruments that vanish) is that column's message; the rest of the table is estimated.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from estimation.errors import EmptySampleError, EstimationError, EstimationWarning, UnknownColumnError
+from estimation.model import SystemGMM
+from estimation.results import GMMResults
+from estimation.spec import CONSTANT, GMMStyle, IVStyle
+from estimation.tables.samples import CityClasses, in_sample
+from estimation.tables.spec import Column, ResultTable
+from estimation.tables.study import StudyPanel
+
+# a system of 12 slopes, lags 2-4 and year dummies has about 40 moments; with fewer cities than slopes nothing is left
+LEAST_GROUPS = 10
+LAG_TERM = "L.y"
+CONSTANT_TERM = "Constant"
+_MASK = "in_sample"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFit:
+    """A column that was estimated, or the reason it could not be.
+
+    Attributes
+    ----------
+    column : Column
+    results : GMMResults or None
+    failure : str
+        Empty when there are results.
+    n_raw : int
+        City-years of the sample with the outcome present, before any lag: what the paper prints as N.
+    mask : ndarray, shape (n_rows,)
+        Rows of the panel in the sample.
+    notes : tuple of str
+        The estimator's notes and warnings.
+    """
+
+    column: Column
+    results: GMMResults | None
+    failure: str
+    n_raw: int
+    mask: np.ndarray
+    notes: tuple[str, ...]
+
+    def term(self, name: str) -> str:
+        """Printed name of a parameter: ``L.y``, ``Constant``, otherwise its own."""
+        if name == CONSTANT:
+            return CONSTANT_TERM
+        return name.removesuffix(self.column.dependent) + "y" if name.endswith(f".{self.column.dependent}") else name
+
+    def parameter(self, term: str) -> str:
+        """Name of a parameter in the results from its printed name."""
+        if term == CONSTANT_TERM:
+            return CONSTANT
+        is_lag = term.startswith("L") and term.endswith(".y")
+        return f"{term[:-1]}{self.column.dependent}" if is_lag else term
+
+
+def estimate_tables(
+    tables: Sequence[ResultTable], panel: StudyPanel, classes: CityClasses
+) -> dict[str, tuple[ColumnFit, ...]]:
+    """Estimate every column of some tables; returns table name to its columns."""
+    return {
+        table.name: tuple(estimate_column(column, panel, classes) for column in table.columns) for table in tables
+    }
+
+
+def estimate_column(column: Column, panel: StudyPanel, classes: CityClasses) -> ColumnFit:
+    """Estimate one column, or say why not."""
+    mask = np.zeros(len(panel.natural), dtype=bool)
+    n_raw = 0
+    try:
+        mask = in_sample(
+            panel.natural, column.sample, column.options, classes, entity=panel.entity, time=panel.time
+        )
+        if column.dependent not in panel.natural.columns:
+            raise UnknownColumnError(f"the panel has no outcome {column.dependent!r}.")
+        n_raw = int(panel.natural.loc[mask, column.dependent].notna().sum())
+        _enough_groups(panel, mask, column)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", EstimationWarning)
+            results = build_model(column, panel, mask).fit(
+                steps=column.options.steps,
+                cov_type="robust" if column.options.errors == "windmeijer" and column.options.steps == 1
+                else column.options.errors,
+            )
+    except EstimationError as error:
+        return ColumnFit(column, None, str(error), n_raw, mask, ())
+    said = tuple(str(item.message) for item in caught if issubclass(item.category, EstimationWarning))
+    return ColumnFit(column, results, "", n_raw, mask, tuple(dict.fromkeys((*results.notes, *said))))
+
+
+def build_model(column: Column, panel: StudyPanel, mask: np.ndarray) -> SystemGMM:
+    """Return the model of a column on the rows of its sample.
+
+    Parameters
+    ----------
+    mask : ndarray, shape (n_rows,)
+        Rows of the panel in the sample.
+    """
+    options = column.options
+    source = panel.restricted(mask) if options.scaling == "sample" else panel
+    data = source.standardised(column.variables)
+    exogenous = list(column.exogenous)
+    extra: list[IVStyle] = []
+    if options.cut == "before_lags":
+        data = data[mask].reset_index(drop=True)
+    elif exogenous and not mask.all():
+        data.loc[~mask, exogenous] = np.nan
+    elif not mask.all():
+        # no exogenous regressor can carry the cut: an instrument that is one inside and missing outside does, and is
+        # itself redundant with the constant
+        data[_MASK] = np.where(mask, 1.0, np.nan)
+        extra = [IVStyle(_MASK)]
+    lags = options.lags
+    groups: list[GMMStyle | IVStyle] = []
+    if column.dependent_lags:
+        groups.append(GMMStyle(column.dependent, lags, options.collapse))
+    if column.endogenous:
+        groups.append(GMMStyle(column.endogenous, lags, options.collapse))
+    if column.predetermined:
+        last = None if lags[1] is None else lags[1] - 1
+        groups.append(GMMStyle(column.predetermined, (lags[0] - 1, last), options.collapse))
+    if exogenous:
+        groups.append(IVStyle(tuple(exogenous)))
+    if column.external_instruments:
+        groups.append(IVStyle(column.external_instruments, name="external instruments"))
+    return SystemGMM(
+        data, entity=panel.entity, time=panel.time, dependent=column.dependent, lags=column.dependent_lags,
+        regressors=column.regressors, instruments=[*groups, *extra],
+        time_effects=None if options.time_effects == "none" else options.time_effects, transform=options.transform,
+    )
+
+
+def _enough_groups(panel: StudyPanel, mask: np.ndarray, column: Column) -> None:
+    groups = panel.natural.loc[mask, panel.entity].nunique()
+    if groups < LEAST_GROUPS:
+        raise EmptySampleError(
+            f"sample {column.sample.name}: {groups} cities in it, expected at least {LEAST_GROUPS}; moments are "
+            "averaged over cities. Widen the sample."
+        )
+
+
+def natural_frame(panel: StudyPanel, names: Sequence[str]) -> pd.DataFrame:
+    """Return key columns and variables in natural units."""
+    return panel.natural[[panel.entity, panel.time, *names]].copy()

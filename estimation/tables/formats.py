@@ -1,0 +1,193 @@
+"""Write a printed table as terminal text, Markdown, LaTeX (booktabs), HTML or an Excel workbook.
+
+All formats come from one layout. LaTeX and HTML are pandas' Styler, Excel is openpyxl; the text and Markdown need the
+standard library only, so a cluster driver without further wheels prints the table too.
+"""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from estimation.tables.layout import SIDE_TITLES, Layout, Side, lay_out
+from estimation.tables.printed import PrintedTable
+
+_LATEX_SPECIAL = str.maketrans({
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+})
+TEXT_WIDTH = 118
+
+
+def to_text(table: PrintedTable) -> str:
+    """Return the table for a terminal, plain characters only."""
+    layout = lay_out(table)
+    label_width = max(len(label) for label, _ in layout.rows) + 1
+    widths = _widths(layout)
+    sides = len(layout.heads[0][1])
+    groups = [widths[start : start + sides] for start in range(0, len(widths), sides)]
+    # a group is as wide as its heading at least
+    for group, (heading, _) in zip(groups, layout.heads, strict=True):
+        group[0] += max(0, len(heading) + 2 - sum(group))
+    rule = "-" * (label_width + sum(sum(group) + 1 for group in groups))
+    top = " " * label_width + "".join(
+        " " + heading.center(sum(group)) for group, (heading, _) in zip(groups, layout.heads, strict=True)
+    )
+    lines = [table.title, rule, top]
+    if sides > 1:
+        lines.append(" " * label_width + "".join(
+            " " + "".join(SIDE_TITLES[side].rjust(width) for side, width in zip(shown, group, strict=True))
+            for group, (_, shown) in zip(groups, layout.heads, strict=True)
+        ))
+    lines.append(rule)
+    for position, (label, cells) in enumerate(layout.rows):
+        if position == layout.n_coefficient_rows:
+            lines.append(rule)
+        parts = [
+            " " + "".join(_padded(cell, width, side) for cell, width, side in zip(
+                cells[index * sides : (index + 1) * sides], group, layout.heads[index][1], strict=True))
+            for index, group in enumerate(groups)
+        ]
+        lines.append((label.ljust(label_width) + "".join(parts)).rstrip())
+    lines.append(rule)
+    width = max(TEXT_WIDTH, len(rule))
+    lines += [line for note in table.notes for line in textwrap.wrap(note, width, subsequent_indent="  ")]
+    return "\n".join(lines)
+
+
+def to_markdown(table: PrintedTable) -> str:
+    """Return the table as Markdown."""
+    layout = lay_out(table)
+    several = len(layout.heads[0][1]) > 1
+    heads = [
+        f"{heading} {SIDE_TITLES[side]}" if several else heading for heading, shown in layout.heads for side in shown
+    ]
+    lines = [f"## {table.title} · {table.title_zh}", "", f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
+    lines += [f"| {_marked(label)} | {' | '.join(map(_marked, cells))} |" for label, cells in layout.rows]
+    lines += ["", *(f"- {note}" for note in table.notes), ""]
+    return "\n".join(lines)
+
+
+def to_latex(table: PrintedTable) -> str:
+    """Return the table as LaTeX with booktabs rules (pandas Styler; needs jinja2)."""
+    layout = lay_out(table)
+    frame = _frame(layout, lambda text: text.translate(_LATEX_SPECIAL))
+    styler = frame.style.hide(names=True)
+    body = styler.to_latex(
+        hrules=True, multicol_align="c", column_format="l" + "r" * frame.shape[1], caption=_latex(table.title),
+        label=f"tab:{table.table.name}", position="htbp", position_float="centering",
+    )
+    lines = body.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith(r"\midrule"))
+    lines.insert(first + layout.n_coefficient_rows + 1, r"\midrule")
+    end = next(i for i, line in enumerate(lines) if line.startswith(r"\end{tabular}"))
+    notes = r"\par\smallskip\footnotesize " + r" \\ ".join(_latex(note) for note in table.notes)
+    lines.insert(end + 1, notes)
+    return "\n".join(lines) + "\n"
+
+
+def to_html(table: PrintedTable) -> str:
+    """Return the table as an HTML fragment: a figure with both titles, the table and its notes (pandas Styler)."""
+    layout = lay_out(table)
+    frame = _frame(layout, html.escape)
+    # integer labels: the Styler needs unique rows, the shown label is written by format_index
+    labels = [html.escape(label) for label, _ in layout.rows]
+    frame.index = range(len(labels))
+    styler = (
+        frame.style.format_index(lambda position: labels[position], axis=0)
+        .set_table_attributes('class="results"')
+        .set_uuid(table.table.name + "_" + table.table.profile)
+        .set_td_classes(_cell_classes(layout, frame))
+    )
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
+    return (
+        f'<figure class="result-table" id="{table.table.name}">'
+        f'<figcaption><span lang="en">{html.escape(table.title)}</span> '
+        f'<span lang="zh">{html.escape(table.title_zh)}</span></figcaption>'
+        f'<div class="scroll">{styler.to_html()}</div><ul class="notes">{notes}</ul></figure>'
+    )
+
+
+def write_excel(tables: Sequence[PrintedTable], path: Path) -> None:
+    """Write one workbook, a sheet per table, numbers as text exactly as printed."""
+    from openpyxl import Workbook
+    from openpyxl.styles import Alignment, Border, Font
+    from openpyxl.styles import Side as Line
+
+    book = Workbook()
+    book.remove(book.active)
+    line = Line(style="thin")
+    for table in tables:
+        layout = lay_out(table)
+        sheet = book.create_sheet(table.table.name[:31])
+        sheet.append([table.title])
+        sheet.append([table.title_zh])
+        sheet.append(["", *(heading if i == 0 else "" for heading, shown in layout.heads for i, _ in enumerate(shown))])
+        sheet.append(["", *(SIDE_TITLES[side] for _, shown in layout.heads for side in shown)])
+        for label, cells in layout.rows:
+            sheet.append([label, *cells])
+        for note in table.notes:
+            sheet.append([note])
+        sheet["A1"].font = sheet["A2"].font = Font(bold=True)
+        last = 4 + len(layout.rows)
+        for row in (3, 5, 5 + layout.n_coefficient_rows):
+            for cell in sheet[row][: 1 + len(layout.rows[0][1])]:
+                cell.border = Border(top=line)
+        for row in sheet.iter_rows(min_row=3, max_row=last, min_col=2):
+            for cell in row:
+                cell.alignment = Alignment(horizontal="right")
+        sheet.column_dimensions["A"].width = 30
+        sheet.freeze_panes = "B5"
+    book.save(path)
+
+
+def _widths(layout: Layout) -> list[int]:
+    """Width of each printed column, with room for three stars kept apart from the digits."""
+    sides = [side for _, shown in layout.heads for side in shown]
+    return [
+        max(len(SIDE_TITLES[side]), *(len(_padded(cells[index], 0, side)) for _, cells in layout.rows)) + 1
+        for index, side in enumerate(sides)
+    ]
+
+
+def _padded(cell: str, width: int, side: Side) -> str:
+    """Right-align a cell so that digits, not stars or brackets, line up; three places are kept for stars."""
+    if not cell or side == "truth":
+        return cell.rjust(width)
+    digits = cell.rstrip("*)")
+    return (digits + cell[len(digits) :].ljust(3)).rjust(width)
+
+
+def _frame(layout: Layout, escape: Callable[[str], str]) -> pd.DataFrame:
+    several = len(layout.heads[0][1]) > 1
+    heads = [
+        (escape(heading), SIDE_TITLES[side]) if several else escape(heading)
+        for heading, shown in layout.heads for side in shown
+    ]
+    columns = pd.MultiIndex.from_tuples(heads) if several else pd.Index(heads)
+    return pd.DataFrame(
+        [[escape(cell) for cell in cells] for _, cells in layout.rows],
+        index=[escape(label) for label, _ in layout.rows], columns=columns,
+    )
+
+
+def _cell_classes(layout: Layout, frame: pd.DataFrame) -> pd.DataFrame:
+    sides = [side for _, shown in layout.heads for side in shown]
+    kinds = [
+        "error" if not label else "statistic" if row >= layout.n_coefficient_rows else "coefficient"
+        for row, (label, _) in enumerate(layout.rows)
+    ]
+    return pd.DataFrame([[f"{side} {kind}" for side in sides] for kind in kinds], index=frame.index, columns=frame.columns)
+
+
+def _marked(text: str) -> str:
+    """Escape what Markdown reads as emphasis."""
+    return text.replace("*", r"\*").replace("|", r"\|")
+
+
+def _latex(text: str) -> str:
+    return text.translate(_LATEX_SPECIAL)
