@@ -8,6 +8,9 @@ records are arrays until they are written (docs/methodology/generated_world.md).
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import hashlib
+import json
 import logging
 import shutil
 import sys
@@ -36,13 +39,21 @@ log = logging.getLogger(__name__)
 #: Cities every smaller world has: Changzhou and Shanghai (the registered-place example), undivided Dongguan, cities
 #: whose counties became districts, postcodes with a leading zero, and Shaoxing, whose postcodes are doubtful.
 NAMED_CITIES = (
-    "320400", "310000", "110000", "120000", "320100", "440100", "440300", "441900", "230100", "500000", "320600", "130100",
-    "150200", "330600", "530100", "430100",
+    "320400", "310000", "110000", "120000", "320100", "440100", "440300", "441900", "230100", "500000", "320600",
+    "130100", "150200", "330600", "530100", "430100",
 )
 PRESETS: dict[str, dict[str, object]] = {
     "full": {"records": 600_000, "n_cities": None, "years": ALL_YEARS},
     "small": {"records": 30_000, "n_cities": 20, "years": tuple(range(2003, 2009))},
 }
+#: Written last into ``truth/``.
+MANIFEST = "world.json"
+#: Raise when the same options give other bytes.
+EDITION = 1
+REFERENCE_TABLES = (
+    "prefectures", "county_units", "postcode_prefixes", "place_names", "partners", "partner_aliases", "hs6_codes",
+    "hs6_conversions", "hs6_families", "city_coordinates",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,11 @@ class Generated:
     n_cities: int
     years: tuple[int, ...]
     seconds: float
+
+    def __str__(self) -> str:
+        """One line for people."""
+        span = f"{self.years[0]}-{self.years[-1]}" if len(self.years) > 1 else str(self.years[0])
+        return f"{self.n_rows:,} rows in {self.n_files} files, {self.n_cities} cities, {span}"
 
 
 def generate(
@@ -76,7 +92,8 @@ def generate(
     Parameters
     ----------
     out : path
-        Receives ``raw/`` and ``truth/``; must not hold them yet unless ``overwrite``.
+        Receives ``raw/`` and ``truth/``. A complete world of the same recipe is used again; another one is refused
+        unless ``overwrite``.
     seed : int
         Root of all random streams.
     preset : {'full', 'small'}
@@ -106,10 +123,15 @@ def generate(
     start = time.perf_counter()
     say = progress or log.info
     world = _build_world(seed, preset, records, years, n_cities, model, reference)
-    raw, truth_folder = _prepare_folders(Path(out), overwrite)
     strange = set(years_without_postcode) - set(world.years)
     if strange:
         raise WorldOptionError(f"years without postcode: expected some of {world.years}, found {sorted(strange)}.")
+    recipe = _recipe(world, years_without_postcode, reference)
+    former = _former_world(Path(out), recipe)
+    if former is not None and not overwrite:
+        say(f"{out}: holds this world already, used again")
+        return former
+    raw, truth_folder = _prepare_folders(Path(out), overwrite)
     say(f"{len(world.plans):,} city-years planned, {len(world.roster.firms):,} firms")
     truth = TruthWriter()
     n_rows = n_files = 0
@@ -122,7 +144,10 @@ def generate(
     write_sheets(world, raw / "yearbook", truth_folder)
     write_firm_tfp(world, raw / "firms")
     done = Generated(Path(out), n_rows, n_files, len(world.city_ids), world.years, time.perf_counter() - start)
-    say(f"{done.n_rows:,} rows in {done.n_files} files, {done.n_cities} cities, {done.seconds:.1f} s")
+    counts = {"n_rows": n_rows, "n_files": n_files, "n_cities": done.n_cities, "years": done.years}
+    manifest = json.dumps({"recipe": recipe, "written": counts}, indent=1) + "\n"
+    (truth_folder / MANIFEST).write_text(manifest, encoding="utf-8")  # last: a folder without it is half-written
+    say(f"{done}, {done.seconds:.1f} s")
     return done
 
 
@@ -141,6 +166,30 @@ def _build_world(seed, preset, records, years, n_cities, model, reference) -> Wo
     if records < 1000:
         raise WorldOptionError(f"records: expected at least 1,000, found {records:,}.")
     return World(settings, tables, years, pick_cities(tables, n_cities, NAMED_CITIES) if n_cities else (), records)
+
+
+def _recipe(world: World, years_without_postcode: Sequence[int], reference: Path | None) -> dict[str, object]:
+    """Everything the bytes follow from, as JSON has it: two equal recipes give the same files."""
+    tables = {
+        name: hashlib.sha256(world.reference.table(name).to_csv(index=False).encode()).hexdigest()
+        for name in REFERENCE_TABLES
+    }
+    return {
+        "edition": EDITION, "model": dataclasses.asdict(world.model), "records": world.records, "years": list(world.years),
+        "cities": list(world.city_ids), "years_without_postcode": sorted(years_without_postcode), "tables": tables,
+    }
+
+
+def _former_world(out: Path, recipe: dict[str, object]) -> Generated | None:
+    """Find a complete world of the same recipe in the folder."""
+    path = out / "truth" / MANIFEST
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content["recipe"] != recipe:
+        return None
+    written = content["written"]
+    return Generated(out, written["n_rows"], written["n_files"], written["n_cities"], tuple(written["years"]), 0.0)
 
 
 def _prepare_folders(out: Path, overwrite: bool) -> tuple[Path, Path]:
@@ -181,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--years", help="for example 2003-2008")
     parser.add_argument("--cities", type=int, help="cities with customs files")
     parser.add_argument("--without-postcode", default="", help="years whose files have no postcode column, e.g. 2007,2008")
-    parser.add_argument("--year-effect", type=float, help="spread of common year effects in standard deviations, 0 for none")
+    parser.add_argument("--year-effect", type=float, help="spread of common year effects in sd, 0 for none")
     parser.add_argument("--reference", type=Path, help="folder with reference tables instead of the shipped ones")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier world")
     options = parser.parse_args(argv)

@@ -15,7 +15,8 @@ import numpy as np
 REJECTS = (
     "row_malformed", "flow_missing", "import", "hs_missing", "hs_malformed", "hs_unknown", "place_missing",
     "destination_missing", "destination_unknown", "value_missing", "value_malformed", "value_nonpositive",
-    "postcode_missing", "postcode_malformed", "postcode_unknown", "county", "county_city", "outside_cities",
+    "postcode_missing", "postcode_malformed", "postcode_unknown", "place_unknown", "county", "county_city",
+    "outside_cities",
 )
 #: Share of all reject rows; the rest are two defects at once.
 REJECT_SHARES = {
@@ -113,7 +114,10 @@ def draw_rejects(rng: np.random.Generator, n: int) -> np.ndarray:
     masks = np.array([BIT[name] for name in names] + [BIT[a] | BIT[b] for a, b in REJECT_PAIRS])
     shares = list(REJECT_SHARES.values())
     left = (1 - sum(shares)) / len(REJECT_PAIRS)
-    return masks[rng.choice(len(masks), size=n, p=[*shares, *[left] * len(REJECT_PAIRS)])]
+    drawn = masks[rng.choice(len(masks), size=n, p=[*shares, *[left] * len(REJECT_PAIRS)])]
+    # without place and postcode nothing names a prefecture
+    nowhere = BIT["place_missing"] | BIT["postcode_missing"]
+    return np.where(drawn & nowhere == nowhere, drawn | BIT["place_unknown"], drawn)
 
 
 def spoil(fields: list[str], style: int) -> list[str]:

@@ -28,13 +28,11 @@ SWITCHING_FIRMS, SWITCHING_POSTCODES = 2, 4
 #: Kinds of prefecture that never are cities of the study.
 OUTSIDE_KINDS = frozenset({"autonomous_prefecture", "league", "area", "prefecture"})
 
-_OWNERSHIP = (
-    ("1", "国有企业"), ("2", "中外合作企业"), ("3", "中外合资企业"), ("4", "外商独资企业"), ("5", "集体企业"), ("6", "私营企业"),
-)
+_OWNERSHIP = tuple(enumerate("国有企业 中外合作企业 中外合资企业 外商独资企业 集体企业 私营企业".split(), start=1))
 _OWNERSHIP_SHARES = (0.14, 0.04, 0.17, 0.30, 0.05, 0.30)
 _BRANDS = "华泰新永恒金宏东方明远星光大同兴隆正达瑞丰海天利源科创"
-_TRADES = ("纺织", "电子", "机械", "五金制品", "化工", "玩具", "家具", "服装", "食品", "医药", "塑料", "进出口", "电器", "光电")
-_STREETS = ("人民路", "建设路", "解放路", "工业园区", "中山路", "开发区大道", "新华路", "和平路", "科技园")
+_TRADES = tuple("纺织 电子 机械 五金制品 化工 玩具 家具 服装 食品 医药 塑料 进出口 电器 光电".split())
+_STREETS = tuple("人民路 建设路 解放路 工业园区 中山路 开发区大道 新华路 和平路 科技园".split())
 _SURNAMES, _GIVEN = "王李张刘陈杨黄赵周吴", ("伟", "芳", "娜", "敏", "静", "强", "磊", "军", "洋", "勇")
 
 

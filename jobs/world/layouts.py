@@ -49,9 +49,10 @@ def _layout(text: str, encoding: str, delimiter: str = ",") -> RawLayout:
 
 
 MONTHLY_2003 = _layout(
-    "日期=period 进口或出口=flow 税号编码=hs_code 企业编码=firm_id 经营单位=firm_name 单位地址=firm_address 电话=phone 传真=fax 邮编=postcode "
-    "电子邮件=email 联系人=contact_person 消费地或生产地=production_place 企业性质=firm_type 起运国或目的国=partner 口岸海关=customs_port "
-    "贸易方式=trade_regime 运输方式=transport 中转国=transit_country 金额=value 数量=quantity 数量单位=quantity_unit",
+    "日期=period 进口或出口=flow 税号编码=hs_code 企业编码=firm_id 经营单位=firm_name 单位地址=firm_address 电话=phone "
+    "传真=fax 邮编=postcode 电子邮件=email 联系人=contact_person 消费地或生产地=production_place 企业性质=firm_type "
+    "起运国或目的国=partner 口岸海关=customs_port 贸易方式=trade_regime 运输方式=transport 中转国=transit_country "
+    "金额=value 数量=quantity 数量单位=quantity_unit",
     "utf-8-sig",
 )
 MONTHLY_2005 = _layout(
@@ -62,22 +63,23 @@ MONTHLY_2005 = _layout(
     "utf-8",
 )
 DECEMBER_2005 = _layout(
-    "日期=period 进口或出口=flow HS编码=hs_code HS中文=hs_name 金额=value 数量=quantity 价格=unit_price 数量单位=quantity_unit "
-    "企业编码=firm_id 经营单位=firm_name 单位地址=firm_address 电话=phone 传真=fax 邮编=postcode 电子邮件=email 联系人=contact_person "
-    "消费地或生产地=production_place 企业性质=firm_type 起运国或目的国=partner 口岸海关=customs_port 贸易方式=trade_regime "
-    "运输方式=transport 中转国=transit_country",
+    "日期=period 进口或出口=flow HS编码=hs_code HS中文=hs_name 金额=value 数量=quantity 价格=unit_price "
+    "数量单位=quantity_unit 企业编码=firm_id 经营单位=firm_name 单位地址=firm_address 电话=phone 传真=fax 邮编=postcode "
+    "电子邮件=email 联系人=contact_person 消费地或生产地=production_place 企业性质=firm_type 起运国或目的国=partner "
+    "口岸海关=customs_port 贸易方式=trade_regime 运输方式=transport 中转国=transit_country",
     "utf-8-sig",
 )
 MONTHLY_2006 = _layout(
-    "月度=period 进出口=flow 企业代码=firm_id 企业名称=firm_name 企业类型=firm_type 单位地址=firm_address 电话=phone 传真=fax 邮编=postcode "
-    "电子邮件=email 联系人=contact_person 消费地或生产地=production_place 商品代码=hs_code var18=partner 口岸海关=customs_port "
-    "金额=value 数量=quantity 数量单位=quantity_unit 贸易方式=trade_regime 运输方式=transport 中转国=transit_country",
+    "月度=period 进出口=flow 企业代码=firm_id 企业名称=firm_name 企业类型=firm_type 单位地址=firm_address 电话=phone "
+    "传真=fax 邮编=postcode 电子邮件=email 联系人=contact_person 消费地或生产地=production_place 商品代码=hs_code "
+    "var18=partner 口岸海关=customs_port 金额=value 数量=quantity 数量单位=quantity_unit 贸易方式=trade_regime "
+    "运输方式=transport 中转国=transit_country",
     "gb18030",
 )
 YEARLY_2007 = _layout(
-    "_日期=period _进口或出口=flow _税号编码=hs_code _企业编码=firm_id _经营单位=firm_name _单位地址=firm_address _邮编=postcode "
-    "_消费地进口or生产地出口=production_place _企业性质=firm_type _起运国或目的国=partner _海关口岸=customs_port _贸易方式=trade_regime "
-    "_中转国=transit_country _金额=value _数量=quantity",
+    "_日期=period _进口或出口=flow _税号编码=hs_code _企业编码=firm_id _经营单位=firm_name _单位地址=firm_address "
+    "_邮编=postcode _消费地进口or生产地出口=production_place _企业性质=firm_type _起运国或目的国=partner "
+    "_海关口岸=customs_port _贸易方式=trade_regime _中转国=transit_country _金额=value _数量=quantity",
     "gb18030", "\t",
 )
 

@@ -128,6 +128,13 @@ class WorldReference:
         return found
 
     @cached_property
+    def undivided_cities(self) -> frozenset[str]:
+        """Cities that consist of themselves in some study year: no districts, kept whole."""
+        units = _with_interval(self.table("county_units"))
+        units = units[units["unit_type"].eq("whole_city") & (units["valid_to"] > ALL_YEARS[0])]
+        return frozenset(units["prefecture_code"].map(self.city_of_prefecture))
+
+    @cached_property
     def postcodes(self) -> tuple[Postcode, ...]:
         """Every postcode the generator may hand out, in order of its digits."""
         return _usable_postcodes(_with_interval(self.table("postcode_prefixes")), _with_interval(self.table("county_units")))
@@ -139,18 +146,17 @@ class WorldReference:
 
     @cached_property
     def place_texts(self) -> dict[tuple[str, int], tuple[str, ...]]:
-        """(Code of a prefecture or county-level unit, year) to the spellings that no other prefecture shares."""
+        """(Code of a prefecture or county-level unit, year) to the spellings no other place of the year shares."""
         aliases = self.table("place_names")
         if "valid_from" not in aliases:
             aliases = aliases.assign(valid_from="", valid_to="")
         aliases = _with_interval(aliases[aliases["prefecture_code"] != ""])
-        owners = aliases.groupby("alias")["prefecture_code"].nunique()
-        aliases = aliases[aliases["alias"].map(owners).eq(1)]
         place = aliases["unit_code"].where(aliases["unit_code"] != "", aliases["prefecture_code"])
         texts: dict[tuple[str, int], list[str]] = {}
         for year in ALL_YEARS:
-            current = _valid(aliases, year)
-            for code, alias in zip(place[current.index], current["alias"], strict=True):
+            current = _valid(aliases, year).assign(place=place)
+            current = current[current["alias"].map(current.groupby("alias")["place"].nunique()).eq(1)]
+            for code, alias in zip(current["place"], current["alias"], strict=True):
                 texts.setdefault((code, year), []).append(alias)
         return {key: tuple(sorted(set(values))) for key, values in texts.items()}
 
@@ -214,10 +220,13 @@ def _prefix_meanings(prefixes: pd.DataFrame, units: pd.DataFrame) -> dict[str, _
     rows = prefixes.merge(units[["unit_code", "unit_type", "prefecture_code"]], on="unit_code", how="inner")
     kinds = rows["unit_type"].where(rows["unit_type"].eq("county_city"), "county")
     rows["kind"] = kinds.mask(rows["unit_type"].isin(CITY_KINDS), "city")
+    # a doubtful prefix stands for its first district: firms there name the district beside the city
+    rows = rows.sort_values(["prefix", "kind", "unit_code"])
     rows["flagged"] = rows["is_ambiguous"].isin(("1", "True", "true"))
     by_prefix = rows.groupby("prefix").agg(
         n_prefectures=("prefecture_code", "nunique"), prefecture_code=("prefecture_code", "first"),
-        unit_code=("unit_code", "first"), kinds=("kind", lambda column: tuple(sorted(set(column)))), flagged=("flagged", "any"),
+        unit_code=("unit_code", "first"), flagged=("flagged", "any"),
+        kinds=("kind", lambda column: tuple(sorted(set(column)))),
     )
     meanings = {}
     for row in by_prefix[by_prefix["n_prefectures"] == 1].itertuples():

@@ -9,10 +9,8 @@ from jobs.world.records import FIRST_YEAR_OF_CODES, Records
 from jobs.world.world import World
 
 _SUFFIXES = np.array(["10", "90", "00", "20"], dtype=object)
-_PORTS = np.array(
-    ["上海海关", "深圳海关", "宁波海关", "青岛海关", "天津海关", "广州海关", "黄埔海关", "厦门海关", "大连海关", "南京海关", "拱北海关", "杭州海关"],
-    dtype=object,
-)
+_PORT_TOWNS = "上海 深圳 宁波 青岛 天津 广州 黄埔 厦门 大连 南京 拱北 杭州".split()
+_PORTS = np.array([f"{town}海关" for town in _PORT_TOWNS], dtype=object)
 _MONTHLY_REGIMES = np.array(["一般贸易"] * 5 + ["进料加工贸易"] * 3 + ["来料加工装配贸易"] * 2, dtype=object)
 _YEARLY_REGIMES = np.array(["一般贸易"] * 5 + ["加工贸易"] * 5, dtype=object)
 _TRANSPORT = np.array(["江海运输"] * 6 + ["汽车运输"] * 2 + ["航空运输", "铁路运输"], dtype=object)
@@ -78,7 +76,10 @@ def _firm_texts(world: World, rows: Records) -> dict[str, np.ndarray]:
 
 
 def _place_texts(world: World, rows: Records, year: int) -> np.ndarray:
-    """Name the production place: the prefecture in one of its spellings, sometimes the county for firms in one."""
+    """Name the production place: the prefecture in one of its spellings, sometimes the county for firms in one.
+
+    Where districts and a county share a postcode, the text names the district: nothing else tells them apart.
+    """
     spellings = world.reference.place_texts
     flat: list[str] = []
     first, count = np.zeros(len(world.roster.firms), dtype=int), np.ones(len(world.roster.firms), dtype=int)
@@ -86,10 +87,12 @@ def _place_texts(world: World, rows: Records, year: int) -> np.ndarray:
     for position in np.unique(rows.firm):
         firm = world.roster.firms[position]
         prefecture = firm.postcode.prefectures[year]
-        unit = firm.postcode.units[year] if firm.postcode.kinds[year] != "city" else ""
+        names_unit = firm.postcode.is_doubtful or firm.postcode.kinds[year] != "city"
+        unit = firm.postcode.units[year] if names_unit else ""
         if (prefecture, unit) not in start_of:
             names = spellings.get((prefecture, year)) or (world.reference.prefecture_name(prefecture, year),)
-            names = (*names, *spellings.get((unit, year), ())[: len(names)])
+            of_unit = spellings.get((unit, year), ())[: len(names)]
+            names = of_unit if of_unit and firm.postcode.is_doubtful else (*names, *of_unit)
             start_of[prefecture, unit] = (len(flat), len(names))
             flat.extend(names)
         first[position], count[position] = start_of[prefecture, unit]

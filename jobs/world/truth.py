@@ -5,7 +5,7 @@ Nothing here is read by the jobs that make the panel; ``verify`` compares with i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -68,10 +68,8 @@ class TruthWriter:
         doubtful = pd.Series(world.has_doubtful_postcode[clean.firm]).groupby(
             np.array(world.places, dtype=object)[clean.place]
         ).mean()
-        plans = pd.DataFrame(
-            [(plan.city_id, plan.value_usd, plan.n_products, plan.n_destinations) for plan in world.plans if plan.year == year],
-            columns=["city_id", "value_usd", "n_products", "n_destinations"],
-        ).set_index("city_id")
+        plans = pd.DataFrame([asdict(plan) for plan in world.plans if plan.year == year]).set_index("city_id")
+        plans = plans[["value_usd", "n_products", "n_destinations"]]
         drawn = made[list(plans.columns)]
         if not plans.astype("int64").equals(drawn.loc[plans.index].astype("int64")):
             raise AssertionError(f"{year}: the records drawn do not come to the plan; a defect of the generator.")

@@ -99,6 +99,11 @@ class World:
         return tuple(known[:: max(1, len(known) // n_wanted)])
 
     @cached_property
+    def undivided_cities(self) -> frozenset[str]:
+        """Cities without districts in any year; they count as a whole."""
+        return self.reference.undivided_cities
+
+    @cached_property
     def firm_kinds(self) -> dict[int, np.ndarray]:
         """Year to what each firm's production postcode is in it."""
         return {

@@ -85,8 +85,9 @@ def _district_values(panel: pd.DataFrame) -> dict[str, np.ndarray]:
 def _nominal_gdp(panel: pd.DataFrame) -> np.ndarray:
     """Chain real growth and a price change from a start of 8,000 to 30,000 yuan a head, in 10,000 yuan."""
     factor = (1 + panel["growth"] / 100) * (1 + panel["inflation"])
-    start = panel.groupby("city_id")["population"].transform("first") * (1.0 + panel.groupby("city_id")["lnAgg"].transform("first") / 4)
-    return (start * 1e4 * factor.groupby(panel["city_id"]).cumprod()).to_numpy()
+    first = panel.groupby("city_id")[["population", "lnAgg"]].transform("first")
+    start = 1e4 * first["population"] * (1 + first["lnAgg"] / 4)
+    return (start * factor.groupby(panel["city_id"]).cumprod()).to_numpy()
 
 
 def _gaps(world: World, panel: pd.DataFrame) -> dict[str, np.ndarray]:
