@@ -30,6 +30,8 @@ from jobs.yearbook_cities import CityNames
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 BOOK_SUFFIXES = (".xlsx", ".xlsm")
 CORRECTIONS = "corrections.csv"  # read by jobs/yearbook_checks.py
+# tables beside the sheets that are no sheets: read by the checks and by the panel
+SIDE_FILES = (CORRECTIONS, "etdz.csv", "exchange_rates.csv", "deflators.csv")
 HEADER_ROWS_MAX = 8  # a header longer than this is no header
 AREA_WORDS = {"全市": "whole_city", "市辖区": "districts"}
 NAME_HEADINGS = ("城市", "城市名称", "地区", "地区名称", "城市City", "地区Region")
@@ -125,11 +127,11 @@ def read_folder(folder: Path, config: YearbookConfig, cities: CityNames) -> Shee
 
 
 def yearbook_files(folder: Path) -> list[Path]:
-    """Files below the folder in order, the correction file and editors' lock files left out."""
+    """Sheets below the folder in order; tables beside them and editors' lock files are left out."""
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith((".", "~$")) and path.name != CORRECTIONS
+        if path.is_file() and not path.name.startswith((".", "~$")) and path.name not in SIDE_FILES
     )
 
 

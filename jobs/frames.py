@@ -1,0 +1,37 @@
+"""Small frames made on the driver, handed to Spark under a table's schema.
+
+Through Arrow and by column name: a nullable integer, a missing text and an all-empty column keep their type.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from schemas.table import Table
+
+
+def to_spark(spark: SparkSession, frame: pd.DataFrame, table: Table) -> DataFrame:
+    """Return a pandas frame as a Spark frame with the table's columns and types.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Must have every column of the table; others are left behind.
+    """
+    from pyspark.sql.pandas.types import to_arrow_schema
+    from pyspark.sql.types import StructField, StructType
+
+    # NOT NULL is enforced by the Delta table itself on write
+    schema = StructType([StructField(field.name, field.dataType, True) for field in table.struct()])
+    arrow_schema = to_arrow_schema(schema)
+    columns = [
+        pa.array(frame[name].astype(object).where(frame[name].notna(), None), type=arrow_schema.field(name).type)
+        for name in table.columns
+    ]
+    return spark.createDataFrame(pa.Table.from_arrays(columns, schema=arrow_schema), schema=schema)

@@ -1,0 +1,112 @@
+"""Yearbook: sheets of the city yearbook to one row per city, year, indicator and area.
+
+In: ``raw/yearbook`` (workbooks and text files as published, ``corrections.csv``). Out: ``silver.yearbook``,
+``silver.yearbook_quarantine``. The tables are small and rebuilt whole whenever a file, the indicators, the city names or
+the code changed. What cannot be read with certainty is refused cell by cell; the run goes on and says how many.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+
+from conf.yearbook import load_yearbook_config
+from jobs.context import JobContext, Outcome, job_main
+from jobs.errors import InputRefusedError
+from jobs.frames import to_spark
+from jobs.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
+from jobs.yearbook_checks import CheckedYearbook, check_values
+from jobs.yearbook_cities import load_city_names
+from jobs.yearbook_sheets import CORRECTIONS, SheetRows, read_folder, yearbook_files
+from schemas import yearbook as tables
+
+FOLDER = "yearbook"
+REASONS_SHOWN = 6
+# the build of a year that was there once and is in no sheet any more
+NO_DATA = "no data"
+
+log = logging.getLogger("customs_lake")
+
+
+def run(context: JobContext) -> Outcome:
+    """Rebuild the yearbook tables when anything behind them changed."""
+    folder = context.require_raw() / FOLDER
+    files = yearbook_files(folder) if folder.is_dir() else []
+    if not files:
+        raise InputRefusedError(
+            f"{folder}: expected the sheets of the city yearbook (.xlsx or .csv, the edition in the name); found none."
+            " docs/methodology/variables.md describes the layout."
+        )
+    wanted = _fingerprint(folder, files)
+    built = builds_of(context.lake, tables.YEARBOOK)
+    if set(built.fingerprints.values()) - {NO_DATA} == {wanted}:
+        return Outcome("yearbook is up to date", changed=False)
+    rows, checked = read_yearbook(folder)
+    if checked.values.empty:
+        raise InputRefusedError(f"{folder}: {len(files)} files, not one number could be read. {_explain(rows, checked)}")
+    return _write(context, wanted, rows, checked, n_files=len(files))
+
+
+def read_yearbook(folder: Path) -> tuple[SheetRows, CheckedYearbook]:
+    """Read and check every sheet below a folder."""
+    config, cities = load_yearbook_config(), load_city_names()
+    rows = read_folder(folder, config, cities)
+    corrections = folder / CORRECTIONS
+    return rows, check_values(rows, config, cities, corrections=corrections if corrections.exists() else None)
+
+
+def _fingerprint(folder: Path, files: list[Path]) -> str:
+    corrections = folder / CORRECTIONS
+    inputs = [*files, corrections] if corrections.exists() else files
+    hashes = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs}
+    return fingerprint(files=hashes, config=package_hash("conf/yearbook.toml", "schemas/reference/prefectures.csv"))
+
+
+def _write(
+    context: JobContext, wanted: str, rows: SheetRows, checked: CheckedYearbook, *, n_files: int
+) -> Outcome:
+    lake, values = context.lake, checked.values
+    with lake.lock(tables.YEARBOOK, tables.YEARBOOK_QUARANTINE):
+        metadata = {"run": context.run_id}
+        lake.overwrite(
+            tables.YEARBOOK_QUARANTINE, to_spark(context.spark, checked.refused, tables.YEARBOOK_QUARANTINE),
+            metadata=metadata,
+        )
+        written = lake.overwrite(tables.YEARBOOK, to_spark(context.spark, values, tables.YEARBOOK), metadata=metadata)
+        per_year = {int(year): int(n) for year, n in values.groupby("year").size().items()}
+        gone = {year: NO_DATA for year in builds_of(lake, tables.YEARBOOK).fingerprints if year not in per_year}
+        record_builds(
+            lake, context.run_id, tables.YEARBOOK, written, dict.fromkeys(per_year, wanted) | gone, per_year
+        )
+    for step in checked.level_breaks:
+        log.warning("yearbook: %s; a unit may have changed without its heading. Check that edition's sheet.", step)
+    return Outcome(
+        f"{years_text(per_year)}: {len(values):,} values of {values['city_id'].nunique()} cities,"
+        f" {values['indicator'].nunique()} indicators from {n_files} files; {len(checked.refused):,} cells refused,"
+        f" {checked.counts['corrected'] + checked.counts['added']} corrected",
+        detail=_explain(rows, checked),
+    )
+
+
+def _explain(rows: SheetRows, checked: CheckedYearbook) -> str:
+    reasons = checked.refused["primary_reason"].value_counts()
+    lines = [f"  {reason:<26} {count:>7,} cells" for reason, count in reasons.items()]
+    if len(reasons):
+        lines.insert(0, "Yearbook cells refused (silver.yearbook_quarantine):")
+    examples = checked.refused.drop_duplicates("primary_reason").head(REASONS_SHOWN)
+    lines += [f"  e.g. {row.source_cell}: {row.detail}" for row in examples.itertuples()]
+    if rows.unknown_headings:
+        common = ", ".join(heading for heading, _ in rows.unknown_headings.most_common(5))
+        lines.append(f"{len(rows.unknown_headings)} headings not asked for, e.g. {common}")
+    lines += [f"Suspicious: {step}" for step in checked.level_breaks]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(job_main("yearbook", run, __doc__))
