@@ -119,9 +119,12 @@ def resolve_places(
     rows = _join_text(rows, reference.texts, "_text", F.upper("production_place"))
     rows = _join_postcode(rows, reference.postcodes, "_area", "postcode")
     rows = rows.withColumn("_post", _choose_candidate("_area", "postcode"))
-    rows = _join_district(rows, reference.districts, used="district_code" in evidence_order)
+    has_district = "district_code" in evidence_order and "district_code" in frame.columns
+    rows = _join_district(rows, reference.districts, used=has_district)
     rows = rows.withColumn("_city", _decide_prefecture(evidence_order))
-    rows = _join_fallbacks(rows, reference, fallbacks, firm_postcodes)
+    rows = _join_fallbacks(
+        rows, reference, fallbacks, firm_postcodes, has_address="firm_address" in frame.columns
+    )
     rows = rows.withColumn("_unit", _decide_unit(fallbacks))
     return _describe(rows, kept, ambiguous)
 
@@ -238,7 +241,8 @@ def _decide_prefecture(evidence_order: Sequence[str]) -> Column:
 
 
 def _join_fallbacks(
-    rows: DataFrame, reference: PlaceReference, fallbacks: Sequence[str], firm_postcodes: DataFrame | None
+    rows: DataFrame, reference: PlaceReference, fallbacks: Sequence[str], firm_postcodes: DataFrame | None,
+    *, has_address: bool,
 ) -> DataFrame:
     """Evidence of years without postcodes; keys are null elsewhere, so the joins cost next to nothing there."""
     nothing = F.lit(None).cast(reference.texts.schema["place"].dataType)
@@ -252,7 +256,7 @@ def _join_fallbacks(
         rows = rows.withColumn("_history", _choose_candidate("_past", "history_postcode"))
     else:
         rows = rows.withColumn("_history", nothing)
-    if "address" in fallbacks:
+    if "address" in fallbacks and has_address:
         key = F.when(needed & F.col("firm_address").isNotNull(), address_key(F.col("firm_address")))
         return _join_text(rows, reference.texts, "_address", key)
     return rows.withColumns({"_address": nothing})
