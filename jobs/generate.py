@@ -197,7 +197,8 @@ def _prepare_folders(out: Path, overwrite: bool) -> tuple[Path, Path]:
     taken = [name for name in ("raw", "truth") if (out / name).exists()]
     if taken and not overwrite:
         raise WorldOptionError(
-            f"{out}: expected a folder without {' and '.join(taken)}/, found it there. Name another folder or pass --overwrite."
+            f"{out}: expected a folder without {' and '.join(taken)}/, found another world or part of one. "
+            "Name another folder or pass --overwrite."
         )
     try:
         for name in taken:

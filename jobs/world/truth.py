@@ -73,7 +73,7 @@ class TruthWriter:
         drawn = made[list(plans.columns)]
         if not plans.astype("int64").equals(drawn.loc[plans.index].astype("int64")):
             raise AssertionError(f"{year}: the records drawn do not come to the plan; a defect of the generator.")
-        both = made.join(registered, how="outer").assign(share_rows_ambiguous=doubtful, year=year)
+        both = made.join(registered, how="left").assign(share_rows_ambiguous=doubtful, year=year)
         self.city_years.append(both.rename_axis("city_id").reset_index())
 
     def write(self, folder: Path) -> None:

@@ -1,0 +1,192 @@
+"""The written files hold the truth: a slow reader of its own recomputes every city-year from bytes and ledger alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from jobs.generate import generate
+from jobs.world import dirt
+from jobs.world.errors import WorldOptionError
+from jobs.world.reference import WorldReference
+
+ENCODING = {2003: "utf-8-sig", 2004: "utf-8-sig", 2005: "utf-8-sig", 2006: "gb18030", 2007: "gb18030", 2008: "gb18030"}
+HEADINGS = {
+    "flow": ("进口或出口", "exp_or_imp", "进出口", "_进口或出口"),
+    "hs": ("税号编码", "hs_id", "HS编码", "商品代码", "_税号编码"),
+    "value": ("金额", "value", "_金额"),
+    "partner": ("起运国或目的国", "country", "var18", "_起运国或目的国"),
+    "firm": ("企业编码", "party_id", "企业代码", "_企业编码"),
+    "postcode": ("邮编", "zip", "_邮编"),
+    "place": ("消费地或生产地", "city", "_消费地进口or生产地出口"),
+}
+_SPACES = dict.fromkeys(map(ord, " \u3000\u00a0\t"))
+_HALF = str.maketrans("０１２３４５６７８９，．", "0123456789,.")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("world")
+    generate(out, seed=11, preset="small", records=15_000)
+    return out
+
+
+@pytest.fixture(scope="module")
+def lines(world: Path) -> dict[tuple[str, int], dict[str, str]]:
+    """Every data row by (file, row): canonical fields as delivered, or None where the structure is broken."""
+    found = {}
+    for path in sorted((world / "raw/customs").iterdir()):
+        year = int("".join(character for character in path.name if character.isdigit())[:4])
+        with path.open(encoding=ENCODING[year], newline="") as stream:
+            reader = csv.reader(stream, delimiter="\t" if path.suffix == ".txt" else ",")
+            headings = next(reader)
+            at = {name: next(headings.index(one) for one in ones if one in headings) for name, ones in HEADINGS.items()}
+            for number, row in enumerate(reader, start=1):
+                sound = len(row) == len(headings)
+                found[f"customs/{path.name}", number] = {k: row[i] for k, i in at.items()} | {"year": year} if sound else None
+    return found
+
+
+@pytest.fixture(scope="module")
+def ledger(world: Path) -> pd.DataFrame:
+    return pd.read_parquet(world / "truth/ledger.parquet")
+
+
+def _squeeze(text: str) -> str:
+    return text.translate(_SPACES).translate(_HALF)
+
+
+def _hs6(text: str) -> str:
+    text = _squeeze(text)
+    digits = text.removesuffix(".0").replace(".", "")
+    return digits.zfill(8)[:6]
+
+
+def test_city_years_recomputed_from_the_files_equal_the_truth(world, lines, ledger):
+    reference = WorldReference()
+    partners = reference.table("partners").set_index("code")
+    aliases = dict(reference.table("partner_aliases").itertuples(index=False))
+    aliases = {row.name_zh: code for code, row in partners.iterrows()} | aliases
+    cities = {
+        (alias, year): code
+        for (code, year), texts in reference.place_texts.items() for alias in texts
+    }
+    units = reference.table("county_units").set_index("unit_code")["prefecture_code"].to_dict()
+    refused = set(zip(ledger["file"], ledger["source_row"], strict=True)) - set(
+        ledger.loc[ledger["kind"] == "repair", ["file", "source_row"]].itertuples(index=False, name=None)
+    )
+    value, products, codes, isos, n_rows = Counter(), defaultdict(set), defaultdict(set), defaultdict(set), Counter()
+    for key, row in lines.items():
+        if key in refused:
+            continue
+        place = cities[_squeeze(row["place"]), row["year"]]
+        place = place if place in reference.city_of_prefecture else units[place]
+        city_year = reference.city_of_prefecture[place], row["year"]
+        partner = _squeeze(row["partner"])
+        code = partner if partner in partners.index else aliases[partner]
+        value[city_year] += int(_squeeze(row["value"]).replace(",", ""))
+        products[city_year].add(_hs6(row["hs"]))
+        codes[city_year].add(code)
+        if partners.at[code, "kind"] in ("normal", "territory") and code != "142":
+            isos[city_year].add(partners.at[code, "iso3"])
+        n_rows[city_year] += 1
+    truth = pd.read_csv(world / "truth/city_year_truth.csv", dtype={"city_id": str})
+    assert set(value) == set(zip(truth["city_id"], truth["year"], strict=True))
+    for row in truth.itertuples():
+        key = row.city_id, row.year
+        expected = (row.value_usd, row.n_products, row.n_partner_codes, row.n_destinations, row.n_records)
+        found = (value[key], len(products[key]), len(codes[key]), len(isos[key]), n_rows[key])
+        assert found == expected, key
+
+
+def test_rows_and_dollars_are_clean_plus_refused_in_every_file(world, lines):
+    totals = pd.read_csv(world / "truth/file_totals.csv")
+    written = Counter(file for file, _ in lines)
+    assert totals.groupby("file")["rows"].sum().to_dict() == dict(written)
+    truth = pd.read_csv(world / "truth/city_year_truth.csv")
+    clean = totals[totals["outcome"] == "clean"].groupby("year")[["rows", "value_usd"]].sum()
+    assert clean["value_usd"].to_dict() == truth.groupby("year")["value_usd"].sum().to_dict()
+    assert clean["rows"].to_dict() == truth.groupby("year")["n_records"].sum().to_dict()
+
+
+def test_every_kind_of_defect_occurs_and_shows_in_its_row(lines, ledger):
+    revisions = WorldReference().table("hs6_codes").set_index("hs6_code")
+    seen = Counter()
+    for row in ledger.itertuples():
+        line = lines[row.file, row.source_row]
+        for name in row.defects.split("|"):
+            seen[name] += 1
+            if name == "row_malformed":
+                assert line is None
+            elif name in ("hs_missing", "place_missing", "destination_missing", "value_missing", "postcode_missing"):
+                field = {"hs": "hs", "place": "place", "destination": "partner"}.get(name.split("_")[0], name.split("_")[0])
+                assert _squeeze(line[field]) == ""
+            elif name == "hs_unknown":
+                revision = "2007" if row.year >= 2007 else "2002"
+                assert revisions.at[_hs6(line["hs"]), f"in_hs{revision}"] == "0"
+            elif name == "value_nonpositive":
+                assert int(line["value"]) <= 0
+            elif name == "import":
+                assert line["flow"] in ("进口", "1")
+    assert set(seen) >= set(dirt.REJECTS) - {"outside_cities"}
+    assert set(seen) >= set(dirt.REPAIRS)
+
+
+def test_unknown_postcodes_have_no_prefix_in_any_year():
+    known = WorldReference().known_prefixes
+    assert not [code for code in dirt.UNKNOWN_POSTCODES for n in (4, 5, 6) if code[:n] in known]
+
+
+def test_changzhou_goods_of_a_firm_registered_in_shanghai_are_in_the_files(world, lines):
+    moved = pd.read_parquet(world / "truth/registered_elsewhere.parquet")
+    example = moved[(moved["city_id"] == "320400") & (moved["registered_city_id"] == "310000")]
+    assert len(example) > 0
+    for row in example.itertuples():
+        line = lines[row.file, row.source_row]
+        assert line["firm"].startswith("3100")
+        assert "常州" in _squeeze(line["place"]) or "CHANGZHOU" in _squeeze(line["place"])
+
+
+def test_registered_place_would_give_other_answers(world):
+    truth = pd.read_csv(world / "truth/city_year_truth.csv", dtype={"city_id": str})
+    shanghai = truth[truth["city_id"] == "310000"]
+    assert (shanghai["value_usd_registered"] > shanghai["value_usd"]).all()
+    changzhou = truth[truth["city_id"] == "320400"]
+    assert (changzhou["value_usd_registered"] < changzhou["value_usd"]).all()
+
+
+def test_same_seed_gives_the_same_bytes_and_a_smaller_choice_of_years_the_same_files(world, tmp_path):
+    generate(tmp_path, seed=11, preset="small", records=15_000)
+    for path in sorted((world / "raw").rglob("*")):
+        if path.is_file() and path.suffix != ".xlsx":  # workbooks carry the time they were saved
+            assert path.read_bytes() == (tmp_path / path.relative_to(world)).read_bytes(), path.name
+
+
+def test_world_of_the_same_recipe_is_used_again_and_another_refused(world):
+    before = (world / "truth/world.json").stat().st_mtime_ns
+    again = generate(world, seed=11, preset="small", records=15_000)
+    assert again.n_rows == json.loads((world / "truth/world.json").read_text())["written"]["n_rows"]
+    assert (world / "truth/world.json").stat().st_mtime_ns == before
+    with pytest.raises(WorldOptionError, match="another world"):
+        generate(world, seed=12, preset="small", records=15_000)
+
+
+def test_years_without_postcode_have_no_such_column(tmp_path):
+    generate(tmp_path, seed=3, preset="small", records=3_000, years=(2007, 2008), years_without_postcode=(2008,))
+    first = {path.name: path.open(encoding="gb18030").readline() for path in (tmp_path / "raw/customs").iterdir()}
+    assert ["_邮编" in first[name] for name in ("2007_1.txt", "2008_1.txt")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"years": (1999,)}, "years"), ({"preset": "huge"}, "preset"), ({"n_cities": 999}, "cities"), ({"records": 5}, "records")],
+)
+def test_impossible_options_are_refused_with_what_is_possible(tmp_path, options, message):
+    with pytest.raises(WorldOptionError, match=f"{message}.*expected"):
+        generate(tmp_path / "world", **options)
+    assert not (tmp_path / "world").exists()
