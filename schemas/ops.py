@@ -37,12 +37,23 @@ define("metric_value", "double", "Its value")
 define("metric_low", "double", "Lowest value that raises no alarm")
 define("metric_high", "double", "Highest value that raises no alarm")
 define("is_within", "boolean", "The value lies within its bounds")
+define("receipt_reason", "string", "Why a file was withdrawn or taken back, in the words of who did it")
+define("versions_read", "map<string,bigint>", "Tables the job read, with the Delta version it saw last")
+define("versions_written", "map<string,bigint>", "Tables the job wrote, with the Delta version it left")
+define("rows_written", "map<string,bigint>", "Tables the job wrote, with the rows written", unit="rows")
+define("run_seconds", "double", "How long the job took", unit="seconds")
+define("spark_version", "string", "Version of Spark that ran the job")
+define("application_id", "string", "Spark's identifier of the application, to find its logs on a cluster")
+define("inputs", "map<string,string>", "What the fingerprint was made of: name of the part to its hash")
+define("pin_name", "string", "Name of the study that needs the version")
+define("pin_status", "string", "Whether the version is still needed", allowed=("pinned", "released"))
+define("pinned_at", "timestamp", "When it was pinned or released, UTC")
 
 FILE_RECEIPT = Table(
     name="ops.file_receipt",
     fields=fields(
         "source_file!", "file_sha256!", "bytes!", "layout!", "encoding!", "delimiter!", "headings!", "source_year!",
-        "source_month", "n_lines!", "receipt_status!", "received_at!", "run_id!",
+        "source_month", "n_lines!", "receipt_status!", "received_at!", "run_id!", "receipt_reason",
     ),
     key=("source_file", "file_sha256", "received_at"),
     description="One row per look at a delivered file; the latest row of a source_file is the one in force.",
@@ -51,15 +62,16 @@ RUN = Table(
     name="ops.run",
     fields=fields(
         "run_id!", "job!", "arguments!", "code_version!", "config_sha256!", "started_at!", "ended_at!", "run_status!",
-        "message",
+        "message", "versions_read", "versions_written", "rows_written", "run_seconds", "spark_version",
+        "application_id",
     ),
     key=("run_id", "job"),
-    description="One row per job that ended.",
+    description="The run manifest: one row per job that ended, what it read and wrote, by which code and configuration.",
 )
 BUILD = Table(
     name="ops.build",
     fields=fields(
-        "table_name!", "year!", "fingerprint!", "table_version!", "n_rows!", "built_at!", "run_id!",
+        "table_name!", "year!", "fingerprint!", "table_version!", "n_rows!", "built_at!", "run_id!", "inputs",
     ),
     key=("table_name", "year", "built_at"),
     description="One row per completed build of one year of a table; written last, so an interrupted build has none.",
@@ -81,4 +93,11 @@ QUALITY = Table(
     key=("run_id", "year", "metric"),
     description="One row per run, year and data-quality metric, with the bounds it was held against.",
 )
-TABLES = (FILE_RECEIPT, RUN, BUILD, RECONCILIATION, QUALITY)
+PIN = Table(
+    name="ops.pin",
+    fields=fields("pin_name!", "table_name!", "table_version!", "pin_status!", "pinned_at!", "run_id!"),
+    key=("pin_name", "table_name", "pinned_at"),
+    description="One row per table version that a study needs, or needs no more; vacuum keeps what is pinned.",
+    caveats=("The latest row of (pin_name, table_name) is in force.",),
+)
+TABLES = (FILE_RECEIPT, RUN, BUILD, RECONCILIATION, QUALITY, PIN)

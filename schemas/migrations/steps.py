@@ -1,0 +1,88 @@
+"""The steps a migration is made of, as values; jobs/migrate.py carries them out.
+
+Only what Delta can do without rewriting files: add a nullable column, widen a type, rename a column (column mapping),
+set properties. A step never drops data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AddColumns:
+    """Add nullable columns at the end of a table.
+
+    Attributes
+    ----------
+    table : str
+        ``layer.name``.
+    columns : tuple of (str, str)
+        Name and Spark SQL type.
+    """
+
+    table: str
+    columns: tuple[tuple[str, str], ...]
+
+    def describe(self) -> str:
+        """One line for the plan."""
+        return f"{self.table}: add {', '.join(f'{name} {kind}' for name, kind in self.columns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class WidenColumn:
+    """Change a column's type to a wider one (``int`` to ``bigint``, more digits of a decimal); a reader feature."""
+
+    table: str
+    column: str
+    type: str
+
+    def describe(self) -> str:
+        """One line for the plan."""
+        return f"{self.table}: widen {self.column} to {self.type}"
+
+
+@dataclass(frozen=True, slots=True)
+class RenameColumn:
+    """Rename a column with column mapping by name; a reader feature, and the change feed starts anew."""
+
+    table: str
+    column: str
+    to: str
+
+    def describe(self) -> str:
+        """One line for the plan."""
+        return f"{self.table}: rename {self.column} to {self.to}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetProperties:
+    """Set table properties."""
+
+    table: str
+    properties: tuple[tuple[str, str], ...]
+
+    def describe(self) -> str:
+        """One line for the plan."""
+        return f"{self.table}: set {', '.join(f'{key} = {value}' for key, value in self.properties)}"
+
+
+Step = AddColumns | WidenColumn | RenameColumn | SetProperties
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """All steps from one lake format to the next.
+
+    Attributes
+    ----------
+    format : int
+        Lake format it ends in.
+    description : str
+        Why, in one sentence.
+    steps : tuple of Step
+    """
+
+    format: int
+    description: str
+    steps: tuple[Step, ...]
