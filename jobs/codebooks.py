@@ -39,8 +39,8 @@ def product_codes(
     for revision in REVISIONS:
         for code in codes.loc[codes[f"in_hs{revision}"].astype(int) == 1, "hs6_code"]:
             converted = [_convert(code, revision, base, steps) for base in BASE_REVISIONS]
-            rows.append((revision, code, family.get((revision, code)), *converted))
-    columns = ["hs_revision", "hs6_code", "family", *(f"hs6_in_{base}" for base in BASE_REVISIONS)]
+            rows.append((revision, code, family.get((revision, code), code), *converted))
+    columns = ["hs_revision", "hs6_code", "hs6_family", *(f"hs6_{base}" for base in BASE_REVISIONS)]
     return pd.DataFrame(rows, columns=columns)
 
 

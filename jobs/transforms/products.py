@@ -1,9 +1,9 @@
 """Products three ways: the year's own HS six-digit code, the same code in one base revision, and its family.
 
 Raw codes are comparable within a revision only: 265 codes changed in 2007. Conversion to one revision is one-to-one by
-the UN tables but leaves about 300 codes of HS 2002 without a partner in HS 2007; families link all codes that were ever
-exchanged for one another between 1996 and 2012 and are comparable throughout. Which of them a study counts is
-configuration; all three are columns.
+the UN tables but leaves 300 codes of HS 2002 that no code of HS 2007 converts to; families link the codes that the
+tables exchange for one another between 1996 and 2012, and 270 families of HS 2002 still end with it. So every count
+falls a little in 2007 for reasons of the nomenclature. Which of them a study counts is configuration; all are columns.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ProductReference:
     Attributes
     ----------
     codes : DataFrame
-        ``hs_revision, hs6_code, family, hs6_in_1996, hs6_in_2002, hs6_in_2007, hs6_in_2012``; one row per revision and
+        ``hs_revision, hs6_code, hs6_family, hs6_1996, hs6_2002, hs6_2007, hs6_2012``; one row per revision and
         code.
     """
 
@@ -61,7 +61,7 @@ def add_products(frame: DataFrame, reference: ProductReference, *, base_revision
         raise BaseRevisionError(f"base revision: expected one of {', '.join(BASE_REVISIONS)}; found {base_revision!r}.")
     codes = reference.codes.select(
         F.col("hs_revision").alias("_revision"), F.col("hs6_code").alias("_code"),
-        F.col(f"hs6_in_{base_revision}").alias("hs6_converted"), F.col("family").alias("_family"),
+        F.col(f"hs6_{base_revision}").alias("hs6_converted"), F.col("hs6_family").alias("_family"),
     )
     found = frame.join(
         F.broadcast(codes),

@@ -208,14 +208,14 @@ def test_confidence_orders_the_cases(resolved):
 
 @pytest.mark.spark
 def test_ambiguous_cities_are_flagged_left_out_or_kept_whole(spark, reference):
-    given = [(name, *CASES[name][0]) for name in ("shaoxing_six_digits_shared", "shaoxing_county_five_digits", "district_by_four_digits")]
+    shared, county, plain = "shaoxing_six_digits_shared", "shaoxing_county_five_digits", "district_by_four_digits"
+    given = [(name, *CASES[name][0]) for name in (shared, county, plain)]
     frame = spark.createDataFrame(given, f"name string, {COLUMNS}")
     reasons = {
         option: {r["name"]: (r["place_reason"], r["unit_type"], r["is_place_ambiguous"]) for r in
                  resolve_places(frame, reference, ambiguous=option).collect()}
         for option in ("in", "out", "whole_city")
     }
-    shared, county, plain = "shaoxing_six_digits_shared", "shaoxing_county_five_digits", "district_by_four_digits"
     assert reasons["in"] == {
         shared: (None, "district", True), county: ("COUNTY", "county", True), plain: (None, "district", False),
     }
