@@ -6,7 +6,7 @@ from importlib import import_module
 
 from schemas.table import Table
 
-MODULES = ("bronze", "silver", "gold", "ops", "yearbook", "panel")
+MODULES = ("bronze", "silver", "gold", "ops", "yearbook", "panel", "results")
 
 
 def _collect() -> dict[str, Table]:

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from estimation.errors import EmptySampleError, EstimationError, EstimationWarning, UnknownColumnError
+from estimation.errors import EmptySampleError, EstimationError, EstimationWarning
 from estimation.model import SystemGMM
 from estimation.results import GMMResults
 from estimation.spec import CONSTANT, GMMStyle, IVStyle
@@ -40,7 +39,7 @@ class ColumnFit:
     failure : str
         Empty when there are results.
     n_raw : int
-        City-years of the sample with the outcome present, before any lag: what the paper prints as N.
+        City-years of the sample with outcome and regressors present, before any lag: what the paper prints as N.
     mask : ndarray, shape (n_rows,)
         Rows of the panel in the sample.
     notes : tuple of str
@@ -85,9 +84,8 @@ def estimate_column(column: Column, panel: StudyPanel, classes: CityClasses) -> 
         mask = in_sample(
             panel.natural, column.sample, column.options, classes, entity=panel.entity, time=panel.time
         )
-        if column.dependent not in panel.natural.columns:
-            raise UnknownColumnError(f"the panel has no outcome {column.dependent!r}.")
-        n_raw = int(panel.natural.loc[mask, column.dependent].notna().sum())
+        present = panel.standardised((column.dependent, *column.regressors)).notna().all(axis=1).to_numpy()
+        n_raw = int((present & mask).sum())
         _enough_groups(panel, mask, column)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", EstimationWarning)
@@ -151,8 +149,3 @@ def _enough_groups(panel: StudyPanel, mask: np.ndarray, column: Column) -> None:
             f"sample {column.sample.name}: {groups} cities in it, expected at least {LEAST_GROUPS}; moments are "
             "averaged over cities. Widen the sample."
         )
-
-
-def natural_frame(panel: StudyPanel, names: Sequence[str]) -> pd.DataFrame:
-    """Return key columns and variables in natural units."""
-    return panel.natural[[panel.entity, panel.time, *names]].copy()

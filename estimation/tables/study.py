@@ -8,7 +8,7 @@ coefficient of the lag stays the autoregressive parameter.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -36,22 +36,25 @@ class StudyPanel:
         One row per (entity, time) in natural units, further columns (province_code) kept.
     constants : dict
         Variable, or product of two (``lnAgg*lnRes``: of deviations from the means), to its constant.
+    scaled : dict
+        Variable or product to the column that holds it standardised already; such a column is taken as it is.
     entity, time : str
     """
 
     natural: pd.DataFrame
     constants: Mapping[str, Constant]
+    scaled: Mapping[str, str] = field(default_factory=dict)
     entity: str = "city_id"
     time: str = "year"
 
     @classmethod
     def from_natural(
-        cls, frame: pd.DataFrame, *, constants: Mapping[str, Constant] | None = None, entity: str = "city_id",
-        time: str = "year",
+        cls, frame: pd.DataFrame, *, constants: Mapping[str, Constant] | None = None,
+        scaled: Mapping[str, str] | None = None, entity: str = "city_id", time: str = "year",
     ) -> StudyPanel:
         """Return the panel sorted by entity and time; constants not given are computed when they are needed."""
         ordered = frame.sort_values([entity, time]).reset_index(drop=True)
-        return cls(ordered, dict(constants or {}), entity, time)
+        return cls(ordered, dict(constants or {}), dict(scaled or {}), entity, time)
 
     def constant(self, name: str) -> Constant:
         """Return the constant of a variable or product, computed from the panel when it was not given."""
@@ -68,6 +71,9 @@ class StudyPanel:
         """
         columns = {self.entity: self.natural[self.entity], self.time: self.natural[self.time]}
         for name in dict.fromkeys(names):
+            if name in self.scaled:
+                columns[name] = self.natural[self.scaled[name]].astype(float)
+                continue
             constant = self.constant(name)
             # a variable that never varies carries no information; its own fit then says so
             columns[name] = (self._raw(name) - constant.mean) / (constant.sd if constant.sd > 0 else 1.0)
@@ -75,12 +81,11 @@ class StudyPanel:
 
     def restricted(self, mask: np.ndarray) -> StudyPanel:
         """Return the panel whose constants are those of some rows only."""
-        return StudyPanel(self.natural, _SampleConstants(self, mask), self.entity, self.time)
+        return StudyPanel(self.natural, _SampleConstants(self, mask), {}, self.entity, self.time)
 
     def with_rows(self, mask: np.ndarray) -> StudyPanel:
-        """Return some rows only, with the constants of the whole."""
-        constants = {name: self.constants[name] for name in self.constants}
-        return StudyPanel(self.natural[mask].reset_index(drop=True), constants, self.entity, self.time)
+        """Return some rows only, with the constants that were given for the whole."""
+        return replace(self, natural=self.natural[mask].reset_index(drop=True))
 
     def _raw(self, name: str) -> pd.Series:
         """A variable, or the product of the deviations of its factors from their means."""
@@ -103,7 +108,7 @@ class _SampleConstants(Mapping):
 
     def __init__(self, panel: StudyPanel, mask: np.ndarray) -> None:
         rows = panel.natural[mask].reset_index(drop=True)
-        self._sample = StudyPanel(rows, {}, panel.entity, panel.time)
+        self._sample = StudyPanel(rows, {}, {}, panel.entity, panel.time)
         self._known: dict[str, Constant] = {}
 
     def __getitem__(self, name: str) -> Constant:

@@ -1,0 +1,219 @@
+"""Estimate: the result tables of conf/tables on the city panel, printed beside the paper and the known truth.
+
+In: ``gold.city_panel`` and ``gold.panel_constants``, collected at named versions. Out: ``gold.estimate``, one row per
+number with the versions it came from, and the tables as text, Markdown, LaTeX, HTML and Excel. Both profiles are
+estimated: ``defensible`` and ``paper``. A column that cannot be estimated says so and the rest is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from estimation.tables import (
+    PrintedTable,
+    compare,
+    count_agreement,
+    estimate_tables,
+    print_table,
+    to_html,
+    to_latex,
+    to_markdown,
+    to_records,
+    to_text,
+    write_excel,
+)
+from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, run_job
+from jobs.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, InputRefusedError
+from jobs.ledger import code_version, fingerprint, utc_now
+from jobs.results import (
+    PROFILES,
+    HandOff,
+    city_classes,
+    collect_panel,
+    config_hash,
+    paper_numbers,
+    result_tables,
+    results_folder,
+    spec_hash,
+    truth_of,
+)
+from schemas.results import ESTIMATE
+
+log = logging.getLogger("customs_lake")
+
+
+def run(
+    context: JobContext, *, tables: str = "all", profiles: Sequence[str] = PROFILES, at: int | None = None,
+    table_files: Path | None = None,
+) -> Outcome:
+    """Estimate, write files and record the numbers.
+
+    Parameters
+    ----------
+    tables : str
+        ``all`` or names or numbers, ``1,4``.
+    profiles : sequence of str
+        Sections of ``[options]``; the first one is shown on the terminal.
+    at : int, optional
+        Version of the panel to estimate on; such a rerun is printed and written to files, not to the lake.
+    table_files : Path, optional
+        Folder with the user's own tables.
+
+    Raises
+    ------
+    InputRefusedError
+        If the panel is not there, or a table or profile is not known.
+    """
+    unknown = sorted(set(profiles) - set(PROFILES))
+    if unknown or not profiles:
+        raise InputRefusedError(f"--study-profile: expected some of {', '.join(PROFILES)}; found {', '.join(unknown)}.")
+    handed = collect_panel(context, at=at)
+    printed = print_tables(context, handed, tables=tables, profiles=profiles, table_files=table_files)
+    folder = results_folder(context.lake, context.out)
+    n_files = write_files(printed, folder, tag="" if at is None else f"at{at}")
+    stored = False if at is not None else _store(context, handed, printed)
+    n_columns = sum(len(table.columns) for table in printed)
+    failed = sum(bool(column.fit.failure) for table in printed for column in table.columns)
+    message = (
+        f"{n_columns} columns of {len(printed)} tables on panel version {handed.panel_version}"
+        f"{f', {failed} could not be estimated' if failed else ''}"
+    )
+    detail = to_text(printed[0]) + (f"\n\nAll tables: {folder}" if folder else "")
+    return Outcome(message, stored or n_files > 0, detail)
+
+
+def print_tables(
+    context: JobContext, handed: HandOff, *, tables: str = "all", profiles: Sequence[str] = PROFILES,
+    table_files: Path | None = None,
+) -> list[PrintedTable]:
+    """Estimate the tables of all profiles, in the order of profiles and numbers."""
+    classes, paper, truth = city_classes(), paper_numbers(), truth_of(context, handed.panel)
+    printed = []
+    for profile in profiles:
+        chosen = result_tables(tables, profile, table_files)
+        fits = estimate_tables(chosen, handed.panel, classes)
+        printed += [print_table(table, fits[table.name], paper=paper, truth=truth) for table in chosen]
+    return printed
+
+
+def write_files(printed: Sequence[PrintedTable], folder: Path | None, *, tag: str = "") -> int:
+    """Write every format of every table, a folder per profile; returns how many files changed."""
+    if folder is None:
+        return 0
+    if find_spec("jinja2") is None:
+        log.info("jinja2 is not installed: no LaTeX and HTML tables; pip install jinja2 adds them")
+    changed = 0
+    for profile in dict.fromkeys(table.table.profile for table in printed):
+        mine = [table for table in printed if table.table.profile == profile]
+        place = folder / "-".join(part for part in (profile, tag) if part)
+        place.mkdir(parents=True, exist_ok=True)
+        before = changed
+        for table in mine:
+            for ending, text in _formats(table).items():
+                changed += _write_if_changed(place / f"{table.table.name}.{ending}", text)
+        comparison = compare(mine)
+        changed += _write_if_changed(place / "comparison.csv", comparison.to_csv(index=False))
+        changed += _write_if_changed(place / "agreement.csv", count_agreement(comparison).to_csv(index=False))
+        workbook = place / "tables.xlsx"
+        if find_spec("openpyxl") is not None and (changed > before or not workbook.exists()):
+            write_excel(mine, workbook)
+    return changed
+
+
+def _formats(table: PrintedTable) -> dict[str, str]:
+    formats = {"txt": to_text(table) + "\n", "md": to_markdown(table)}
+    if find_spec("jinja2") is not None:
+        formats |= {"tex": to_latex(table), "html": to_html(table)}
+    return formats
+
+
+def _write_if_changed(path: Path, text: str) -> bool:
+    if path.exists() and path.read_text("utf-8") == text:
+        return False
+    path.write_text(text, encoding="utf-8")
+    return True
+
+
+def _store(context: JobContext, handed: HandOff, printed: Sequence[PrintedTable]) -> bool:
+    """Replace the rows of the estimated tables in gold.estimate; False when they are there already."""
+    lake = context.lake
+    wanted = {(table.table.profile, table.table.name): _fingerprint(context, handed, table) for table in printed}
+    with lake.lock(ESTIMATE):
+        former = [row.asDict() for row in lake.read(ESTIMATE).collect()]
+        known = {(row["study_profile"], row["result_table"]): row["fingerprint"] for row in former}
+        stale = {key for key, value in wanted.items() if known.get(key) != value}
+        if not stale:
+            return False
+        now, lineage = utc_now(), json.dumps(handed.lineage, sort_keys=True)
+        specs = {(table.table.profile, table.table.name): spec_hash(table.table) for table in printed}
+        fresh = [
+            record
+            | {
+                "term": record["variable"], "result_statistic": record["statistic"],
+                "panel_version": handed.panel_version, "lineage": lineage,
+                "spec_sha256": specs[record["study_profile"], record["result_table"]],
+                "config_sha256": config_hash(context.settings), "code_version": code_version(),
+                "fingerprint": wanted[record["study_profile"], record["result_table"]], "run_id": context.run_id,
+                "estimated_at": now,
+            }
+            for record in to_records([table for table in printed if (table.table.profile, table.table.name) in stale])
+        ]
+        kept = [row for row in former if (row["study_profile"], row["result_table"]) not in stale]
+        rows = [tuple(row[name] for name in ESTIMATE.columns) for row in (*kept, *fresh)]
+        frame = context.spark.createDataFrame(rows, ESTIMATE.ddl()).coalesce(1)
+        ESTIMATE.assert_key(frame)
+        lake.overwrite(ESTIMATE, frame, metadata={"run": context.run_id, "panel_version": handed.panel_version})
+    return True
+
+
+def _fingerprint(context: JobContext, handed: HandOff, table: PrintedTable) -> str:
+    """Hash of all that a table's numbers depend on."""
+    return fingerprint(
+        panel=handed.sha256, spec=spec_hash(table.table), config=config_hash(context.settings), truth=table.has_truth
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point under spark-submit, with the options of this job beside those of all jobs."""
+    configure_logging()
+    parser = argparse.ArgumentParser(prog="estimate.py", description=(__doc__ or "").split("\n\n")[0])
+    add_arguments(parser)
+    add_estimate_arguments(parser)
+    arguments = parser.parse_args(argv)
+
+    def call() -> int:
+        with open_context(arguments) as context:
+            outcome = run_job("estimate", lambda given: run(given, **estimate_options(arguments)), context)
+        print(outcome.detail)
+        return EXIT_DONE if outcome.changed else EXIT_NOTHING_TO_DO
+
+    return explained(call)
+
+
+def add_estimate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this job."""
+    parser.add_argument("--tables", default="all", help="all, or some: 1,4")
+    parser.add_argument("--study-profile", default=",".join(PROFILES), help="defensible, paper or both")
+    parser.add_argument("--at", type=int, help="version of gold.city_panel to estimate on")
+    parser.add_argument("--table-files", type=Path, help="folder with result tables of your own")
+
+
+def estimate_options(arguments: argparse.Namespace) -> dict:
+    """Options of this job as keywords of `run`."""
+    return {
+        "tables": arguments.tables, "profiles": [part for part in arguments.study_profile.split(",") if part],
+        "at": arguments.at, "table_files": arguments.table_files,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""A study panel with known truth for the tests of tables: the generated world's latent city panel, no files, no Spark."""
+
+from __future__ import annotations
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conf.tables import read_table_files
+from estimation.tables import CityClasses, StudyPanel, estimate_tables, paper_columns, parse_tables, print_table
+from jobs.world.equation import CONTROLS, INTERACTIONS, OUTCOMES, REGRESSORS, standardised_truth
+from jobs.world.latent import WorldModel, simulate
+from jobs.world.reference import WorldReference
+
+TRUTH_NAMES = (*OUTCOMES, *REGRESSORS, *CONTROLS, *INTERACTIONS)
+
+
+@pytest.fixture(scope="session")
+def world_reference():
+    """The shipped look-ups as the generator reads them."""
+    return WorldReference()
+
+
+@pytest.fixture(scope="session")
+def make_study(world_reference):
+    """Return a maker of (StudyPanel, truth) by seed."""
+
+    def make(seed: int):
+        latent = simulate(WorldModel(seed=seed), world_reference)
+        frame = latent.panel[(latent.panel["year"] >= 2003) & latent.panel["is_city"]].copy()
+        frame["province_code"] = frame["city_id"].str[:2] + "0000"
+        frame["lnRunepd"] = np.log(frame["unemployment"])
+        by_city = frame.sort_values(["city_id", "year"]).groupby("city_id")["lnRes"]
+        frame["lnResc"] = by_city.transform(lambda values: values.rolling(3).mean())
+        panel = StudyPanel.from_natural(frame)
+        constants = {name: panel.constant(name) for name in TRUTH_NAMES}
+        truth = {(outcome, "lnRes"): standardised_truth(eq, constants) for outcome, eq in latent.equations.items()}
+        return panel, truth
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def study(make_study):
+    """One study panel with its truth."""
+    return make_study(7)
+
+
+@pytest.fixture(scope="session")
+def classes(world_reference):
+    """Region and size classes as shipped."""
+    return CityClasses.from_frames(
+        world_reference.table("region_classes"), world_reference.table("city_size_thresholds")
+    )
+
+
+@pytest.fixture(scope="session")
+def paper(world_reference):
+    """The paper's printed numbers."""
+    return paper_columns(world_reference.table("paper_tables"), world_reference.table("paper_table_stats"))
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """The shipped table files, parsed: (shared, files)."""
+    return read_table_files()
+
+
+@pytest.fixture(scope="session")
+def printed(study, classes, paper, shipped):
+    """All shipped tables in print, defensible profile, by name."""
+    panel, truth = study
+    tables = parse_tables(*shipped, profile="defensible")
+    fits = estimate_tables(tables, panel, classes)
+    return {table.name: print_table(table, fits[table.name], paper=paper, truth=truth) for table in tables}
+
+
+@pytest.fixture(scope="session")
+def city_panel_frame(study) -> pd.DataFrame:
+    """The study panel with all columns of gold.city_panel, standardised columns included."""
+    from schemas.panel import CITY_PANEL, MODEL_VARIABLES, PRODUCTS, product_name, scaled_name
+
+    panel, _ = study
+    frame = panel.natural.copy()
+    frame["city_name"] = frame["city_id"]
+    for name in MODEL_VARIABLES:
+        if name in frame:
+            frame[scaled_name(name)] = panel.standardised([name])[name]
+    for pair in PRODUCTS:
+        if set(pair) <= set(frame.columns):
+            label = "*".join(pair)
+            frame[product_name(*pair)] = 1.0
+            for factor in pair:
+                frame[product_name(*pair)] *= frame[factor] - panel.constant(factor).mean
+            frame[scaled_name(product_name(*pair))] = panel.standardised([label])[label]
+    frame["is_complete"] = True
+    for name in CITY_PANEL.columns:
+        if name not in frame:
+            frame[name] = None
+    return frame[list(CITY_PANEL.columns)]
