@@ -25,7 +25,7 @@ ZONE_ENDINGS = (
 )
 """What customs writes after a place for its zones and its rest; the place stays the same."""
 KINDS_WITH_ENDINGS = ("province", "prefecture", "prefecture_short", "with_province", "unit", "historic", "misspelt")
-SURE_OF_VOTE = {0: 0.90, 1: 0.80, 2: 0.92, 3: 0.98}
+SURE_OF_VOTE = {0: 0.90, 1: 0.70, 2: 0.92, 3: 0.98}
 """Confidence in a unit by the number of lists that agree; 0 = a delivery area that is wholly one city."""
 SURE_OF_USER = 0.99
 PLACE_TYPE = (

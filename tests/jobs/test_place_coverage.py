@@ -1,0 +1,51 @@
+"""Coverage by match method, and how often evidence disagreed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from jobs.places import count_conflicts, place_coverage
+
+DDL = (
+    "year int, city_id string, place_method string, value_usd decimal(20,2), is_place_ambiguous boolean, "
+    "place_conflict string, place_confidence double"
+)
+
+
+@pytest.fixture
+def declarations(spark):
+    rows = [
+        (2007, "320400", "postcode4", Decimal("60.00"), False, None, 0.98),
+        (2007, "320400", "postcode4", Decimal("20.00"), False, "text_unit", 0.78),
+        (2007, "320400", "place_text", Decimal("20.00"), False, "postcode_prefecture", 0.5),
+        (2008, "330600", "postcode6", Decimal("10.00"), True, None, 0.59),
+    ]
+    return spark.createDataFrame(rows, DDL)
+
+
+@pytest.mark.spark
+def test_shares_of_a_city_year_add_up_to_one(declarations):
+    rows = place_coverage(declarations).collect()
+    found = {
+        (r["year"], r["city_id"], r["place_method"]): (
+            r["n_records"], round(r["share_records"], 6), r["share_value"], r["share_ambiguous"], r["share_conflict"],
+        )
+        for r in rows
+    }
+    assert found == {
+        (2007, "320400", "postcode4"): (2, 0.666667, 0.8, 0.0, 0.5),
+        (2007, "320400", "place_text"): (1, 0.333333, 0.2, 0.0, 1.0),
+        (2008, "330600", "postcode6"): (1, 1.0, 1.0, 1.0, 0.0),
+    }
+
+
+@pytest.mark.spark
+def test_conflicts_are_counted_by_kind(declarations):
+    rows = [tuple(row) for row in count_conflicts(declarations).where("year = 2007").collect()]
+    assert rows == [
+        (2007, "(none)", 1, Decimal("60.00")),
+        (2007, "postcode_prefecture", 1, Decimal("20.00")),
+        (2007, "text_unit", 1, Decimal("20.00")),
+    ]

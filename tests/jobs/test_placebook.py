@@ -1,0 +1,171 @@
+"""A user's own postcodes, units and regions: checked, shown when wrong, and in force where they are valid."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from jobs.lookups import CONVENTIONS, build_lookups
+from jobs.placebook import PlaceFileError, load_place_book, load_region_classes
+from jobs.places import PostcodeQuestionError, explain_postcode
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return load_place_book()
+
+
+def write(path, text):
+    path.write_text(text.strip() + "\n", encoding="utf-8")
+    return path
+
+
+def postcodes(tmp_path, rows):
+    return load_place_book(user_postcodes=write(tmp_path / "own.csv", "prefix,unit_code,valid_from,valid_to\n" + rows))
+
+
+def units(tmp_path, rows):
+    header = "unit_code,unit_name,unit_type,prefecture_code,valid_from,valid_to\n"
+    return load_place_book(user_units=write(tmp_path / "units.csv", header + rows))
+
+
+def prefix_rows(book, prefix):
+    rows = book.prefixes[book.prefixes["prefix"] == prefix]
+    return {(row.unit_code, row.valid_from, row.valid_to, row.is_user) for row in rows.itertuples()}
+
+
+def test_own_prefix_takes_precedence_in_its_years_only(tmp_path, shipped):
+    book = postcodes(tmp_path, "3120,330602,2005,2008")
+    assert ("330621", 2000, 2013, False) in prefix_rows(shipped, "3120")
+    assert prefix_rows(book, "3120") >= {
+        ("330602", 2005, 2008, True), ("330602", 2000, 2005, False), ("330621", 2008, 2013, False),
+    }
+    # the shipped five and six digits below the prefix give way in these years too
+    assert prefix_rows(book, "31203") == {("330621", 2000, 2005, False), ("330621", 2008, 2013, False)}
+
+
+def test_own_longer_prefix_settles_part_of_a_shared_area(tmp_path):
+    book = postcodes(tmp_path, "312065,330621,2003,2013")
+    answer = explain_postcode("312065", 2007, book=book)
+    assert (answer.unit_type, answer.is_ambiguous, answer.candidates[0].is_user) == ("county", False, True)
+    assert explain_postcode("312064", 2007, book=book).is_ambiguous
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ("312,330602,2003,", "prefix must have four, five or six digits"),
+        ("3120,999999,2003,", "unit_code is no county unit"),
+        ("2152,320509,2005,", "unit_code is no county unit, or not in all of these years"),
+        ("3120,330602,2003,2009\n3120,330602,2008,2012", "intervals of one prefix and unit overlap"),
+        ("3120,330602,2003,2009\n3120,330621,2008,2012", "one prefix names units of different type or prefecture"),
+        ("3120,330602,2009,2003", "valid_to (exclusive) must be later than valid_from"),
+        ("3120,330602,03,", "valid_from must be a year of four digits"),
+    ],
+)
+def test_wrong_postcode_rows_are_refused_and_shown(tmp_path, rows, complaint):
+    with pytest.raises(PlaceFileError) as error:
+        postcodes(tmp_path, rows)
+    assert complaint in str(error.value)
+    assert rows.split(",")[0] in str(error.value)
+
+
+def test_several_districts_may_share_a_prefix(tmp_path):
+    book = postcodes(tmp_path, "2159,320506,2003,\n2159,320507,2003,")
+    answer = explain_postcode("215900", 2007, book=book)
+    assert (answer.unit_type, answer.is_ambiguous) == ("district", False)
+
+
+def test_gap_is_reported_and_allowed(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        postcodes(tmp_path, "3120,330602,2003,2005\n3120,330602,2007,2012")
+    assert "begin after a gap" in caplog.text
+    assert "'valid_from': 2007" in caplog.text
+
+
+def test_missing_column_and_file_are_named(tmp_path):
+    with pytest.raises(PlaceFileError, match="missing valid_to"):
+        load_place_book(user_postcodes=write(tmp_path / "own.csv", "prefix,unit_code,valid_from\n3120,330602,2003"))
+    with pytest.raises(PlaceFileError, match="no such file"):
+        load_place_book(user_postcodes=tmp_path / "absent.csv")
+
+
+def test_own_unit_changes_a_type_in_its_years(tmp_path):
+    book = units(tmp_path, "320583,昆山区,district,320500,2006,2009")
+    assert explain_postcode("215300", 2005, book=book).unit_type == "county_city"
+    assert explain_postcode("215300", 2006, book=book).unit_type == "district"
+    assert explain_postcode("215300", 2009, book=book).unit_type == "county_city"
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ("320583,昆山市,town,320500,2006,", "unit_type must be one of"),
+        ("3205,昆山市,district,320500,2006,", "unit_code must have six digits"),
+        ("320583,昆山市,district,329900,2006,", "prefecture_code is none"),
+        ("320583,昆山市,district,320500,2006,2010\n320583,昆山市,county,320500,2008,", "intervals of one unit overlap"),
+    ],
+)
+def test_wrong_unit_rows_are_refused_and_shown(tmp_path, rows, complaint):
+    with pytest.raises(PlaceFileError) as error:
+        units(tmp_path, rows)
+    assert complaint in str(error.value)
+    assert "昆山市" in str(error.value)
+
+
+def test_own_regions_must_cover_every_province_once(tmp_path):
+    shipped = load_region_classes()
+    assert len(shipped) == 31
+    full = shipped[["province_code"]].assign(mine="all")
+    full.to_csv(tmp_path / "regions.csv", index=False)
+    assert set(load_region_classes(tmp_path / "regions.csv")["mine"]) == {"all"}
+    full.iloc[1:].to_csv(tmp_path / "regions.csv", index=False)
+    with pytest.raises(PlaceFileError, match=r"provinces missing.*北京市"):
+        load_region_classes(tmp_path / "regions.csv")
+    full.assign(province_code="990000").to_csv(tmp_path / "regions.csv", index=False)
+    with pytest.raises(PlaceFileError, match="none of the 31 provinces"):
+        load_region_classes(tmp_path / "regions.csv")
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_lookup_spans_of_a_key_never_overlap(shipped, convention):
+    lookups = build_lookups(shipped, convention=convention)
+    for rows, key in ((lookups.postcodes, "prefix4"), (lookups.texts, "alias"), (lookups.districts, "code4")):
+        ordered = sorted(rows, key=lambda row: (row[key], row["from_month"]))
+        clashes = [
+            (a[key], a["to_month"], b["from_month"])
+            for a, b in zip(ordered, ordered[1:], strict=False)
+            if a[key] == b[key] and a["to_month"] > b["from_month"]
+        ]
+        assert clashes == []
+        assert all(row["from_month"] < row["to_month"] for row in rows)
+
+
+def test_explanation_says_what_it_is_by_what_and_what_else():
+    answer = explain_postcode("312000", 2007)
+    assert [candidate.unit_name for candidate in answer.candidates] == ["越城区", "绍兴县"]
+    assert answer.is_ambiguous
+    assert answer.confidence == pytest.approx(0.98 * 3 / 5, abs=1e-3)
+    text = str(answer)
+    assert "312000 in 2007: municipal district, 绍兴市" in text
+    assert "3 of 3 lists" in text and "chinese-postcode 2018 312030" in text
+
+
+def test_explanation_follows_a_conversion_through_the_years():
+    answer = explain_postcode("225200", 2010)
+    assert answer.unit_type == "county_city"
+    assert answer.other_years == ((2000, 2010, "county_city"), (2011, 2030, "district"))
+    assert "2011- municipal district" in str(answer)
+
+
+def test_unknown_postcode_is_said_to_be_unknown():
+    answer = explain_postcode("999999", 2007)
+    assert (answer.candidates, answer.unit_type, answer.confidence) == ((), None, None)
+    assert "no county-level unit" in str(answer)
+
+
+@pytest.mark.parametrize(("postcode", "year"), [("31200", 2007), ("31200x", 2007), ("312000", 1999)])
+def test_impossible_question_is_refused(postcode, year):
+    with pytest.raises(PostcodeQuestionError, match="expected"):
+        explain_postcode(postcode, year)
