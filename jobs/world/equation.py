@@ -40,11 +40,6 @@ PAPER_TABLE_1: dict[str, tuple[float, float, float]] = {
     "lnroadper": (0.117, 0.0843, 0.104),
     "ETDZ": (0.0489, 0.137, 0.0362),
 }
-#: Yuan per US dollar, yearly averages of the central parity (State Administration of Foreign Exchange).
-YUAN_PER_USD = {
-    2003: 8.2770, 2004: 8.2768, 2005: 8.1917, 2006: 7.9718, 2007: 7.6040, 2008: 6.9451, 2009: 6.8310, 2010: 6.7695,
-    2011: 6.4588,
-}
 #: Means of the variables, in the unit before ln given in the paper's table of variables.
 CENTRES = {
     "lnAgg": 4.0, "lnRes": float(np.log(100)), "lnPro": 3.0, "ln_growth": float(np.log(1.125)), "lnphumc": 5.4,
@@ -236,7 +231,6 @@ def write_model(path, model: WorldModel, equations: Mapping[str, NaturalEquation
     content = {
         "source": "paper, Table 1, times the design spreads",
         "model": asdict(model),
-        "yuan_per_usd": YUAN_PER_USD,
         "paper_table_1": PAPER_TABLE_1,
         "equations": {name: asdict(equation) for name, equation in equations.items()},
     }

@@ -15,6 +15,7 @@ would make all lags of resilience invalid. ``growth_feedback`` switches that fai
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import resources
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,6 @@ from jobs.world.equation import (
     DESIGN,
     OUTCOMES,
     SPREADS,
-    YUAN_PER_USD,
     NaturalEquation,
     natural_equations,
 )
@@ -167,7 +167,7 @@ def _published_paths(
         deviation = np.clip((spread.between * own[:, None] + spread.within * within) / (spread.total or 1.0), -LIMIT, LIMIT)
         exogenous[name] = CENTRES[name] + spread.total * deviation
     population = np.round(np.exp(exogenous["population"]), 2)
-    rate = np.array([YUAN_PER_USD.get(int(year), YUAN_PER_USD[ALL_YEARS[0]]) for year in _PATH_YEARS])
+    rate = _yuan_per_usd()
     students = np.round(population * np.expm1(exogenous["lnphumc"]))
     science = np.round(np.expm1(exogenous["lnrd"]))
     fdi = np.round(np.expm1(exogenous["lnfdi"]) / rate)
@@ -189,6 +189,14 @@ def _published_paths(
     land = np.round(np.exp(7.3 + 0.8 * (0.6 * size + 0.8 * draws.fixed[:, 8])), 0)
     paths["land_area"] = np.repeat(land[:, None], len(_PATH_YEARS), axis=1)
     return paths
+
+
+def _yuan_per_usd() -> np.ndarray:
+    """Read the shipped yearly averages; years before their first take the first."""
+    path = resources.files("conf") / "exchange_rates.csv"
+    with path.open("r", encoding="utf-8") as stream:
+        rates = pd.read_csv(stream).set_index("year")["cny_per_usd"]
+    return rates[np.clip(_PATH_YEARS, rates.index.min(), None)].to_numpy()
 
 
 def _run_recursion(

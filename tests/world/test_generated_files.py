@@ -184,7 +184,10 @@ def test_years_without_postcode_have_no_such_column(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"years": (1999,)}, "years"), ({"preset": "huge"}, "preset"), ({"n_cities": 999}, "cities"), ({"records": 5}, "records")],
+    [
+        ({"years": (1999,)}, "years"), ({"preset": "huge"}, "preset"), ({"n_cities": 999}, "cities"),
+        ({"records": 5}, "records"),
+    ],
 )
 def test_impossible_options_are_refused_with_what_is_possible(tmp_path, options, message):
     with pytest.raises(WorldOptionError, match=f"{message}.*expected"):
