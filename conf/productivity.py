@@ -46,7 +46,8 @@ class Productivity:
         Firm-years below this and above one minus this quantile of output, inputs and capital per worker in their
         industry and year are left out; 0 for none.
     relative : str
-        ``industry``: productivity less the pooled mean of the industry; ``none``: as estimated.
+        ``industry``: productivity less the pooled mean of the industry; ``none``: as estimated; ``auto``: industry for
+        the survey, none for given productivity, whose reference was chosen where it was estimated.
     weights : str
         Weights of the city mean: ``simple``, ``output`` or ``employment``.
     area : str
@@ -73,7 +74,7 @@ class Productivity:
     capital_growth: str = ""
     filters_off: tuple[str, ...] = ("workers_below_10", "workers_below_30", "founded_before_1949")
     trim_share: float = 0.0
-    relative: str = "industry"
+    relative: str = "auto"
     weights: str = "simple"
     area: str = "whole_city"
 
@@ -85,7 +86,7 @@ class Productivity:
         _one_of("exit", self.exit, ("none", "survival", "last_year"))
         _one_of("imputation", self.imputation, IMPUTATIONS)
         _one_of("capital", self.capital, CAPITALS)
-        _one_of("relative", self.relative, ("industry", "none"))
+        _one_of("relative", self.relative, ("auto", "industry", "none"))
         _one_of("weights", self.weights, ("simple", "output", "employment"))
         _one_of("area", self.area, ("whole_city", "districts"))
         _between("degree", self.degree, 1, 5)
