@@ -1,8 +1,9 @@
 """Yearbook: sheets of the city yearbook to one row per city, year, indicator and area.
 
-In: ``raw/yearbook`` (workbooks and text files as published, ``corrections.csv``). Out: ``silver.yearbook``,
-``silver.yearbook_quarantine``. The tables are small and rebuilt whole whenever a file, the indicators, the city names or
-the code changed. What cannot be read with certainty is refused cell by cell; the run goes on and says how many.
+In: ``raw/yearbook`` (workbooks and text files as published, ``corrections.csv``, and the tables beside them: zones, exchange
+rates, deflators). Out: ``silver.yearbook``, ``silver.yearbook_quarantine``, ``silver.development_zone``,
+``silver.yearly_series``. The tables are small and rebuilt whole whenever a file, the indicators, the city names or the
+code changed. What cannot be read with certainty is refused cell by cell; the run goes on and says how many.
 """
 
 from __future__ import annotations
@@ -16,11 +17,23 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
+import pandas as pd
+
+from conf.panel import Panel
 from conf.yearbook import load_yearbook_config
 from jobs.context import JobContext, Outcome, job_main
 from jobs.errors import InputRefusedError
 from jobs.frames import to_spark
 from jobs.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
+from jobs.side_tables import (
+    DEFLATORS,
+    EXCHANGE_RATES,
+    ZONE_COLUMNS,
+    ZONES,
+    read_deflators,
+    read_exchange_rates,
+    read_zones,
+)
 from jobs.yearbook_checks import CheckedYearbook, check_values
 from jobs.yearbook_cities import load_city_names
 from jobs.yearbook_sheets import CORRECTIONS, SheetRows, read_folder, yearbook_files
@@ -43,14 +56,15 @@ def run(context: JobContext) -> Outcome:
             f"{folder}: expected the sheets of the city yearbook (.xlsx or .csv, the edition in the name); found none."
             " docs/methodology/variables.md describes the layout."
         )
-    wanted = _fingerprint(folder, files)
+    side = _side_files(folder, context.settings.panel)
+    wanted = _fingerprint(files, side)
     built = builds_of(context.lake, tables.YEARBOOK)
     if set(built.fingerprints.values()) - {NO_DATA} == {wanted}:
         return Outcome("yearbook is up to date", changed=False)
     rows, checked = read_yearbook(folder)
     if checked.values.empty:
         raise InputRefusedError(f"{folder}: {len(files)} files, not one number could be read. {_explain(rows, checked)}")
-    return _write(context, wanted, rows, checked, n_files=len(files))
+    return _write(context, wanted, rows, checked, side, n_files=len(files))
 
 
 def read_yearbook(folder: Path) -> tuple[SheetRows, CheckedYearbook]:
@@ -61,24 +75,39 @@ def read_yearbook(folder: Path) -> tuple[SheetRows, CheckedYearbook]:
     return rows, check_values(rows, config, cities, corrections=corrections if corrections.exists() else None)
 
 
-def _fingerprint(folder: Path, files: list[Path]) -> str:
-    corrections = folder / CORRECTIONS
-    inputs = [*files, corrections] if corrections.exists() else files
-    hashes = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs}
-    return fingerprint(files=hashes, config=package_hash("conf/yearbook.toml", "schemas/reference/prefectures.csv"))
+def _side_files(folder: Path, options: Panel) -> dict[str, Path]:
+    """Tables beside the sheets that are there, or named in the settings."""
+    named = {EXCHANGE_RATES: options.exchange_rates, DEFLATORS: options.deflators}
+    paths = {name: Path(named.get(name) or folder / name) for name in (CORRECTIONS, ZONES, EXCHANGE_RATES, DEFLATORS)}
+    return {name: path for name, path in paths.items() if path.exists() or named.get(name)}
+
+
+def _fingerprint(files: list[Path], side: dict[str, Path]) -> str:
+    inputs = {path.as_posix(): path for path in files} | side
+    absent = [str(path) for path in inputs.values() if not path.is_file()]
+    if absent:
+        raise InputRefusedError(f"{', '.join(absent)}: named in the settings ([panel]), but no such file.")
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in inputs.items()}
+    # the folder may move, its content counts
+    content = sorted((Path(name).name, value) for name, value in hashes.items())
+    packaged = package_hash("conf/yearbook.toml", "conf/exchange_rates.csv", "schemas/reference/prefectures.csv")
+    return fingerprint(files=content, config=packaged)
 
 
 def _write(
-    context: JobContext, wanted: str, rows: SheetRows, checked: CheckedYearbook, *, n_files: int
+    context: JobContext, wanted: str, rows: SheetRows, checked: CheckedYearbook, side: dict[str, Path], *, n_files: int
 ) -> Outcome:
     lake, values = context.lake, checked.values
-    with lake.lock(tables.YEARBOOK, tables.YEARBOOK_QUARANTINE):
-        metadata = {"run": context.run_id}
-        lake.overwrite(
-            tables.YEARBOOK_QUARANTINE, to_spark(context.spark, checked.refused, tables.YEARBOOK_QUARANTINE),
-            metadata=metadata,
-        )
-        written = lake.overwrite(tables.YEARBOOK, to_spark(context.spark, values, tables.YEARBOOK), metadata=metadata)
+    zones, series = _read_side_tables(side)
+    frames = [
+        (tables.YEARBOOK_QUARANTINE, checked.refused),
+        (tables.DEVELOPMENT_ZONE, zones),
+        (tables.YEARLY_SERIES, series),
+        (tables.YEARBOOK, values),
+    ]
+    with lake.lock(*(table for table, _ in frames)):
+        for table, frame in frames:
+            written = lake.overwrite(table, to_spark(context.spark, frame, table), metadata={"run": context.run_id})
         per_year = {int(year): int(n) for year, n in values.groupby("year").size().items()}
         gone = {year: NO_DATA for year in builds_of(lake, tables.YEARBOOK).fingerprints if year not in per_year}
         record_builds(
@@ -89,9 +118,19 @@ def _write(
     return Outcome(
         f"{years_text(per_year)}: {len(values):,} values of {values['city_id'].nunique()} cities,"
         f" {values['indicator'].nunique()} indicators from {n_files} files; {len(checked.refused):,} cells refused,"
-        f" {checked.counts['corrected'] + checked.counts['added']} corrected",
+        f" {checked.counts['corrected'] + checked.counts['added']} corrected;"
+        f" {f'{len(zones)} cities with a development zone' if ZONES in side else 'no list of development zones'}",
         detail=_explain(rows, checked),
     )
+
+
+def _read_side_tables(side: dict[str, Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    cities = load_city_names()
+    zones = read_zones(side[ZONES], cities) if ZONES in side else pd.DataFrame(columns=list(ZONE_COLUMNS))
+    series = [read_exchange_rates(side.get(EXCHANGE_RATES))]
+    if DEFLATORS in side:
+        series.append(read_deflators(side[DEFLATORS]))
+    return zones, pd.concat(series, ignore_index=True)
 
 
 def _explain(rows: SheetRows, checked: CheckedYearbook) -> str:

@@ -88,6 +88,10 @@ class CityNames:
         """Tell whether the city was a prefecture-level city at the end of the year."""
         return any(first <= year < last for first, last in self._exists.get(city_id, []))
 
+    def is_city(self, city_id: str) -> bool:
+        """Tell whether the code was a prefecture-level city in any year."""
+        return city_id in self._exists
+
     def name(self, city_id: str) -> str:
         """Latest name of a city, its code if it has none."""
         return max(self._names.get(city_id, [(0, city_id)]))[1]

@@ -54,7 +54,7 @@ for _first, _second in PRODUCTS:
     define(_name, "double", f"Product of centred {_first} and centred {_second}")
     define(scaled_name(_name), "double", f"{_name} as the panel settings scale it", unit="SD")
 define("growth_share", "double", "Real growth of output over the year before", unit="share")
-define("is_complete", "boolean", "All variables of the baseline model are there")
+define("is_complete", "boolean", "All variables of the baseline model are there that any city-year has")
 define("missing_variables", "array<string>", "Baseline variables that are missing, in the model's order")
 define("variable", "string", "Variable of the model")
 define("statistic", "string", "Statistic", allowed=("mean", "sd", "n"))
@@ -83,7 +83,7 @@ CITY_PANEL = Table(
         "z_ columns use the constants of gold.panel_constants; a subsample scaled on its own needs its own.",
         "share_imputed is the share of firm-years with imputed value added behind lnPro.",
     ),
-    checks={"complete_has_nothing_missing": "is_complete = (size(missing_variables) = 0)"},
+    checks={"nothing_missing_is_complete": "size(missing_variables) > 0 OR is_complete"},
     properties={"delta.logRetentionDuration": "interval 3650 days", "delta.deletedFileRetentionDuration": "interval 365 days"},
 )
 PANEL_CONSTANTS = Table(

@@ -42,4 +42,25 @@ YEARBOOK_QUARANTINE = Table(
     description="One row per yearbook cell, sheet or file that was refused, with the reason.",
     caveats=("A cell refused as a whole sheet or file has no city or indicator.",),
 )
-TABLES = (YEARBOOK, YEARBOOK_QUARANTINE)
+define("approved_year", "int", "Year from which the city has a national economic and technological development zone")
+define("closed_year", "int", "First year without one again; null when it still has one")
+define("zone_source", "string", "Where the approval is taken from")
+define("series", "string", "Yearly series", allowed=("cny_per_usd", "gdp_deflator"))
+define("series_value", "double", "Yuan per US dollar (annual average), or the deflator of output on any base")
+define("series_source", "string", "File the series is taken from")
+
+DEVELOPMENT_ZONE = Table(
+    name="silver.development_zone",
+    fields=fields("city_id!", "approved_year!", "closed_year", "zone_source!"),
+    key=("city_id",),
+    description="One row per city with a national economic and technological development zone, as listed by the user.",
+    caveats=("Empty when no list was given: the variable ETDZ is then missing, not zero.",),
+)
+YEARLY_SERIES = Table(
+    name="silver.yearly_series",
+    fields=fields("series!", "province_code!", "year!", "series_value!", "series_source!"),
+    key=("series", "province_code", "year"),
+    description="One row per series, province (000000 = nation) and year: exchange rate and deflators.",
+    checks={"series_value_positive": "series_value > 0"},
+)
+TABLES = (YEARBOOK, YEARBOOK_QUARANTINE, DEVELOPMENT_ZONE, YEARLY_SERIES)

@@ -1,0 +1,240 @@
+"""Panel: exports, yearbook, productivity, ports and zones joined to the model's variables, natural and standardised.
+
+In: ``gold.city_exports``, ``silver.yearbook``, ``gold.city_productivity``, ``silver.development_zone``,
+``silver.yearly_series``, shipped coordinates. Out: ``gold.city_panel``, ``gold.panel_constants``, ``gold.panel_missing``.
+
+Joins and variables are Spark expressions; the finished panel (a few thousand rows) is centred and scaled on the driver,
+in the order of its key, so that every mean is the same to the last digit on any cluster.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import sys
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from conf.panel import Panel
+from conf.yearbook import YearbookConfig, load_yearbook_config
+from jobs.context import JobContext, Outcome, job_main
+from jobs.errors import InputRefusedError
+from jobs.frames import to_spark
+from jobs.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
+from jobs.missing import BASELINE, MissingReport, explain_missing
+from jobs.scaling import ScaledPanel, scale_panel
+from jobs.transforms.panel import PanelSources, assemble_panel
+from jobs.transforms.variables import widen_yearbook
+from jobs.yearbook_cities import CityNames, load_city_names
+from schemas import firms, gold
+from schemas import panel as tables
+from schemas import yearbook as yearbook_tables
+from schemas.table import Table
+
+SOURCES = (
+    gold.CITY_EXPORTS, yearbook_tables.YEARBOOK, yearbook_tables.YEARBOOK_QUARANTINE, firms.CITY_PRODUCTIVITY,
+    yearbook_tables.DEVELOPMENT_ZONE, yearbook_tables.YEARLY_SERIES,
+)  # fmt: skip
+NATIONAL = "000000"
+CITY_YEAR_DDL = (
+    "city_id string, year int, city_name string, province_code string, km_to_port double, approved_year int,"
+    " closed_year int, has_zone_list boolean"
+)
+SHARES = {"complete": "rows with all baseline variables", "available": "rows with the variable"}
+
+log = logging.getLogger("customs_lake")
+
+
+def run(context: JobContext) -> Outcome:
+    """Rebuild the panel when a source, an option or a shipped table changed."""
+    years = [year for year in context.settings.study.years if context.selects(year)]
+    wanted = _fingerprint(context, years)
+    built = builds_of(context.lake, tables.CITY_PANEL).fingerprints
+    if {year for year, value in built.items() if value == wanted} == set(years):
+        return Outcome("panel is up to date", changed=False)
+    _require_sources(context)
+    assembled = collect_panel(context, years)
+    refused = _refused(context)
+    report = explain_missing(assembled, refused, context.settings.panel)
+    scaled, is_complete, absent = scale_city_panel(assembled, report, context.settings.panel)
+    panel = scaled.panel.assign(is_complete=is_complete, missing_variables=report.missing_variables)
+    constants = scaled.constants.assign(constant_sample=SHARES[context.settings.panel.constants_from])
+    _write(context, panel, constants, report.reasons, dict.fromkeys(years, wanted))
+    return Outcome(
+        f"{years_text(years)}: {len(panel):,} city-years of {panel['city_id'].nunique()} cities,"
+        f" {int(is_complete.sum()):,} with all variables of the model ({panel.loc[is_complete, 'city_id'].nunique()} cities)"
+        + (f"; no source at all for {', '.join(absent)}" if absent else ""),
+        detail=_explain(panel, report, scaled),
+    )
+
+
+def collect_panel(context: JobContext, years: list[int]) -> pd.DataFrame:
+    """Return the assembled panel in natural units on the driver, in the order of its key."""
+    options, lake, spark = context.settings.panel, context.lake, context.spark
+    count = context.settings.count
+    cities = load_city_names()
+    areas = yearbook_areas(load_yearbook_config(), options)
+    sources = PanelSources(
+        city_years=_city_years(spark, cities, years, options, lake.read(yearbook_tables.DEVELOPMENT_ZONE).toPandas()),
+        exports=lake.read(gold.CITY_EXPORTS).select(
+            "city_id", "year", "value_usd", F.col(count.product_column).alias("n_products"),
+            F.col(count.destination_column).alias("n_destinations"),
+        ),
+        yearbook=widen_yearbook(lake.read(yearbook_tables.YEARBOOK), areas),
+        productivity=lake.read(firms.CITY_PRODUCTIVITY).select("city_id", "year", "ln_pro", "share_imputed"),
+        rates=_series(lake.read(yearbook_tables.YEARLY_SERIES), "cny_per_usd").drop("province_code"),
+        deflators=_deflators(lake.read(yearbook_tables.YEARLY_SERIES)) if options.growth == "deflated" else None,
+    )
+    frame = assemble_panel(sources, options).toArrow().to_pandas()
+    return frame.sort_values(["city_id", "year"], ignore_index=True)
+
+
+def scale_city_panel(
+    assembled: pd.DataFrame, report: MissingReport, options: Panel
+) -> tuple[ScaledPanel, np.ndarray, list[str]]:
+    """Standardise the panel; returns it, which rows are complete, and baseline variables no source has.
+
+    A variable that no city-year has (no list of zones, no firm accounts) does not make every row incomplete: it is
+    reported, and a model that asks for it says so.
+    """
+    absent = [name for name in BASELINE if assembled[name].isna().all()]
+    needed = [name for name in BASELINE if name not in absent]
+    is_complete = assembled[needed].notna().all(axis=1).to_numpy()
+    if not is_complete.any():
+        losses = report.losses().head(5)
+        listed = ", ".join(f"{row.variable} ({row.missing:,} missing)" for row in losses.itertuples())
+        raise InputRefusedError(
+            f"panel: no city-year of {len(assembled):,} has all variables of the model; missing most: {listed}."
+            " Look at the years of the customs files, the yearbook and the firm accounts: do they overlap?"
+        )
+    rows = is_complete if options.constants_from == "complete" else None
+    scaled = scale_panel(
+        assembled, tuple(tables.MODEL_VARIABLES), tables.PRODUCTS, rows=rows, products=options.products
+    )
+    return scaled, is_complete, absent
+
+
+def yearbook_areas(config: YearbookConfig, options: Panel) -> dict[str, str]:
+    """Area each indicator is taken for: the study's, or the only one it is printed for."""
+    return {
+        name: options.area if options.area in one.areas else one.areas[0] for name, one in config.indicators.items()
+    }
+
+
+def study_cities(cities: CityNames, years: list[int], rule: str) -> list[tuple[str, int]]:
+    """City-years of the study: see ``Panel.cities``."""
+    every = cities.cities(years)
+    if rule == "year":
+        return every
+    if rule == "first_year":
+        kept = {city for city, year in every if year == years[0]}
+    else:
+        kept = {city for city, _ in every if all(cities.exists(city, year) for year in years)}
+    return [(city, year) for city, year in every if city in kept]
+
+
+def _require_sources(context: JobContext) -> None:
+    for table, remedy in ((gold.CITY_EXPORTS, "count"), (yearbook_tables.YEARBOOK, "yearbook")):
+        if not context.lake.exists(table):
+            raise InputRefusedError(
+                f"{table.name}: not in {context.lake.root} yet. Run `customs-lake {remedy}` first, or `customs-lake run`"
+                " for all steps."
+            )
+    if not context.lake.exists(firms.CITY_PRODUCTIVITY):
+        log.warning("panel: no gold.city_productivity; lnPro is missing. Run `customs-lake productivity` first.")
+
+
+def _fingerprint(context: JobContext, years: list[int]) -> str:
+    return fingerprint(
+        sources={table.name: context.lake.version(table) for table in SOURCES},
+        panel=asdict(context.settings.panel), count=asdict(context.settings.count), years=years,
+        packaged=package_hash(
+            "conf/yearbook.toml", "schemas/reference/prefectures.csv", "schemas/reference/city_coordinates.csv"
+        ),
+    )  # fmt: skip
+
+
+def _city_years(
+    spark: SparkSession, cities: CityNames, years: list[int], options: Panel, zones: pd.DataFrame
+) -> DataFrame:
+    column = "km_nearest_major_port" if options.port == "major" else "km_nearest_port"
+    text = resources.files("schemas.reference").joinpath("city_coordinates.csv").read_text(encoding="utf-8")
+    kilometres = {row["city_id"]: float(row[column]) for row in csv.DictReader(text.splitlines()) if row[column]}
+    approved = {row.city_id: int(row.approved_year) for row in zones.itertuples()}
+    closed = {row.city_id: int(row.closed_year) for row in zones.itertuples() if pd.notna(row.closed_year)}
+    rows = [
+        (city, year, cities.name(city), f"{city[:2]}0000", kilometres.get(city), approved.get(city), closed.get(city),
+         len(zones) > 0)
+        for city, year in study_cities(cities, years, options.cities)
+    ]  # fmt: skip
+    return spark.createDataFrame(rows, CITY_YEAR_DDL)
+
+
+def _series(frame: DataFrame, name: str) -> DataFrame:
+    return frame.where(F.col("series") == name).select("province_code", "year", F.col("series_value").alias(name))
+
+
+def _deflators(frame: DataFrame) -> DataFrame:
+    """Deflators by province; where only the nation's is given, it stands for every province."""
+    deflators = _series(frame, "gdp_deflator")
+    rows = deflators.count()
+    if rows == 0:
+        raise InputRefusedError(
+            "panel.growth = 'deflated' needs raw/yearbook/deflators.csv (province_code, year, gdp_deflator); none was given."
+        )
+    national = deflators.where(F.col("province_code") == NATIONAL)
+    if national.count() < rows:
+        return deflators.where(F.col("province_code") != NATIONAL)
+    text = resources.files("schemas.reference").joinpath("region_classes.csv").read_text(encoding="utf-8")
+    provinces = [(row["province_code"],) for row in csv.DictReader(text.splitlines())]
+    spark = frame.sparkSession
+    return spark.createDataFrame(provinces, "province_code string").crossJoin(national.drop("province_code"))
+
+
+def _refused(context: JobContext) -> pd.DataFrame:
+    areas = yearbook_areas(load_yearbook_config(), context.settings.panel)
+    refused = context.lake.read(yearbook_tables.YEARBOOK_QUARANTINE).toArrow().to_pandas()
+    return refused[refused["area"] == refused["indicator"].map(areas)]
+
+
+def _write(
+    context: JobContext, panel: pd.DataFrame, constants: pd.DataFrame, reasons: pd.DataFrame, fingerprints: dict[int, str]
+) -> None:
+    lake, metadata = context.lake, {"run": context.run_id}
+    frames: list[tuple[Table, pd.DataFrame]] = [
+        (tables.PANEL_CONSTANTS, constants), (tables.PANEL_MISSING, reasons), (tables.CITY_PANEL, panel)
+    ]  # fmt: skip
+    with lake.lock(*(table for table, _ in frames)):
+        for table, frame in frames:
+            written = lake.overwrite(table, to_spark(context.spark, frame, table), metadata=metadata)
+        rows = {int(year): int(n) for year, n in panel.groupby("year").size().items()}
+        record_builds(lake, context.run_id, tables.CITY_PANEL, written, fingerprints, rows)
+
+
+def _explain(panel: pd.DataFrame, report: MissingReport, scaled: ScaledPanel) -> str:
+    by_year = panel.groupby("year")["is_complete"].agg(["size", "sum"])
+    lines = ["City-years with all variables of the model, by year:"]
+    lines += [f"  {year}  {int(row['sum']):>4} of {int(row['size'])}" for year, row in by_year.iterrows()]
+    losses = report.losses()
+    if len(losses):
+        lines.append("City-years lost, by variable (gold.panel_missing has each with its reason):")
+        lines += [
+            f"  {row.variable:<10} {row.missing:>5} missing, {row.only_this:>5} of them only here; mostly {row.main_reason}"
+            for row in losses.itertuples()
+        ]
+    if scaled.constant_variables:
+        lines.append(f"Without variation, standardised to 0: {', '.join(scaled.constant_variables)}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(job_main("panel", run, __doc__))

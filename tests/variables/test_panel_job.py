@@ -1,0 +1,177 @@
+"""The panel job on a small lake: every number of the panel recomputed with pandas from what was put in."""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conf.yearbook import load_yearbook_config
+from jobs import panel
+from jobs.context import JobContext
+from jobs.errors import InputRefusedError
+from jobs.frames import to_spark
+from jobs.lake import Lake
+from jobs.missing import BASELINE
+from schemas import firms, gold
+from schemas import panel as tables
+from schemas import yearbook as yearbook_tables
+
+YEARS = range(2006, 2011)
+CITIES = ("110000", "130200", "320500", "460300")  # Sansha came in 2012: no city of the study
+RATE = {2006: 7.9718, 2007: 7.6040, 2008: 6.9451, 2009: 6.8310, 2010: 6.7695}
+ROUNDING = 1e-10  # logarithms in the JVM and in numpy may differ in the last digit
+NUMBERS = ("nonagri_population", "population", "gdp_growth", "students", "science_spending", "fdi", "road_area",
+           "land_area", "employees", "unemployed")  # fmt: skip
+
+
+def source_numbers() -> pd.DataFrame:
+    rng = np.random.default_rng(11)
+    index = pd.MultiIndex.from_product([CITIES[:3], YEARS], names=["city_id", "year"])
+    frame = pd.DataFrame({name: np.round(rng.uniform(20, 90, len(index)), 2) for name in NUMBERS}, index=index)
+    frame["gdp_growth"] = np.round(rng.uniform(5, 15, len(index)), 1)
+    frame["value_usd"] = np.round(rng.uniform(1e6, 1e9, len(index)), 2)
+    frame["n_products"] = rng.integers(5, 900, len(index))
+    frame["n_destinations"] = rng.integers(2, 90, len(index))
+    frame["ln_pro"] = rng.normal(0, 0.3, len(index))
+    return frame
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    return source_numbers()
+
+
+@pytest.fixture(scope="module")
+def context(spark, settings, numbers, tmp_path_factory):
+    lake = Lake.open(spark, str(tmp_path_factory.mktemp("lake")), create=True)
+    units = {name: one.unit for name, one in load_yearbook_config().indicators.items()}
+    long = numbers[list(NUMBERS)].stack().rename("indicator_value").reset_index().rename(columns={"level_2": "indicator"})
+    # the students of one city-year were refused, the roads of another never printed, a third has no row at all
+    is_gone = (
+        ((long["city_id"] == "130200") & (long["year"] == 2007) & (long["indicator"] == "students"))
+        | ((long["city_id"] == "110000") & (long["year"] == 2006) & (long["indicator"] == "road_area"))
+        | ((long["city_id"] == "320500") & (long["year"] == 2010))
+    )
+    long = long[~is_gone].assign(
+        area="districts", indicator_unit=long["indicator"].map(units), value_printed="x", unit_printed="x", city_printed="x",
+        edition=long["year"] + 1, source_cell="x", is_corrected=False, correction_source=None,
+    )  # fmt: skip
+    refused = pd.DataFrame([{
+        "primary_reason": "typing_error", "detail": "", "source_cell": "2008.xlsx!2-18!D9", "edition": 2008, "year": 2007,
+        "city_id": "130200", "city_printed": "x", "indicator": "students", "area": "districts", "value_printed": "1",
+        "unit_printed": "x",
+    }])  # fmt: skip
+    wide = numbers.reset_index()
+    exports = wide[["city_id", "year", "n_products", "n_destinations"]].assign(
+        value_usd=[Decimal(f"{value:.2f}") for value in wide["value_usd"]], city_name=None, province_code=None,
+        n_products_converted=1, n_products_family=1, n_partner_codes=wide["n_destinations"] + 1, n_pairs=10_000, n_firms=1,
+        n_records=1, share_value_by_fallback=0.0, share_value_ambiguous=0.0,
+    )  # fmt: skip
+    exports = exports[~((exports["city_id"] == "110000") & (exports["year"] == 2007))]
+    productivity = wide[["city_id", "year", "ln_pro"]].assign(
+        tfp_weights="simple", tfp_relative="industry", ln_tfp_simple=0.0, ln_tfp_output=0.0, ln_tfp_employment=0.0,
+        n_city_firms=1, n_city_industries=1, share_imputed=0.25, tfp_source="given",
+    )  # fmt: skip
+    zones = pd.DataFrame([("320500", 2008, None, "x")], columns=["city_id", "approved_year", "closed_year", "zone_source"])
+    series = pd.DataFrame(
+        [("cny_per_usd", "000000", year, rate, "x") for year, rate in RATE.items()],
+        columns=["series", "province_code", "year", "series_value", "series_source"],
+    )
+    for table, frame in (
+        (yearbook_tables.YEARBOOK, long), (yearbook_tables.YEARBOOK_QUARANTINE, refused), (gold.CITY_EXPORTS, exports),
+        (firms.CITY_PRODUCTIVITY, productivity), (yearbook_tables.DEVELOPMENT_ZONE, zones),
+        (yearbook_tables.YEARLY_SERIES, series),
+    ):  # fmt: skip
+        lake.overwrite(table, to_spark(spark, frame, table))
+    study = settings.replaced("study", first_year=2006, last_year=2010)
+    return JobContext(spark, lake, study, "run-1")
+
+
+@pytest.fixture(scope="module")
+def built(context):
+    outcome = panel.run(context)
+    return outcome, {table.name: context.lake.read(table).toPandas() for table in tables.TABLES}
+
+
+@pytest.mark.lake
+def test_every_variable_is_its_formula_on_the_numbers_put_in(built, numbers):
+    made = built[1]["gold.city_panel"].set_index(["city_id", "year"]).sort_index()
+    assert made.index.get_level_values("city_id").nunique() == 287
+    mine = numbers
+    base = mine["gdp_growth"].xs(2008, level="year")
+    growth = 1 + mine["gdp_growth"] / 100
+    index = 100 * growth / (1 + mine.index.get_level_values("city_id").map(base) / 100)
+    rate = mine.index.get_level_values("year").map(RATE)
+    expected = {
+        "lnvalue": np.log(mine["value_usd"]), "lnnum": np.log(mine["n_products"]), "lnnumcou": np.log(mine["n_destinations"]),
+        "lnAgg": np.log(mine["nonagri_population"]), "lnRes": np.log(index), "lnGrowth": np.log(100 * growth),
+        "lnResc": np.log(index.groupby(level="city_id").transform(lambda x: x.rolling(3).mean())),
+        "lnRunepd": np.log(mine["unemployed"] / (mine["unemployed"] + mine["employees"])), "lnPro": mine["ln_pro"],
+        "lnphumc": np.log1p(mine["students"] / mine["population"]), "lnrd": np.log1p(mine["science_spending"]),
+        "lnfdi": np.log1p(mine["fdi"] * rate), "lnroadper": np.log1p(mine["road_area"] / mine["population"]),
+        "land_area": mine["land_area"],
+    }  # fmt: skip
+    for name, values in expected.items():
+        found = made.loc[mine.index, name]
+        present = found.notna()
+        assert present.sum() >= 8, name
+        np.testing.assert_allclose(found[present], values[present], rtol=ROUNDING, err_msg=name)
+    assert made.loc["320500", "ETDZ"].tolist() == [0, 0, 1, 1, 1]
+    assert made.loc[("320500", 2008), "share_imputed"] == 0.25
+    assert (made["lnRunepd_flipped"].dropna() == -made["lnRunepd"].dropna()).all()
+
+
+@pytest.mark.lake
+def test_city_years_lost_are_counted_with_their_reason(built):
+    report = built[1]["gold.panel_missing"]
+    mine = report[report["city_id"].isin(CITIES)].set_index(["city_id", "year", "variable"])
+    reason = mine["missing_reason"]
+    assert reason["130200", 2007, "lnphumc"] == "refused"
+    assert "2008.xlsx!2-18!D9" in mine["missing_detail"]["130200", 2007, "lnphumc"]
+    assert reason["110000", 2006, "lnroadper"] == "not_printed"
+    assert set(reason["320500", 2010]) == {"city_not_in_yearbook"}
+    assert set(reason["110000", 2007]) == {"no_exports"}
+    assert "460300" not in set(report["city_id"])
+    others = report[~report["city_id"].isin(CITIES)]
+    assert set(others.loc[others["variable"] == "lnPro", "missing_reason"]) == {"no_firms"}
+    panel_frame = built[1]["gold.city_panel"]
+    assert panel_frame["is_complete"].sum() == 3 * 5 - 4
+    cells = panel_frame["missing_variables"].map(len).sum()
+    assert cells == len(report)
+
+
+@pytest.mark.lake
+def test_constants_stored_beside_the_panel_reproduce_its_standardised_columns(built):
+    frame = built[1]["gold.city_panel"]
+    stored = built[1]["gold.panel_constants"].set_index(["variable", "statistic"])["constant_value"]
+    complete = frame[frame["is_complete"]]
+    for first, second in tables.PRODUCTS:
+        centred = (frame[first] - stored[first, "mean"]) * (frame[second] - stored[second, "mean"])
+        name = tables.product_name(first, second)
+        np.testing.assert_allclose(frame[name].dropna(), centred.dropna(), rtol=ROUNDING)
+    for name in (*BASELINE, "lnAgg_x_lnPro"):
+        again = (frame[name] - stored[name, "mean"]) / stored[name, "sd"]
+        np.testing.assert_allclose(frame[f"z_{name}"].dropna(), again.dropna(), rtol=ROUNDING)
+        assert stored[name, "n"] == len(complete)
+        assert abs(complete[f"z_{name}"].mean()) < ROUNDING
+        assert complete[f"z_{name}"].std(ddof=1) == pytest.approx(1)
+
+
+@pytest.mark.lake
+def test_second_run_does_nothing_and_another_option_rebuilds(context, built):
+    assert not panel.run(context).changed
+    other = dataclasses.replace(context, settings=context.settings.replaced("panel", zones="ever"))
+    assert panel.run(other).changed
+    zones = context.lake.read(tables.CITY_PANEL).where("city_id = '320500'").select("ETDZ").distinct().collect()
+    assert [row["ETDZ"] for row in zones] == [1.0]
+
+
+@pytest.mark.lake
+def test_lake_without_exports_is_refused_with_the_remedy(spark, settings, tmp_path):
+    lake = Lake.open(spark, str(tmp_path / "lake"), create=True)
+    with pytest.raises(InputRefusedError, match="Run `customs-lake count` first"):
+        panel.run(JobContext(spark, lake, settings, "run-1"))
