@@ -3,6 +3,7 @@
     python -m estimation fit --spec CASE.json --data DATA.csv --json
     python -m estimation fit --spec model.toml --data panel.parquet
     python -m estimation moments --spec model.toml --data panel.csv
+    python -m estimation study --sizes 286 --replications 2000 --lags-only --out study/
 
 Exit codes: 0 done, 2 wrong command line, 4 input or specification refused.
 """
@@ -19,9 +20,11 @@ import pandas as pd
 
 from estimation.errors import EstimationError, EstimationWarning, SpecificationError
 from estimation.model import PanelGMM
+from estimation.montecarlo import OUTCOMES, summarise_parameters, summarise_tests
 from estimation.results import GMMResults
 from estimation.spec import Case
 from estimation.specfile import read_case
+from estimation.study import compare_choices, run_study, to_markdown
 
 REFUSED = 4
 
@@ -29,6 +32,8 @@ REFUSED = 4
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
+    if options.command == "study":
+        return _study(options)
     try:
         results = _fit(options)
     except EstimationError as error:
@@ -58,7 +63,34 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--time", help="time column, if the case file names none")
         if name == "fit":
             command.add_argument("--json", action="store_true", help="print JSON instead of the summary")
+    study = commands.add_parser("study", help="run the Monte Carlo study and print its summary as Markdown")
+    study.add_argument("--sizes", type=int, nargs="+", default=[286, 109, 69], help="numbers of cities")
+    study.add_argument("--replications", type=int, default=200)
+    study.add_argument("--first", type=int, default=0, help="number of the first replication")
+    study.add_argument("--lags-only", action="store_true", help="only collapsed two-step with 1, 2 and 3 lags")
+    study.add_argument("--outcomes", nargs="+", default=list(OUTCOMES), choices=OUTCOMES)
+    study.add_argument("--seed", type=int, default=2003)
+    study.add_argument("--out", type=Path, help="folder for parameters.csv, tests.csv and choices.csv")
     return parser
+
+
+def _study(options: argparse.Namespace) -> int:
+    rows = run_study(
+        options.sizes,
+        options.replications,
+        n_lags_only=options.lags_only,
+        outcomes=options.outcomes,
+        seed=options.seed,
+        first=options.first,
+    )
+    choices = compare_choices(rows)
+    print(to_markdown(choices))
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        choices.to_csv(options.out / "choices.csv", index=False)
+        summarise_parameters(rows).to_csv(options.out / "parameters.csv", index=False)
+        summarise_tests(rows).to_csv(options.out / "tests.csv", index=False)
+    return 0
 
 
 def _fit(options: argparse.Namespace) -> GMMResults:

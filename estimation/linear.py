@@ -1,7 +1,8 @@
 """Weights as roots: factor a positive semidefinite moment covariance once and never form its inverse.
 
 A `Weight` holds L with W = L' L, so that beta = argmin |L (Z'y - Z'X beta)| is an ordinary least-squares problem solved
-by QR. Redundant moments are found on the correlation scale, in order, which is how a moment table can name them. The
+by QR. Redundant moments are found on the correlation scale, in
+order, which is how a moment table can name them. The
 decision worth knowing: on a singular matrix "sweep" leaves redundant moments out (as Stata does), "moore_penrose" uses
 the pseudo-inverse; the estimates differ and neither is more right, so the rank is always reported.
 """
@@ -13,9 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-# on the correlation scale: what is left of a moment's variance given the others; Cholesky of an exactly singular matrix
-# leaves about 1e-15 times its dimension, real instruments of the reference cases leave 1e-7 and more
+# on the correlation scale: what is left of a moment's variance given the others, largest first; an exactly singular
+# matrix leaves about 1e-15 times its dimension, real instruments of the reference cases leave 1e-7 and more
 PIVOT_TOLERANCE = 1e-11
+# in the order given, rounding can leave more than that on a singular matrix; below this the pivoted factor decides
+CLEAR_PIVOT = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +62,43 @@ class LinearFit:
 
 def independent_moments(S: np.ndarray) -> np.ndarray:
     """Return the moments that are no combination of those before them, as positions."""
-    scale = _scale(S)
-    correlation = S * scale * scale[:, None]
+    correlation, scale = _correlation(S)
     factor, failed = linalg.lapack.dpotrf(correlation, lower=1, clean=1)
-    if failed == 0 and (np.diagonal(factor) ** 2).min(initial=1.0) > PIVOT_TOLERANCE and (scale > 0).all():
+    if _is_clear(factor, failed, scale):
         return np.arange(len(S))
-    return _swept(correlation)
+    return _in_order(correlation, _pivoted(correlation)[1])
 
 
-def _scale(S: np.ndarray) -> np.ndarray:
-    """Return one over the square root of the diagonal, zero where the diagonal is not positive."""
+def _correlation(S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return S scaled to unit diagonal and the scale; zero for moments without variance."""
     diagonal = np.diagonal(S)
     positive = diagonal > 0
-    return np.where(positive, 1.0 / np.sqrt(np.where(positive, diagonal, 1.0)), 0.0)
+    scale = np.where(positive, 1.0 / np.sqrt(np.where(positive, diagonal, 1.0)), 0.0)
+    return S * scale * scale[:, None], scale
 
 
-def _swept(correlation: np.ndarray) -> np.ndarray:
-    """Row-by-row Cholesky that leaves out dependent rows."""
+def _is_clear(factor: np.ndarray, failed: int, scale: np.ndarray) -> bool:
+    """Whether an ordinary Cholesky factor leaves no doubt about full rank."""
+    return failed == 0 and bool((scale > 0).all()) and (np.diagonal(factor) ** 2).min(initial=1.0) > CLEAR_PIVOT
+
+
+def _pivoted(correlation: np.ndarray) -> tuple[np.ndarray, int, np.ndarray]:
+    """Return the Cholesky factor with the largest pivot first, the rank and the order."""
+    factor, order, rank, _ = linalg.lapack.dpstrf(correlation, tol=PIVOT_TOLERANCE, lower=1)
+    return np.tril(factor), int(rank), order - 1
+
+
+def _in_order(correlation: np.ndarray, rank: int) -> np.ndarray:
+    """Return the first moments that are independent of those before them, `rank` at most."""
     j = len(correlation)
     L = np.zeros((j, j))
     kept: list[int] = []
     for row in range(j):
-        head = linalg.solve_triangular(L[: len(kept), : len(kept)], correlation[kept, row], lower=True) if kept else []
-        pivot = correlation[row, row] - float(np.dot(head, head))
-        if pivot > PIVOT_TOLERANCE:
-            L[len(kept), : len(kept)] = head
-            L[len(kept), len(kept)] = np.sqrt(pivot)
+        n = len(kept)
+        head = linalg.solve_triangular(L[:n, :n], correlation[kept, row], lower=True) if kept else np.zeros(0)
+        pivot = correlation[row, row] - float(head @ head)
+        if pivot > PIVOT_TOLERANCE and n < rank:
+            L[n, :n], L[n, n] = head, np.sqrt(pivot)
             kept.append(row)
     return np.array(kept, dtype=int)
 
@@ -98,24 +112,23 @@ def weight_from(S: np.ndarray, inverse: str = "sweep") -> Weight:
         Symmetric positive semidefinite.
     inverse : {"sweep", "moore_penrose"}
     """
-    scale = _scale(S)
-    correlation = S * scale * scale[:, None]
+    correlation, scale = _correlation(S)
     factor, failed = linalg.lapack.dpotrf(correlation, lower=1, clean=1)
     j = len(S)
-    if failed == 0 and (scale > 0).all() and (np.diagonal(factor) ** 2).min(initial=1.0) > PIVOT_TOLERANCE:
+    if _is_clear(factor, failed, scale):
         norm = np.abs(correlation).sum(axis=0).max(initial=0.0)
         rcond, _ = linalg.lapack.dpocon(factor, norm, uplo="L")
         inverted, _ = linalg.lapack.dtrtri(factor, lower=1)
         return Weight(inverted * scale, j, float(rcond), np.arange(j))
-    if inverse == "moore_penrose":
+    factor, rank, order = _pivoted(correlation)
+    if inverse == "moore_penrose" and rank < j:
         values, vectors = linalg.eigh((S + S.T) / 2)
         used = values > values.max(initial=0.0) * j * np.finfo(float).eps
         return Weight(vectors[:, used].T / np.sqrt(values[used])[:, None], int(used.sum()), 0.0, np.arange(j))
-    kept = _swept(correlation)
-    factor = linalg.cholesky(correlation[np.ix_(kept, kept)], lower=True)
-    root = np.zeros((len(kept), j))
-    root[:, kept] = linalg.solve_triangular(factor, np.diag(scale[kept]), lower=True)
-    return Weight(root, len(kept), 0.0, kept)
+    kept = order[:rank]
+    root = np.zeros((rank, j))
+    root[:, kept] = linalg.solve_triangular(factor[:rank, :rank], np.diag(scale[kept]), lower=True)
+    return Weight(root, rank, 0.0, np.sort(kept))
 
 
 def solve_linear(ZX: np.ndarray, Zy: np.ndarray, weight: Weight) -> LinearFit | None:

@@ -293,4 +293,7 @@ def _known(section: Mapping[str, Any], allowed: Sequence[str], where: str) -> No
 
 def _dataclass(kind: type, values: Mapping[str, Any], where: str) -> Any:
     _known(values, [item.name for item in fields(kind)], where)
-    return kind(**values)
+    try:
+        return kind(**values)
+    except SpecificationError as error:
+        raise TableSpecError(f"{where}: {error}") from error
