@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from conf.panel import Panel
+from conf.operations import Operations
 from conf.productivity import Productivity
 
 ENVIRONMENT_PREFIX = "CUSTOMS_LAKE__"
@@ -137,6 +138,7 @@ class Settings:
     panel: Panel = field(default_factory=Panel)
     quality: Quality = field(default_factory=Quality)
     spark: Spark = field(default_factory=Spark)
+    operations: Operations = field(default_factory=Operations)
     origins: dict[str, str] = field(default_factory=dict, compare=False)
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
@@ -144,8 +146,8 @@ class Settings:
         return {name: dataclasses.asdict(getattr(self, name)) for name in _SECTIONS}
 
     def sha256(self) -> str:
-        """Hash of everything that can change a result: all sections but ``spark``."""
-        content = {name: values for name, values in self.as_dict().items() if name != "spark"}
+        """Hash of everything that can change a result: all sections but ``spark`` and ``operations``."""
+        content = {name: values for name, values in self.as_dict().items() if name not in ("spark", "operations")}
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=list).encode()).hexdigest()
 
     def replaced(self, section: str, **changes: Any) -> Settings:
@@ -156,6 +158,7 @@ class Settings:
 _SECTIONS: dict[str, type] = {
     "study": Study, "places": Places, "count": Count, "productivity": Productivity, "panel": Panel,
     "quality": Quality, "spark": Spark,
+    "operations": Operations,
 }
 
 
@@ -266,9 +269,11 @@ def _build(values: Mapping[str, Mapping[str, Any]], origins: dict[str, str]) -> 
     sections = {}
     for name, section in _SECTIONS.items():
         hints = get_type_hints(section)
-        sections[name] = section(
-            **{key: _typed(hints[key], value, f"{name}.{key}") for key, value in values[name].items()}
-        )
+        typed = {key: _typed(hints[key], value, f"{name}.{key}") for key, value in values[name].items()}
+        try:
+            sections[name] = section(**typed)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
     return Settings(**sections, origins=origins)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,11 @@ from pyspark.sql import SparkSession
 
 from conf.settings import Settings, SettingsError, load_settings
 from jobs.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED, CustomsLakeError, InputRefusedError
+from jobs.events import observe
 from jobs.jars import JarsNotFoundError
 from jobs.java import JavaNotUsableError
 from jobs.lake import Lake
-from jobs.ledger import new_run_id, record_run, utc_now
+from jobs.ledger import new_run_id
 from jobs.session import build_session
 
 log = logging.getLogger("customs_lake")
@@ -125,21 +125,14 @@ def open_context(arguments: argparse.Namespace, *, create: bool = True) -> JobCo
     years = parse_years(arguments.years)
     spark = build_session(settings)
     lake = Lake.open(spark, arguments.lake, create=create)
+    # work locks cover the years asked for, so that runs on different years go on side by side
+    lake.scope = years
     return JobContext(spark, lake, settings, new_run_id(), arguments.raw, years, arguments.out)
 
 
 def run_job(name: str, run: Callable[[JobContext], Outcome], context: JobContext) -> Outcome:
     """Run one job, time it, log one sentence and record it in ops.run."""
-    started_at, start = utc_now(), time.monotonic()
-    outcome = run(context)
-    log.info("%-9s %s (%.1f s)", name, outcome.message, time.monotonic() - start)
-    if outcome.changed:
-        record_run(
-            context.lake, context.settings, run_id=context.run_id, job=name,
-            arguments={"raw": context.raw, "years": sorted(context.years) if context.years else None},
-            started_at=started_at, status="done", message=outcome.message,
-        )
-    return outcome
+    return observe(name, run, context)
 
 
 def configure_logging() -> None:

@@ -1,14 +1,15 @@
 """Ingest: append the delivered lines to bronze as they are, every column a string, with file, row number and load id.
 
 In: files with a receipt. Out: ``bronze.declaration``. A file whose content is in bronze already is left alone, so a
-repeated or interrupted run appends nothing twice; Delta's transaction id guards the same append a second time.
+repeated or interrupted run appends nothing twice; Delta's transaction id guards the same append a second time. A year
+whose files are those of its last complete load is not even looked at.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -23,8 +24,17 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from conf.layouts import Layout, load_layouts
 from jobs.context import JobContext, Outcome, job_main
-from jobs.errors import NotBalancedError
-from jobs.ledger import files_in_force, utc_now, years_text
+from jobs.errors import InputRefusedError, NotBalancedError
+from jobs.lake import Written
+from jobs.ledger import (
+    Fingerprint,
+    builds_of,
+    files_in_force,
+    fingerprint,
+    record_builds,
+    utc_now,
+    years_text,
+)
 from schemas import bronze
 from schemas.fields import RAW_COLUMNS
 
@@ -48,9 +58,12 @@ def run(context: JobContext) -> Outcome:
     raw = context.require_raw()
     lake = context.lake
     with lake.lock(bronze.DECLARATION):
-        waiting = _files_to_load(context)
+        receipts = _files_of_changed_years(context)
+        waiting = _files_to_load(context, receipts)
         if not waiting:
+            _record_years(context, receipts, Written(lake.version(bronze.DECLARATION), 0))
             return Outcome("bronze holds every file already", changed=False)
+        _refuse_moved_files(raw, waiting)
         groups = _groups(waiting)
         load_id = _load_id(waiting)
         frames = [read_group(context.spark, raw, group, load_id) for group in groups]
@@ -58,12 +71,8 @@ def run(context: JobContext) -> Outcome:
         written = lake.append(
             bronze.DECLARATION, frame, transaction=f"bronze:{load_id}", metadata={"run": context.run_id, "load": load_id}
         )
-    expected = sum(row["n_lines"] for row in waiting)
-    if not written.skipped and written.n_rows != expected:
-        raise NotBalancedError(
-            f"bronze.declaration: {expected:,} data lines were received in {len(waiting)} files, {written.n_rows:,} rows"
-            " were written. A file changed while it was read; run again with `--raw` at rest."
-        )
+        _refuse_difference(waiting, written)
+        _record_years(context, receipts, written)
     years = years_text(group.year for group in groups)
     return Outcome(f"{written.n_rows:,} rows from {len(waiting)} files of {years} appended to bronze (load {load_id})")
 
@@ -104,9 +113,51 @@ def read_group(spark, raw: Path, group: Group, load_id: str) -> DataFrame:
     )
 
 
-def _files_to_load(context: JobContext) -> list[Row]:
+def year_fingerprints(receipts: Iterable[Row]) -> dict[int, Fingerprint]:
+    """Fingerprint of each year's files."""
+    files: dict[int, list[str]] = {}
+    for row in receipts:
+        files.setdefault(row["source_year"], []).append(row["file_sha256"])
+    return {year: fingerprint(files=sorted(hashes)) for year, hashes in sorted(files.items())}
+
+
+def _files_of_changed_years(context: JobContext) -> list[Row]:
     receipts = [row for row in files_in_force(context.lake).collect() if context.selects(row["source_year"])]
+    changed = set(builds_of(context.lake, bronze.DECLARATION).stale(year_fingerprints(receipts)))
+    return [row for row in receipts if row["source_year"] in changed]
+
+
+def _record_years(context: JobContext, receipts: Sequence[Row], written: Written) -> None:
+    """Mark the years complete, so that the next run need not look for their files in bronze."""
+    lines: dict[int, int] = {}
+    for row in receipts:
+        lines[row["source_year"]] = lines.get(row["source_year"], 0) + row["n_lines"]
+    record_builds(context.lake, context.run_id, bronze.DECLARATION, written, year_fingerprints(receipts), lines)
+
+
+def _refuse_moved_files(raw: Path, waiting: Sequence[Row]) -> None:
+    """A receipt without its file: land was interrupted, or another folder is given now."""
+    gone = [row["source_file"] for row in waiting if not (raw / row["source_file"]).is_file()]
+    if gone:
+        raise InputRefusedError(
+            f"{raw}: {len(gone)} files have a receipt but were never loaded, and are not in this folder:"
+            f" {', '.join(gone[:5])}. Give the folder they were in, or take them back with `customs-lake withdraw`."
+        )
+
+
+def _refuse_difference(waiting: Sequence[Row], written: Written) -> None:
+    expected = sum(row["n_lines"] for row in waiting)
+    if not written.skipped and written.n_rows != expected:
+        raise NotBalancedError(
+            f"bronze.declaration: {expected:,} data lines were received in {len(waiting)} files, {written.n_rows:,} rows"
+            " were written. A file changed while it was read; run again with `--raw` at rest."
+        )
+
+
+def _files_to_load(context: JobContext, receipts: Sequence[Row]) -> list[Row]:
     years = sorted({row["source_year"] for row in receipts})
+    if not years:
+        return []
     held = {
         row["file_sha256"]
         for row in context.lake.read(bronze.DECLARATION)

@@ -109,6 +109,8 @@ class Lake:
     ----------
     scope : frozenset of int or None
         Years this process was asked to work on; its work locks cover them only. None: the whole table.
+    remembered : dict
+        Small tables that were collected, by name: (version, rows). For whoever reads the same one many times.
     """
 
     def __init__(self, spark: SparkSession, root: str) -> None:
@@ -116,6 +118,7 @@ class Lake:
         self.root = root if "://" in root else str(Path(root).expanduser().resolve())
         self.store = Store(spark, self.root)
         self.scope: frozenset[int] | None = None
+        self.remembered: dict[str, tuple[int, list[Any]]] = {}
         self._read: dict[str, int] = {}
         self._wrote: dict[str, Written] = {}
 

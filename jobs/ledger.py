@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, resources
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from conf.settings import Settings
-from jobs.lake import Lake, Written
+from jobs.errors import LakeError
+from jobs.lake import Commit, Lake, Written
 from schemas import ops
 from schemas.table import Table
 
@@ -50,21 +51,34 @@ def package_hash(*names: str) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(**parts: object) -> str:
+class Fingerprint(str):
+    """Hash of everything a build depends on, with the hash of each part so that a difference can be named."""
+
+    parts: dict[str, str]
+
+
+def fingerprint(**parts: object) -> Fingerprint:
     """Hash of everything a build depends on."""
-    content = json.dumps(parts | {"build_revision": BUILD_REVISION}, sort_keys=True, default=list)
-    return hashlib.sha256(content.encode()).hexdigest()
+    complete = parts | {"build_revision": BUILD_REVISION}
+    content = json.dumps(complete, sort_keys=True, default=list)
+    value = Fingerprint(hashlib.sha256(content.encode()).hexdigest())
+    value.parts = {name: _short_hash(part) for name, part in complete.items()}
+    return value
+
+
+def _short_hash(part: object) -> str:
+    return hashlib.sha256(json.dumps(part, sort_keys=True, default=list).encode()).hexdigest()[:16]
+
+
+def latest_receipts(lake: Lake) -> DataFrame:
+    """The latest receipt of each source file, received or withdrawn."""
+    latest = Window.partitionBy("source_file").orderBy(F.col("received_at").desc())
+    return lake.read(ops.FILE_RECEIPT).withColumn("rank", F.row_number().over(latest)).where("rank = 1").drop("rank")
 
 
 def files_in_force(lake: Lake) -> DataFrame:
     """Receipts in force: the latest row of each source file, unless it is withdrawn."""
-    latest = Window.partitionBy("source_file").orderBy(F.col("received_at").desc())
-    return (
-        lake.read(ops.FILE_RECEIPT)
-        .withColumn("rank", F.row_number().over(latest))
-        .where((F.col("rank") == 1) & (F.col("receipt_status") == "received"))
-        .drop("rank")
-    )
+    return latest_receipts(lake).where(F.col("receipt_status") == "received")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +87,16 @@ class Builds:
 
     Attributes
     ----------
-    fingerprints, versions : dict
-        Year to fingerprint and to table version.
+    fingerprints, versions, n_rows : dict
+        Year to fingerprint, to table version and to rows.
+    inputs : dict
+        Year to the parts of its fingerprint; empty for builds of lake format 1.
     """
 
     fingerprints: dict[int, str] = field(default_factory=dict)
     versions: dict[int, int] = field(default_factory=dict)
+    n_rows: dict[int, int] = field(default_factory=dict)
+    inputs: dict[int, dict[str, str]] = field(default_factory=dict)
 
     def stale(self, wanted: Mapping[int, str]) -> list[int]:
         """Years whose wanted fingerprint is not the one built, and years built that are wanted no more."""
@@ -87,9 +105,60 @@ class Builds:
 
 
 def builds_of(lake: Lake, table: Table) -> Builds:
-    """Return the latest complete build of each year of a table."""
-    rows = lake.read(ops.BUILD).where(F.col("table_name") == table.name).orderBy("built_at").collect()
-    return Builds({row["year"]: row["fingerprint"] for row in rows}, {row["year"]: row["table_version"] for row in rows})
+    """Return the latest complete build of each year of a table.
+
+    Raises
+    ------
+    LakeError
+        If someone else changed the table's rows since: what is recorded of them holds no more.
+    """
+    rows = [row for row in _build_rows(lake) if row["table_name"] == table.name]
+    builds = Builds(
+        {row["year"]: row["fingerprint"] for row in rows},
+        {row["year"]: row["table_version"] for row in rows},
+        {row["year"]: row["n_rows"] for row in rows},
+        {row["year"]: row["inputs"] or {} for row in rows},
+    )
+    refuse_foreign_changes(lake, table, after=max(builds.versions.values(), default=-1))
+    return builds
+
+
+def _build_rows(lake: Lake) -> list[Row]:
+    """All builds, oldest first; read again only when the table has a new version (a run asks a dozen times)."""
+    version = lake.version(ops.BUILD)
+    if lake.remembered.get(ops.BUILD.name, (None,))[0] != version:
+        lake.remembered[ops.BUILD.name] = (version, lake.read(ops.BUILD).orderBy("built_at").collect())
+    return lake.remembered[ops.BUILD.name][1]
+
+
+def foreign_changes(lake: Lake, table: Table, *, after: int) -> list[Commit]:
+    """Commits after a version that changed rows, are not ours, and were not taken back by a restore of ours."""
+    foreign: list[Commit] = []
+    for commit in lake.commits(table, after=after):
+        if commit.is_ours and "restore_to" in commit.metadata:
+            foreign = [item for item in foreign if item.version <= commit.metadata["restore_to"]]
+        elif commit.changes_rows and not commit.is_ours:
+            foreign.append(commit)
+    return foreign
+
+
+def refuse_foreign_changes(lake: Lake, table: Table, *, after: int) -> None:
+    """Refuse a table whose rows were changed after a version by a commit that is not ours.
+
+    Raises
+    ------
+    LakeError
+        With the commit, and the two ways to repair it.
+    """
+    foreign = foreign_changes(lake, table, after=after)
+    if foreign:
+        first = foreign[0]
+        raise LakeError(
+            f"{table.name} in {lake.root} was changed by someone else: version {first.version} is a {first.operation} that"
+            f" this product did not make ({len(foreign)} such commits since version {after}). Take it back with"
+            f" `customs-lake restore --lake {lake.root} --table {table.name} --version {first.version - 1}`, or accept"
+            f" nothing of it and rebuild: `customs-lake run --rebuild`. `customs-lake fsck` lists all of them."
+        )
 
 
 def record_builds(
@@ -101,26 +170,38 @@ def record_builds(
         ops.BUILD,
         [
             {
-                "table_name": table.name, "year": year, "fingerprint": value, "table_version": written.version,
-                "n_rows": rows.get(year, 0), "built_at": now, "run_id": run_id,
+                "table_name": table.name, "year": year, "fingerprint": str(value), "table_version": written.version,
+                "n_rows": rows.get(year, 0), "built_at": now, "run_id": run_id, "inputs": getattr(value, "parts", None),
             }
             for year, value in sorted(fingerprints.items())
         ],
     )
 
 
+def forget_builds(lake: Lake, run_id: str, table: Table, years: Iterable[int]) -> None:
+    """Make the next run build the years again, whatever was recorded of them and whoever changed the table since."""
+    present = Written(lake.version(table), 0)
+    forgotten = {year: fingerprint(forgotten=run_id) for year in years}
+    record_builds(lake, run_id, table, present, forgotten, {})
+
+
 def record_run(
     lake: Lake, settings: Settings, *, run_id: str, job: str, arguments: Mapping[str, object],
-    started_at: dt.datetime, status: str, message: str,
+    started_at: dt.datetime, status: str, message: str, read: Mapping[str, int] | None = None,
+    wrote: Mapping[str, Written] | None = None, seconds: float | None = None,
 ) -> None:
-    """Append one row to ops.run."""
+    """Append one row to ops.run, the run manifest."""
+    wrote = wrote or {}
     lake.append_rows(
         ops.RUN,
         [
             {
                 "run_id": run_id, "job": job, "arguments": json.dumps(arguments, sort_keys=True, default=str),
                 "code_version": code_version(), "config_sha256": settings.sha256(), "started_at": started_at,
-                "ended_at": utc_now(), "run_status": status, "message": message,
+                "ended_at": utc_now(), "run_status": status, "message": message, "versions_read": dict(read or {}),
+                "versions_written": {name: item.version for name, item in wrote.items()},
+                "rows_written": {name: item.n_rows for name, item in wrote.items()}, "run_seconds": seconds,
+                "spark_version": lake.spark.version, "application_id": lake.spark.sparkContext.applicationId,
             }
         ],
     )

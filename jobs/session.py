@@ -93,7 +93,8 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
         }
         if settings.spark.local_dir:
             confs["spark.local.dir"] = settings.spark.local_dir
-        confs |= settings.spark.extra
+        options = f"{confs['spark.driver.extraJavaOptions']} {settings.spark.extra.get('spark.driver.extraJavaOptions', '')}"
+        confs |= settings.spark.extra | {"spark.driver.extraJavaOptions": options.strip()}
     else:
         confs = confs | _unset_only(LOCAL_CONFS if _submitted_master().startswith("local") else {})
     for key, value in confs.items():

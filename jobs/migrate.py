@@ -1,0 +1,120 @@
+"""Migrate: bring a lake of an older format to the one this product writes. Forward only, safe to repeat.
+
+In: the lake's marker and ``schemas/migrations``. Out: changed table definitions, never rewritten files; the marker last.
+The marker also keeps, for each table whose shape changed, the first version of the new shape: a restore does not go
+below it, and a change feed starts there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from conf.settings import load_settings
+from jobs.context import Outcome, add_arguments, configure_logging, explained
+from jobs.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, LakeError
+from jobs.lake import MARKER, Lake
+from jobs.session import build_session
+from schemas.catalog import TABLES
+from schemas.migrations import AddColumns, Migration, RenameColumn, SetProperties, Step, WidenColumn, pending_migrations
+from schemas.table import Table
+
+
+def plan_migration(lake: Lake) -> tuple[Migration, ...]:
+    """Return the migrations a lake still needs.
+
+    Raises
+    ------
+    LakeError
+        If there is no lake, or a newer product wrote it.
+    """
+    if lake.store.read_text(MARKER) is None:
+        raise LakeError(f"{lake.root}: no lake there. Check --lake.")
+    return pending_migrations(lake.format())
+
+
+def migrate(lake: Lake, migrations: Sequence[Migration], *, run_id: str = "") -> Outcome:
+    """Apply migrations in order; the marker is raised after each, so that an interrupted one is repeated."""
+    for migration in migrations:
+        floors = dict(lake.marker().get("floors", {}))
+        tables = {step.table: _table(step.table) for step in migration.steps}
+        with lake.lock_whole(*tables.values()):
+            for step in migration.steps:
+                table = tables[step.table]
+                if lake.exists(table):
+                    with lake.committing(table, {"run": run_id, "migration": migration.format}):
+                        apply_step(lake, table, step)
+                    floors[step.table] = lake.version(table)
+            lake.write_marker(migration.format, floors)
+    if not migrations:
+        return Outcome(f"lake format {lake.format()} is the present one", changed=False)
+    return Outcome(f"lake is of format {migrations[-1].format} now: " + "; ".join(item.description for item in migrations))
+
+
+def apply_step(lake: Lake, table: Table, step: Step) -> None:
+    """Carry out one step on an existing table; a step already done changes nothing."""
+    types = dict(lake.spark.read.format("delta").load(lake.path(table)).dtypes)
+    name = f"delta.`{lake.path(table)}`"
+    if isinstance(step, AddColumns):
+        missing = [(column, kind) for column, kind in step.columns if column not in types]
+        if missing:
+            lake.spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({', '.join(f'{c} {t}' for c, t in missing)})")
+    elif isinstance(step, WidenColumn):
+        if types[step.column] != step.type:
+            lake.spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('delta.enableTypeWidening' = 'true')")
+            lake.spark.sql(f"ALTER TABLE {name} ALTER COLUMN {step.column} TYPE {step.type}")
+    elif isinstance(step, RenameColumn):
+        if step.to not in types:
+            lake.spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name')")
+            lake.spark.sql(f"ALTER TABLE {name} RENAME COLUMN {step.column} TO {step.to}")
+    elif isinstance(step, SetProperties):
+        pairs = ", ".join(f"'{key}' = '{value}'" for key, value in step.properties)
+        lake.spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ({pairs})")
+
+
+def describe(migrations: Sequence[Migration]) -> str:
+    """The steps as lines of text."""
+    lines = []
+    for migration in migrations:
+        lines.append(f"format {migration.format}: {migration.description}")
+        lines += [f"  {step.describe()}" for step in migration.steps]
+    return "\n".join(lines)
+
+
+def _table(name: str) -> Table:
+    # a table that the product has no more is still a table of an old lake
+    return TABLES.get(name) or Table(name=name, fields=(), key=(), description="")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; opens lakes that no other job will."""
+    configure_logging()
+    parser = argparse.ArgumentParser(prog="migrate.py", description=(__doc__ or "").split("\n\n")[0])
+    add_arguments(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show the steps, change nothing")
+    arguments = parser.parse_args(argv)
+    return explained(lambda: run_command(arguments))
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Plan, show and, unless ``dry_run``, apply; return the exit code."""
+    settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    lake = Lake(build_session(settings), arguments.lake)
+    try:
+        migrations = plan_migration(lake)
+        print(describe(migrations) or f"lake format {lake.format()} is the present one; nothing to do")
+        if arguments.dry_run or not migrations:
+            return EXIT_DONE if migrations else EXIT_NOTHING_TO_DO
+        print(migrate(lake, migrations).message)
+        return EXIT_DONE
+    finally:
+        lake.spark.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

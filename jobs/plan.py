@@ -1,0 +1,214 @@
+"""Plan: what the next run would load, rebuild and skip, and why. Reads everything, writes nothing.
+
+In: the raw folder (optional), the lake (which may not be there yet). The receipts that ``land`` would write are worked
+out, then the fingerprints that ``clean`` and ``count`` would want, with the very functions these jobs use; a fingerprint
+that differs is explained by the parts that differ (files, rules, references, settings, code).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pyspark.sql import Row
+
+from conf.settings import load_settings
+from jobs.clean import year_fingerprints as silver_fingerprints
+from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, parse_years
+from jobs.errors import EXIT_DONE, EXIT_NOTHING_TO_DO
+from jobs.ingest import year_fingerprints as bronze_fingerprints
+from jobs.lake import Lake
+from jobs.land import Delivery, inspect_folder, sort_delivery
+from jobs.ledger import Builds, builds_of, fingerprint, latest_receipts, new_run_id
+from jobs.references import reference_hash
+from jobs.session import build_session
+from schemas import bronze, gold, silver
+
+Action = Literal["load", "build", "rebuild", "clear", "skip"]
+PART_WORDS = {
+    "files": "its files changed", "rules": "the cleaning rules changed", "references": "the reference tables changed",
+    "places": "the settings of [places] changed", "base_revision": "count.base_revision changed",
+    "build_revision": "the product's code changed its results", "silver": "its declarations are rebuilt",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedYear:
+    """What would happen to one year.
+
+    Attributes
+    ----------
+    year : int
+    bronze, silver, gold : str
+        load, build (first time), rebuild, clear (no file left) or skip.
+    n_files, n_lines : int
+        Files in force after the delivery, and their data lines.
+    why : str
+        Reason of the rebuild; empty for skip.
+    """
+
+    year: int
+    bronze: Action
+    silver: Action
+    gold: Action
+    n_files: int
+    n_lines: int
+    why: str
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether nothing would be done."""
+        return {self.bronze, self.silver, self.gold} == {"skip"}
+
+
+def run(context: JobContext) -> Outcome:
+    """Show what the next run would do."""
+    receipts = latest_receipts(context.lake).collect()
+    delivery = _delivery(context, receipts)
+    future = receipts_after(receipts, delivery)
+    years = plan_years(context, future)
+    busy = [item for item in years if not item.is_idle]
+    message = f"{len(busy)} of {len(years)} years to do" if busy else f"nothing to do, {len(years)} years are up to date"
+    return Outcome(message, changed=bool(busy), detail="\n".join([*delivery_lines(delivery, receipts), "", *_table(years)]))
+
+
+def receipts_after(receipts: Sequence[Row], delivery: Delivery | None) -> list[Row]:
+    """Receipts that would be in force after a delivery has landed."""
+    in_force = {row["source_file"]: row for row in receipts if row["receipt_status"] == "received"}
+    for item in (*delivery.new, *delivery.corrected) if delivery else ():
+        in_force[item.source_file] = Row(
+            source_file=item.source_file, file_sha256=item.sha256, source_year=item.year, n_lines=item.n_lines
+        )
+    return [row for _, row in sorted(in_force.items())]
+
+
+def plan_years(context: JobContext, future: Sequence[Row]) -> list[PlannedYear]:
+    """Compare the fingerprints that would be wanted with those that were built, layer by layer."""
+    lake = context.lake
+    chosen = [row for row in future if context.selects(row["source_year"])]
+    loads, cleans, counts = (
+        builds_of(lake, table) for table in (bronze.DECLARATION, silver.DECLARATION, gold.CITY_EXPORTS)
+    )
+    wanted_loads = bronze_fingerprints(chosen)
+    wanted_cleans = silver_fingerprints(context, chosen)
+    empty = [year for year in cleans.fingerprints if context.selects(year) and year not in wanted_cleans]
+    wanted_cleans |= {year: fingerprint(files=[]) for year in empty}
+    references = reference_hash(context.settings)
+    wanted_counts = {
+        year: fingerprint(silver=str(value), references=references) for year, value in wanted_cleans.items()
+    }
+    planned = []
+    for year in sorted(wanted_cleans):
+        rows = [row for row in chosen if row["source_year"] == year]
+        to_load = loads.fingerprints.get(year) != wanted_loads.get(year) and year not in empty
+        planned.append(
+            PlannedYear(
+                year, "load" if to_load else "skip", _action(cleans, year, wanted_cleans, empty),
+                _action(counts, year, wanted_counts, empty), len(rows), sum(row["n_lines"] for row in rows),
+                _why(cleans, wanted_cleans[year], year) or _why(counts, wanted_counts[year], year),
+            )
+        )
+    return planned
+
+
+def delivery_lines(delivery: Delivery | None, receipts: Sequence[Row]) -> list[str]:
+    """What the raw folder holds, in words; at most five names each."""
+    if delivery is None:
+        return ["no --raw: only what is in the lake is looked at"]
+    present = {item.source_file for items in _groups(delivery).values() for item in items}
+    absent = [
+        row["source_file"] for row in receipts
+        if row["receipt_status"] == "received" and row["source_file"] not in present
+    ]
+    words = {
+        "new": "new", "corrected": "corrected (same name, new content)", "unchanged": "unchanged",
+        "renamed": "known under another name, ignored", "withdrawn": "withdrawn, left out",
+    }
+    lines = [
+        f"{len(items):>5} {words[name]}" + ("" if name == "unchanged" else f": {_names(item.source_file for item in items)}")
+        for name, items in _groups(delivery).items()
+        if items
+    ]
+    if absent:
+        lines.append(f"{len(absent):>5} in the lake but not in this folder, they stay in force: {_names(absent)}")
+    return lines
+
+
+def _delivery(context: JobContext, receipts: Sequence[Row]) -> Delivery | None:
+    if context.raw is None:
+        return None
+    return sort_delivery(inspect_folder(context.raw, context, receipts), receipts)
+
+
+def _groups(delivery: Delivery) -> dict[str, tuple]:
+    return {name: getattr(delivery, name) for name in ("new", "corrected", "unchanged", "renamed", "withdrawn")}
+
+
+def _action(builds: Builds, year: int, wanted: Mapping[int, str], empty: Sequence[int]) -> Action:
+    if builds.fingerprints.get(year) == wanted[year]:
+        return "skip"
+    if year in empty:
+        return "clear"
+    return "rebuild" if year in builds.fingerprints else "build"
+
+
+def _why(builds: Builds, wanted: str, year: int) -> str:
+    if builds.fingerprints.get(year) == wanted:
+        return ""
+    if year not in builds.fingerprints:
+        return "never built"
+    former, parts = builds.inputs.get(year, {}), getattr(wanted, "parts", {})
+    changed = sorted(name for name in parts if former.get(name) != parts[name])
+    if not former:
+        return "built by an older product that kept no parts"
+    if "forgotten" in former:
+        return "to be built again on demand"
+    return "; ".join(PART_WORDS.get(name, f"{name} changed") for name in changed)
+
+
+def _names(names: Iterable[str]) -> str:
+    listed = sorted(names)
+    return ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")
+
+
+def _table(years: Sequence[PlannedYear]) -> list[str]:
+    lines = [f"{'year':<6}{'files':>6}{'lines':>12}  {'bronze':<8}{'silver':<9}{'gold':<9}why"]
+    lines += [
+        f"{item.year:<6}{item.n_files:>6}{item.n_lines:>12,}  {item.bronze:<8}{item.silver:<9}{item.gold:<9}{item.why}"
+        for item in years
+    ]
+    return [line.rstrip() for line in lines]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    configure_logging()
+    parser = argparse.ArgumentParser(prog="plan.py", description=(__doc__ or "").split("\n\n")[0])
+    add_arguments(parser)
+    arguments = parser.parse_args(argv)
+    return explained(lambda: run_command(arguments))
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Print the plan; exit code 0 when there is something to do, 3 when not."""
+    settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    years = parse_years(arguments.years)
+    spark = build_session(settings)
+    try:
+        context = JobContext(spark, Lake.peek(spark, arguments.lake), settings, new_run_id(), arguments.raw, years)
+        outcome = run(context)
+    finally:
+        spark.stop()
+    print(f"{outcome.detail}\n{outcome.message}")
+    return EXIT_DONE if outcome.changed else EXIT_NOTHING_TO_DO
+
+
+if __name__ == "__main__":
+    sys.exit(main())

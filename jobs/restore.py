@@ -1,0 +1,232 @@
+"""Restore: one table to a version, or the whole lake to the state after a run or at a moment.
+
+The lake's state is the receipts, the builds, the balance, silver and gold; they go back together. Bronze is append only
+and stays (rows without a receipt in force do not count), and so do the run manifest and the quality history, which are
+records of what happened. The targets are written down before the first table is touched: an interrupted restore keeps
+the lake closed until it is finished with ``--resume``. What was restored can be undone: restore is a commit like others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pyspark.errors import PySparkException
+from pyspark.sql import functions as F
+
+from conf.settings import load_settings
+from jobs.context import Outcome, add_arguments, configure_logging, explained
+from jobs.errors import EXIT_DONE, InputRefusedError, LakeError
+from jobs.lake import UNFINISHED_RESTORE, Lake
+from jobs.ledger import builds_of, forget_builds, new_run_id, record_run, utc_now
+from jobs.session import build_session
+from schemas import ops
+from schemas.catalog import TABLES
+from schemas.table import Table
+
+# what happened stays on record; bronze keeps every delivery
+KEPT = ("ops.run", "ops.quality", "ops.pin")
+
+
+def state_tables(lake: Lake) -> list[Table]:
+    """Tables that make up the lake's state and exist, in the order they are restored."""
+    return [
+        table for name, table in sorted(TABLES.items())
+        if table.layer != "bronze" and name not in KEPT and lake.exists(table)
+    ]
+
+
+def versions_at(lake: Lake, moment: dt.datetime) -> dict[str, int]:
+    """Version of every state table at a moment (UTC); a table created later goes back to its empty first version.
+
+    Raises
+    ------
+    LakeError
+        If the moment lies before the present shape of a table.
+    """
+    limit = int(moment.replace(tzinfo=dt.UTC).timestamp() * 1000)
+    floors = lake.marker().get("floors", {})
+    targets, below = {}, []
+    for table in state_tables(lake):
+        commits = lake.commits(table)
+        versions = [commit.version for commit in commits if commit.timestamp_ms <= limit]
+        target = max(versions, default=commits[0].version)
+        if target < floors.get(table.name, 0):
+            below.append(f"{table.name} (version {target}, shape since {floors[table.name]})")
+        targets[table.name] = target
+    if below:
+        raise LakeError(
+            f"{lake.root}: {moment:%Y-%m-%d %H:%M:%S} UTC lies before a migration of {', '.join(below)}; going back would"
+            " bring back the old shape. Choose a later moment, or read the old versions with `customs-lake export"
+            " --version`."
+        )
+    return targets
+
+
+def moment_of_run(lake: Lake, run_id: str) -> dt.datetime:
+    """End of the last job of a run.
+
+    Raises
+    ------
+    InputRefusedError
+        If the manifest does not know the run.
+    """
+    row = lake.read(ops.RUN).where(F.col("run_id") == run_id).agg(F.max("ended_at").alias("end")).first()
+    if row["end"] is None:
+        runs = lake.read(ops.RUN).select("run_id").distinct().orderBy(F.desc("run_id")).limit(5).collect()
+        known = ", ".join(item["run_id"] for item in runs) or "none"
+        raise InputRefusedError(f"--run: {run_id!r} is not in the run manifest; the latest are {known}.")
+    return row["end"]
+
+
+def restore(lake: Lake, targets: Mapping[str, int]) -> Outcome:
+    """Restore tables to versions, all or, when interrupted, on the next ``resume``.
+
+    Raises
+    ------
+    LakeError
+        If a version is gone (vacuumed or never there); nothing is changed then.
+    """
+    unknown = [name for name in targets if name not in TABLES]
+    if unknown:
+        raise InputRefusedError(f"--table: {', '.join(unknown)} is no table of the lake; expected one of {', '.join(TABLES)}.")
+    tables = [TABLES[name] for name in sorted(targets)]
+    with lake.lock_whole(*tables):
+        needed = {table.name: targets[table.name] for table in tables if _differs(lake, table, targets[table.name])}
+        for name, version in needed.items():
+            _refuse_lost_version(lake, TABLES[name], version)
+        if needed:
+            lake.store.write_text(UNFINISHED_RESTORE, json.dumps({"targets": needed}, sort_keys=True))
+        _apply(lake, needed)
+        if ops.BUILD.name not in targets:
+            _forget_lost_builds(lake, targets)
+    told = ", ".join(f"{name} to version {version}" for name, version in needed.items())
+    return Outcome(f"restored {told}" if needed else "every table is at that state already", changed=bool(needed))
+
+
+def resume(lake: Lake) -> Outcome:
+    """Finish a restore that was interrupted."""
+    text = lake.store.read_text(UNFINISHED_RESTORE)
+    if text is None:
+        return Outcome("no restore is unfinished", changed=False)
+    targets = {name: int(version) for name, version in json.loads(text)["targets"].items()}
+    with lake.lock_whole(*(TABLES[name] for name in sorted(targets))):
+        _apply(lake, targets)
+    return Outcome(f"finished the restore of {len(targets)} tables")
+
+
+def _apply(lake: Lake, targets: Mapping[str, int]) -> None:
+    for name, version in targets.items():
+        table = TABLES[name]
+        with lake.committing(table, {"restore_to": version}):
+            lake.delta(table).restoreToVersion(version)
+    if targets:
+        lake.store.delete(UNFINISHED_RESTORE)
+
+
+def _forget_lost_builds(lake: Lake, targets: Mapping[str, int]) -> None:
+    """A single table went back below what is recorded as built: those years are to be built again."""
+    for name, version in targets.items():
+        lost = [year for year, built in builds_of(lake, TABLES[name]).versions.items() if built > version]
+        forget_builds(lake, f"restore-{version}", TABLES[name], lost)
+
+
+def _differs(lake: Lake, table: Table, version: int) -> bool:
+    return any(commit.changes_rows for commit in lake.commits(table, after=version)) or version > lake.version(table)
+
+
+def _refuse_lost_version(lake: Lake, table: Table, version: int) -> None:
+    commits = lake.commits(table)
+    oldest, newest = commits[0].version, commits[-1].version
+    if table.append_only:
+        raise LakeError(f"{table.name} is append only and is not restored; withdraw files with `customs-lake withdraw`.")
+    if not 0 <= version <= newest:
+        raise LakeError(f"{table.name} has versions {oldest} to {newest}; found {version}.")
+    try:
+        present = set(lake.spark.read.format("delta").option("versionAsOf", version).load(lake.path(table)).inputFiles())
+    except PySparkException as error:
+        raise LakeError(
+            f"{table.name}: version {version} cannot be read any more ({str(error).splitlines()[0][:160]})."
+            f" Versions {oldest} to {newest} are in its log."
+        ) from error
+    stored = {item.path for item in lake.store.walk(table.relative_path)}
+    needed = (unquote(name).split(f"{table.relative_path}/", 1)[-1] for name in present)
+    lost = sorted(path for path in needed if path not in stored)
+    if lost:
+        raise LakeError(
+            f"{table.name}: {len(lost)} data files of version {version} were vacuumed, such as {lost[0]}."
+            " Restore a younger version, or rebuild from bronze with `customs-lake run --rebuild`."
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    configure_logging()
+    parser = argparse.ArgumentParser(prog="restore.py", description=(__doc__ or "").split("\n\n")[0])
+    add_arguments(parser)
+    add_restore_arguments(parser)
+    arguments = parser.parse_args(argv)
+    return explained(lambda: run_command(arguments))
+
+
+def add_restore_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("--run", help="back to the state after this run")
+    parser.add_argument("--at", help="back to this moment, UTC, such as 2024-05-01T12:00:00")
+    parser.add_argument("--table", help="one table only, with --version")
+    parser.add_argument("--version", type=int, help="version of that table")
+    parser.add_argument("--resume", action="store_true", help="finish an interrupted restore")
+    parser.add_argument("--dry-run", action="store_true", help="show the versions, change nothing")
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Carry out the command; opens a lake whose restore is unfinished, which no other job does."""
+    settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    spark = build_session(settings)
+    try:
+        if arguments.resume:
+            lake = Lake(spark, arguments.lake)
+            lake.format()
+            print(resume(lake).message)
+            return EXIT_DONE
+        lake = Lake.open(spark, arguments.lake)
+        targets = _targets(lake, arguments)
+        for name, version in targets.items():
+            print(f"{name:<34} version {lake.version(TABLES[name])} -> {version}" if name in TABLES else name)
+        if arguments.dry_run:
+            return EXIT_DONE
+        started_at = utc_now()
+        outcome = restore(lake, targets)
+        record_run(
+            lake, settings, run_id=new_run_id(), job="restore", arguments=targets, started_at=started_at, status="done",
+            message=outcome.message,
+        )
+        print(f"{outcome.message}. The next `customs-lake run` rebuilds what does not fit the files in force.")
+        return EXIT_DONE
+    finally:
+        spark.stop()
+
+
+def _targets(lake: Lake, arguments: argparse.Namespace) -> dict[str, int]:
+    if arguments.table and arguments.version is not None:
+        return {arguments.table: arguments.version}
+    if arguments.run:
+        return versions_at(lake, moment_of_run(lake, arguments.run))
+    if arguments.at:
+        try:
+            return versions_at(lake, dt.datetime.fromisoformat(arguments.at))
+        except ValueError as error:
+            raise InputRefusedError(f"--at: expected a moment such as 2024-05-01T12:00:00; found {arguments.at!r}.") from error
+    raise InputRefusedError("say what to go back to: --run RUN, --at MOMENT, or --table TABLE --version N.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
