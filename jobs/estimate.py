@@ -39,7 +39,6 @@ from jobs.results import (
     HandOff,
     city_classes,
     collect_panel,
-    config_hash,
     paper_numbers,
     result_tables,
     results_folder,
@@ -161,7 +160,7 @@ def _store(context: JobContext, handed: HandOff, printed: Sequence[PrintedTable]
                 "term": record["variable"], "result_statistic": record["statistic"],
                 "panel_version": handed.panel_version, "lineage": lineage,
                 "spec_sha256": specs[record["study_profile"], record["result_table"]],
-                "config_sha256": config_hash(context.settings), "code_version": code_version(),
+                "config_sha256": context.settings.sha256(), "code_version": code_version(),
                 "fingerprint": wanted[record["study_profile"], record["result_table"]], "run_id": context.run_id,
                 "estimated_at": now,
             }
@@ -170,15 +169,15 @@ def _store(context: JobContext, handed: HandOff, printed: Sequence[PrintedTable]
         kept = [row for row in former if (row["study_profile"], row["result_table"]) not in stale]
         rows = [tuple(row[name] for name in ESTIMATE.columns) for row in (*kept, *fresh)]
         frame = context.spark.createDataFrame(rows, ESTIMATE.ddl()).coalesce(1)
-        ESTIMATE.assert_key(frame)
-        lake.overwrite(ESTIMATE, frame, metadata={"run": context.run_id, "panel_version": handed.panel_version})
+        metadata = {"run": context.run_id, "panel_version": handed.panel_version}
+        lake.overwrite(ESTIMATE, frame, metadata=metadata)
     return True
 
 
 def _fingerprint(context: JobContext, handed: HandOff, table: PrintedTable) -> str:
     """Hash of all that a table's numbers depend on."""
     return fingerprint(
-        panel=handed.sha256, spec=spec_hash(table.table), config=config_hash(context.settings), truth=table.has_truth
+        panel=handed.sha256, spec=spec_hash(table.table), config=context.settings.sha256(), truth=table.has_truth
     )
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 import pandas as pd
 from pyspark.sql import functions as F
 
-from conf.settings import Settings
 from conf.tables import TableFileError, read_table_files
 from estimation.tables import (
     CityClasses,
@@ -77,14 +76,15 @@ def collect_panel(context: JobContext, *, at: int | None = None) -> HandOff:
     version = latest if at is None else at
     if not 0 <= version <= latest:
         raise InputRefusedError(f"--at: {CITY_PANEL.name} has versions 0 to {latest}; found {version}.")
-    constants_version = lake.version(PANEL_CONSTANTS) - (latest - version)
-    frame = lake.read(CITY_PANEL, version=version).drop("missing_variables").orderBy("city_id", "year").toPandas()
+    constants_version = _constants_of(lake, version)
+    frame = lake.read(CITY_PANEL, version=version).drop("missing_variables").toArrow().to_pandas()
     if frame.empty:
         raise InputRefusedError(f"{CITY_PANEL.name}: version {version} has no rows. Run `customs-lake panel` first.")
     rows = lake.read(PANEL_CONSTANTS, version=constants_version).where(F.col("statistic").isin("mean", "sd")).collect()
     panel = StudyPanel.from_natural(frame, constants=_constants(rows), scaled=_scaled_columns(frame))
-    digest = hashlib.sha256(pd.util.hash_pandas_object(panel.natural, index=False).to_numpy().tobytes()).hexdigest()
-    return HandOff(panel, version, constants_version, lineage_of(lake, version, constants_version), digest)
+    return HandOff(
+        panel, version, constants_version, lineage_of(lake, version, constants_version), _hash_of(panel.natural)
+    )
 
 
 def lineage_of(lake: Lake, panel_version: int, constants_version: int) -> dict[str, int]:
@@ -162,6 +162,30 @@ def results_folder(lake: Lake, out: Path | None) -> Path | None:
     return root.with_name(f"{root.name}-results")
 
 
+def _constants_of(lake: Lake, panel_version: int) -> int:
+    """Version of the constants that a version of the panel was scaled with: the job writes them just before the panel."""
+    written = [one.timestamp_ms for one in lake.commits(CITY_PANEL) if one.version <= panel_version and one.changes_rows]
+    if not written:
+        raise InputRefusedError(
+            f"--at {panel_version}: the log of {CITY_PANEL.name} no longer reaches back so far. Use a later version."
+        )
+    earlier = [
+        one.version for one in lake.commits(PANEL_CONSTANTS) if one.changes_rows and one.timestamp_ms <= max(written)
+    ]
+    if not earlier:
+        raise InputRefusedError(
+            f"{PANEL_CONSTANTS.name}: no version was written before version {panel_version} of {CITY_PANEL.name}."
+            " Run `customs-lake panel` again."
+        )
+    return max(earlier)
+
+
+def _hash_of(frame: pd.DataFrame) -> str:
+    """Hash of the keys and every number of the panel."""
+    columns = ["city_id", *frame.select_dtypes("number").columns]
+    return hashlib.sha256(pd.util.hash_pandas_object(frame[columns], index=False).to_numpy().tobytes()).hexdigest()
+
+
 def _constants(rows: list) -> dict[str, Constant]:
     values: dict[str, dict[str, float]] = {}
     for row in rows:
@@ -179,8 +203,3 @@ def _scaled_columns(frame: pd.DataFrame) -> dict[str, str]:
     names = {name: scaled_name(name) for name in MODEL_VARIABLES}
     names |= {"*".join(pair): scaled_name(product_name(*pair)) for pair in PRODUCTS}
     return {name: column for name, column in names.items() if column in frame and frame[column].notna().any()}
-
-
-def config_hash(settings: Settings) -> str:
-    """Hash of the settings a result depends on."""
-    return settings.sha256()

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -81,25 +76,19 @@ def printed(study, classes, paper, shipped):
 
 
 @pytest.fixture(scope="session")
-def city_panel_frame(study) -> pd.DataFrame:
-    """The study panel with all columns of gold.city_panel, standardised columns included."""
-    from schemas.panel import CITY_PANEL, MODEL_VARIABLES, PRODUCTS, product_name, scaled_name
+def panel_frames(study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The study panel as the panel job writes it: rows of gold.panel_constants and of gold.city_panel."""
+    from jobs.scaling import scale_panel
+    from schemas.panel import CITY_PANEL, MODEL_VARIABLES, PRODUCTS
 
-    panel, _ = study
-    frame = panel.natural.copy()
-    frame["city_name"] = frame["city_id"]
+    natural = study[0].natural.copy()
     for name in MODEL_VARIABLES:
-        if name in frame:
-            frame[scaled_name(name)] = panel.standardised([name])[name]
-    for pair in PRODUCTS:
-        if set(pair) <= set(frame.columns):
-            label = "*".join(pair)
-            frame[product_name(*pair)] = 1.0
-            for factor in pair:
-                frame[product_name(*pair)] *= frame[factor] - panel.constant(factor).mean
-            frame[scaled_name(product_name(*pair))] = panel.standardised([label])[label]
-    frame["is_complete"] = True
+        if name not in natural:
+            natural[name] = np.nan
+    scaled = scale_panel(natural, tuple(MODEL_VARIABLES), PRODUCTS)
+    frame = scaled.panel.assign(city_name=natural["city_id"], is_complete=True, missing_variables=[[]] * len(natural))
     for name in CITY_PANEL.columns:
         if name not in frame:
             frame[name] = None
-    return frame[list(CITY_PANEL.columns)]
+    frame["value_usd"] = None
+    return scaled.constants.assign(constant_sample="test"), frame[list(CITY_PANEL.columns)]

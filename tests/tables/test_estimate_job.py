@@ -6,35 +6,24 @@ import json
 
 import pytest
 
-from jobs import estimate
+from jobs import estimate, explain
 from jobs.context import JobContext
 from jobs.errors import InputRefusedError
+from jobs.frames import to_spark
 from jobs.lake import Lake
 from jobs.world.equation import write_model
 from jobs.world.latent import WorldModel, simulate
-from schemas.panel import CITY_PANEL, PANEL_CONSTANTS, PRODUCTS, product_name
+from schemas.panel import CITY_PANEL, PANEL_CONSTANTS
 from schemas.results import ESTIMATE
 
 
 @pytest.fixture(scope="module")
-def context(spark, settings, study, city_panel_frame, world_reference, tmp_path_factory):
+def context(spark, settings, panel_frames, world_reference, tmp_path_factory):
     root = tmp_path_factory.mktemp("estimate")
     lake = Lake.open(spark, str(root / "lake"), create=True)
-    panel, _ = study
-    rows = city_panel_frame.astype(object).where(city_panel_frame.notna(), None)
-    rows["missing_variables"] = [[] for _ in range(len(rows))]
-    for name in ("n_products", "n_destinations", "year"):
-        rows[name] = [None if value is None else int(value) for value in rows[name]]
-    rows["value_usd"] = None
-    lake.overwrite(CITY_PANEL, spark.createDataFrame([tuple(row) for row in rows.to_numpy()], CITY_PANEL.ddl()))
-    names = {name: name for name in ("lnvalue", "lnnum", "lnnumcou", *panel.natural.columns) if name.startswith("ln")}
-    names |= {product_name(*pair): "*".join(pair) for pair in PRODUCTS if set(pair) <= set(panel.natural.columns)}
-    names |= {"ETDZ": "ETDZ", "land_area": "land_area"}
-    constants = [
-        (column, statistic, getattr(panel.constant(label), statistic), "complete")
-        for column, label in names.items() for statistic in ("mean", "sd")
-    ]
-    lake.overwrite(PANEL_CONSTANTS, spark.createDataFrame(constants, PANEL_CONSTANTS.ddl()))
+    constants, panel = panel_frames
+    lake.overwrite(PANEL_CONSTANTS, to_spark(spark, constants, PANEL_CONSTANTS))
+    lake.overwrite(CITY_PANEL, to_spark(spark, panel, CITY_PANEL))
     model = WorldModel(seed=7)
     (root / "truth").mkdir()
     (root / "raw").mkdir()
@@ -72,17 +61,14 @@ def test_a_second_run_writes_nothing_and_prints_the_same(context):
 
 
 @pytest.mark.lake
-def test_an_old_version_of_the_panel_gives_the_same_digits(context):
+def test_an_old_version_of_the_panel_gives_the_same_digits(context, panel_frames):
     now = estimate.run(context, tables="1")
     version = context.lake.version(CITY_PANEL)
-    # the lake moves on: the same panel with another export value in one city
-    changed = context.lake.read(CITY_PANEL).selectExpr(
-        *[f"CASE WHEN city_id = '320400' THEN {name} + 1 ELSE {name} END AS {name}" if name == "z_lnvalue" else name
-          for name in CITY_PANEL.columns]
-    )
-    rows = context.spark.createDataFrame(changed.collect(), CITY_PANEL.ddl())
-    context.lake.overwrite(CITY_PANEL, rows)
-    context.lake.overwrite(PANEL_CONSTANTS, context.lake.read(PANEL_CONSTANTS).localCheckpoint())
+    constants, panel = panel_frames
+    # the lake moves on: another export value in one city
+    changed = panel.assign(z_lnvalue=panel["z_lnvalue"] + (panel["city_id"] == "320400"))
+    context.lake.overwrite(PANEL_CONSTANTS, to_spark(context.spark, constants, PANEL_CONSTANTS))
+    context.lake.overwrite(CITY_PANEL, to_spark(context.spark, changed, CITY_PANEL))
     assert estimate.run(context, tables="1").detail != now.detail
     assert estimate.run(context, tables="1", at=version).detail == now.detail
 
@@ -95,3 +81,16 @@ def test_versions_tables_and_profiles_that_do_not_exist_are_refused(context):
         estimate.run(context, tables="12")
     with pytest.raises(InputRefusedError, match="expected some of defensible, paper"):
         estimate.run(context, profiles=("optimistic",))
+
+
+@pytest.mark.lake
+def test_a_number_is_walked_back_to_its_versions_and_estimated_again(context):
+    estimate.run(context)
+    text = explain.run(context, "table1.col1.lnAgg*lnPro").detail
+    assert "the paper prints 0.212 (0.0289)" in text and "the truth is" in text
+    assert "the same digits" in text
+    assert f"gold.city_panel                    v{context.lake.version(CITY_PANEL)}" in text
+    with pytest.raises(InputRefusedError, match=r"Did you mean lnAgg\*lnPro"):
+        explain.run(context, "table1.col1.lnAgg*lnPr")
+    with pytest.raises(InputRefusedError, match="no estimate of table99.col1"):
+        explain.run(context, "table99.1.lnAgg")
