@@ -139,10 +139,10 @@ def _reject_rows(
     partner = _beyond(rng, destinations, plan.n_destinations, n)
     firm = _pick_firms(rng, world.roster.district[plan.city_id, plan.year], n)
     masks = dirt.draw_rejects(rng, n)
-    if plan.city_id in world.undivided_cities:
-        # every postcode of an undivided city is inside it, so none is unknown there
-        unknown_postcode = masks & dirt.BIT["postcode_unknown"] != 0
-        masks[unknown_postcode] = dirt.BIT["postcode_malformed"]
+    # every postcode of an undivided city is inside it, and a place text that names the district needs none: an unknown
+    # postcode refuses neither
+    needless = world.has_doubtful_postcode[firm] | (plan.city_id in world.undivided_cities)
+    masks[needless & (masks == dirt.BIT["postcode_unknown"])] = dirt.BIT["postcode_malformed"]
     foreign = world.foreign_codes(plan.year)
     unknown = masks & dirt.BIT["hs_unknown"] != 0
     code[unknown] = foreign[rng.integers(len(foreign), size=n)][unknown]
