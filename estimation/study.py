@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from estimation.montecarlo import (
     CORE,
     OUTCOMES,
     PRODUCTS,
+    EstimatorChoice,
     Replications,
     run_replications,
     summarise_parameters,
@@ -42,19 +44,19 @@ def run_study(
     first : int
         Number of the first replication.
     """
-    choices = tuple(c for c in CHOICES if not n_lags_only or _is_lag_choice(c))
+    choices = lag_choices() if n_lags_only else CHOICES
     numbers = range(first, first + n_replications)
     parts = [run_replications(Replications(n, numbers, choices, tuple(outcomes), seed)) for n in sizes]
     return pd.concat(parts, ignore_index=True)
 
 
-def _is_lag_choice(choice: object) -> bool:
-    return (
-        choice.collapse
-        and choice.steps == 2
-        and choice.cov_type is None
-        and choice.transform == "fd"
-        and (choice.n_lags is not None)
+def lag_choices() -> tuple[EstimatorChoice, ...]:
+    """Return the collapsed two-step choices that differ in the number of lags only."""
+    plain = EstimatorChoice("")
+    return tuple(
+        choice
+        for choice in CHOICES
+        if choice.n_lags is not None and replace(choice, name="", n_lags=plain.n_lags) == plain
     )
 
 
@@ -95,10 +97,7 @@ def to_markdown(table: pd.DataFrame, *, digits: int = 3) -> str:
 
 
 def _cell(value: object, digits: int) -> str:
-    return (
-        f"{value:.{digits}f}"
-        if isinstance(value, float) and not float(value).is_integer()
-        else f"{value:g}"
-        if (isinstance(value, float))
-        else str(value)
-    )
+    """Return whole numbers without decimals."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if value.is_integer() and abs(value) > 1 else f"{value:.{digits}f}"

@@ -1,0 +1,153 @@
+"""Monte Carlo: replications of the estimator study spread over the cluster, summarised on the driver.
+
+    python jobs/montecarlo.py --replications 2000 --sizes 286 109 69 --parts 64 --out study/
+
+Needs no lake. Each task runs a block of replications of one sample size with `estimation.montecarlo`; a replication draws
+its panel from its own seed, so the numbers do not depend on how many parts or machines there are. Executors need NumPy,
+SciPy and pandas, and the packages (`--py-files build/customs-lake.zip`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import pandas as pd
+
+from conf.settings import load_settings
+from estimation.montecarlo import (
+    CHOICES,
+    OUTCOMES,
+    ROW_TYPES,
+    Replications,
+    run_replications,
+    summarise_parameters,
+    summarise_tests,
+)
+from estimation.study import compare_choices, lag_choices, to_markdown
+from jobs.context import configure_logging, explained
+from jobs.errors import EXIT_DONE, InputRefusedError
+from jobs.session import build_session
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_SPARK_TYPES = {"int64": "bigint", "string": "string", "float64": "double"}
+SCHEMA = ", ".join(f"{name} {_SPARK_TYPES[kind]}" for name, kind in ROW_TYPES.items())
+
+
+def run_study(
+    spark: SparkSession,
+    sizes: Sequence[int],
+    n_replications: int,
+    *,
+    parts: int,
+    lags_only: bool = False,
+    outcomes: Sequence[str] = OUTCOMES,
+    seed: int = 2003,
+    first: int = 0,
+) -> DataFrame:
+    """Return one row per replication, choice, outcome and parameter, computed on the executors.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Numbers of cities.
+    n_replications : int
+        Replications of every size.
+    parts : int
+        Tasks per size.
+    lags_only : bool
+        Only the collapsed two-step choices.
+    first : int
+        Number of the first replication, to add to a study that has been run.
+    """
+    if n_replications < 1 or parts < 1 or not sizes:
+        raise InputRefusedError(
+            f"montecarlo: expected at least one size, replication and part; found {list(sizes)}, {n_replications}, {parts}."
+        )
+    blocks = [(int(size), *block) for size in sizes for block in _blocks(first, n_replications, parts)]
+    frame = spark.createDataFrame(blocks, "n_cities bigint, start bigint, stop bigint")
+    run = partial(run_blocks, lags_only=lags_only, outcomes=tuple(outcomes), seed=seed)
+    # one block per task: replications of the largest panels take longest and must not share one
+    return frame.repartition(len(blocks), "n_cities", "start").mapInPandas(run, SCHEMA)
+
+
+def _blocks(first: int, n_replications: int, parts: int) -> list[tuple[int, int]]:
+    """Cut the replications into consecutive blocks."""
+    size = -(-n_replications // parts)
+    last = first + n_replications
+    return [(start, min(start + size, last)) for start in range(first, last, size)]
+
+
+def run_blocks(
+    batches: Iterable[pd.DataFrame], *, lags_only: bool, outcomes: tuple[str, ...], seed: int
+) -> Iterator[pd.DataFrame]:
+    """Run the blocks of one task."""
+    choices = lag_choices() if lags_only else CHOICES
+    for batch in batches:
+        for block in batch.itertuples(index=False):
+            numbers = range(block.start, block.stop)
+            yield run_replications(Replications(int(block.n_cities), numbers, choices, outcomes, seed))
+
+
+def write_summary(rows: pd.DataFrame, out: Path) -> str:
+    """Write choices.csv, parameters.csv and tests.csv and return the comparison as Markdown."""
+    out.mkdir(parents=True, exist_ok=True)
+    choices = compare_choices(rows)
+    choices.to_csv(out / "choices.csv", index=False)
+    summarise_parameters(rows).to_csv(out / "parameters.csv", index=False)
+    summarise_tests(rows).to_csv(out / "tests.csv", index=False)
+    return to_markdown(choices)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="montecarlo.py", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[286, 109, 69], help="numbers of cities")
+    parser.add_argument("--replications", type=int, default=2000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first replication")
+    parser.add_argument("--parts", type=int, default=64, help="tasks per size")
+    parser.add_argument("--lags-only", action="store_true", help="only collapsed two-step with 1, 2 and 3 lags")
+    parser.add_argument("--outcomes", nargs="+", choices=OUTCOMES, default=list(OUTCOMES))
+    parser.add_argument("--seed", type=int, default=2003)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the summary")
+    parser.add_argument("--profile", help="a profile of conf/profiles")
+    parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="override one value")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the study and print its comparison."""
+    configure_logging()
+    options = _parser().parse_args(argv)
+
+    def call() -> int:
+        spark = build_session(load_settings(profile=options.profile, overrides=options.set), app="customs-lake-study")
+        try:
+            rows = run_study(
+                spark,
+                options.sizes,
+                options.replications,
+                parts=options.parts,
+                lags_only=options.lags_only,
+                outcomes=options.outcomes,
+                seed=options.seed,
+                first=options.first,
+            ).toPandas()
+        finally:
+            spark.stop()
+        print(write_summary(rows, options.out))
+        return EXIT_DONE
+
+    return explained(call)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
