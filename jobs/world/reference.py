@@ -22,6 +22,8 @@ CITY_LIST_YEAR = 2003
 ALL_YEARS = tuple(range(2003, 2012))
 #: Last digits tried after a four- or five-digit prefix; seat codes end in 00, towns in others.
 SUFFIXES = {4: ("00", "01", "03", "11", "24", "38", "52", "67", "81", "96"), 5: ("0", "1", "3", "6"), 6: ("",)}
+#: Postcodes kept of one prefix; more would only make the rosters slower to draw.
+CODES_PER_PREFIX = 4
 #: A county-level unit counts as one of three kinds; banners, special districts and the like are counties.
 CITY_KINDS = frozenset({"district", "whole_city"})
 _OPEN_END = 9999
@@ -202,7 +204,8 @@ def _usable_postcodes(prefixes: pd.DataFrame, units: pd.DataFrame) -> tuple[Post
 def _complete(prefix: str, ever: frozenset[str]) -> list[str]:
     """Complete a prefix to six digits that no longer prefix of any year decides instead."""
     codes = [prefix + suffix for suffix in SUFFIXES[len(prefix)]]
-    return [code for code in codes if not any(code[:digits] in ever for digits in range(len(prefix) + 1, 7))]
+    free = [code for code in codes if not any(code[:digits] in ever for digits in range(len(prefix) + 1, 7))]
+    return free[:CODES_PER_PREFIX]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,14 +226,12 @@ def _prefix_meanings(prefixes: pd.DataFrame, units: pd.DataFrame) -> dict[str, _
     # a doubtful prefix stands for its first district: firms there name the district beside the city
     rows = rows.sort_values(["prefix", "kind", "unit_code"])
     rows["flagged"] = rows["is_ambiguous"].isin(("1", "True", "true"))
-    by_prefix = rows.groupby("prefix").agg(
-        n_prefectures=("prefecture_code", "nunique"), prefecture_code=("prefecture_code", "first"),
-        unit_code=("unit_code", "first"), flagged=("flagged", "any"),
-        kinds=("kind", lambda column: tuple(sorted(set(column)))),
-    )
+    groups = rows.groupby("prefix")
+    first = groups[["kind", "prefecture_code", "unit_code"]].first()  # "city" sorts before the counties
+    n_kinds, n_prefectures = groups["kind"].nunique(), groups["prefecture_code"].nunique()
+    is_certain = (n_kinds == 1) & ~groups["flagged"].any()
+    usable = (n_prefectures == 1) & (is_certain | (first["kind"] == "city"))
     meanings = {}
-    for row in by_prefix[by_prefix["n_prefectures"] == 1].itertuples():
-        is_certain = len(row.kinds) == 1 and not row.flagged
-        if is_certain or "city" in row.kinds:
-            meanings[row.Index] = _Meaning(row.kinds[0], row.prefecture_code, row.unit_code, not is_certain)
+    for row, certain in zip(first[usable].itertuples(), is_certain[usable], strict=True):
+        meanings[row.Index] = _Meaning(row.kind, row.prefecture_code, row.unit_code, not certain)
     return meanings
