@@ -53,11 +53,7 @@ def write_delivery(raw: Path, years, *, months=(1, 2), n_lines: int = 40, salt: 
     return raw
 
 
-@pytest.fixture
-def delivery(tmp_path):
-    """A function that writes monthly files below the test's raw folder."""
-
-    def write(years, **options):
-        return write_delivery(tmp_path / "raw", years, **options)
-
-    return write
+@pytest.fixture(scope="session", name="write_delivery")
+def _write_delivery():
+    """:func:`write_delivery`, for test modules (which cannot import this file)."""
+    return write_delivery

@@ -1,0 +1,266 @@
+"""Fsck: does the lake still say of itself what is true? Reads everything, changes nothing, names the repair.
+
+Checked for every table: columns, types and constraints are those of ``schemas``; no row breaks a constraint; keys are
+unique; every data file of the latest version is there, and files that no log entry knows (left by killed writers) are
+counted; rows were changed by nobody else; every build of the manifest still has its rows. Then file by file: lines
+received = rows in bronze = kept + quarantined. Findings of kind ``error`` end with exit code 5, ``notice`` does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pyspark.sql import functions as F
+
+from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context
+from jobs.errors import EXIT_DONE, EXIT_UNBALANCED
+from jobs.lake import Lake
+from jobs.ledger import builds_of, files_in_force, foreign_changes, years_text
+from jobs.maintain import existing_tables
+from schemas import bronze, gold, silver
+from schemas.table import Table
+
+Kind = Literal["error", "notice"]
+BUILT = (bronze.DECLARATION, silver.DECLARATION, gold.CITY_EXPORTS)
+# a file younger than this may belong to a writer that is at work
+SETTLED_SECONDS = 3600.0
+MAX_SHOWN = 5
+_PATH_IN_LOG = re.compile(r'"(?:add|remove|cdc)":\{"path":("(?:[^"\\]|\\.)*")')
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Attributes
+    ----------
+    kind : str
+        error: numbers may be wrong; notice: worth knowing.
+    table : str
+    what, repair : str
+        What was found, and the command or action that repairs it.
+    """
+
+    kind: Kind
+    table: str
+    what: str
+    repair: str
+
+    def line(self) -> str:
+        """The finding as one line."""
+        return f"{self.kind:<7}{self.table:<32}{self.what}. Repair: {self.repair}"
+
+
+def run(context: JobContext) -> Outcome:
+    """Check the lake and list what was found."""
+    tables = existing_tables(context.lake)
+    findings = [finding for check in CHECKS for table in tables for finding in check(context, table)]
+    findings += check_balance(context)
+    errors = sum(finding.kind == "error" for finding in findings)
+    message = f"{len(tables)} tables checked: {errors} errors, {len(findings) - errors} notices"
+    return Outcome(message, changed=bool(errors), detail="\n".join(finding.line() for finding in findings))
+
+
+def check_shape(context: JobContext, table: Table) -> Iterator[Finding]:
+    """Columns and constraints of the table against its definition."""
+    lake = context.lake
+    found = dict(lake.spark.read.format("delta").load(lake.path(table)).dtypes)
+    wanted = {column.name: column.type for column in table.fields}
+    absent, strange = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
+    other = [f"{name} {found[name]} instead of {kind}" for name, kind in wanted.items() if found.get(name, kind) != kind]
+    if absent or other:
+        told = "; ".join([*(f"no column {name}" for name in absent), *other])
+        yield Finding("error", table.name, told, f"customs-lake migrate --lake {lake.root}")
+    if strange:
+        yield Finding("notice", table.name, f"columns the product does not know: {', '.join(strange)}", "none needed")
+    present = {
+        row["key"].removeprefix("delta.constraints."): row["value"]
+        for row in lake.spark.sql(f"SHOW TBLPROPERTIES delta.`{lake.path(table)}`").collect()
+        if row["key"].startswith("delta.constraints.")
+    }
+    lost = sorted(set(table.check_constraints()) - {name for name in table.check_constraints() if name.lower() in present})
+    if lost:
+        yield Finding(
+            "error", table.name, f"constraints are gone: {', '.join(lost)}",
+            f"ALTER TABLE delta.`{lake.path(table)}` ADD CONSTRAINT, see schemas",
+        )
+
+
+def check_rows(context: JobContext, table: Table) -> Iterator[Finding]:
+    """Constraints, NOT NULL and key of every row."""
+    frame = context.lake.read(table)
+    rules = table.check_constraints() | {
+        f"{column.name}_not_null": f"{column.name} IS NOT NULL" for column in table.fields if column.required
+    }
+    broken = {
+        name: F.sum(F.when(F.coalesce(F.expr(expression), F.lit(True)), 0).otherwise(1)).alias(name)
+        for name, expression in rules.items()
+        if name.removesuffix("_not_null") in frame.columns or not name.endswith("_not_null")
+    }
+    counted = frame.agg(*broken.values()).first().asDict() if broken else {}
+    for name, n_rows in counted.items():
+        if n_rows:
+            yield Finding("error", table.name, f"{n_rows:,} rows break {name}", _rebuild(context.lake))
+    repeated = frame.groupBy(*table.key).count().where("count > 1").agg(F.sum(F.col("count") - 1), F.count("*")).first()
+    if repeated[0]:
+        told = f"{repeated[0]:,} rows too many for {repeated[1]:,} keys ({', '.join(table.key)})"
+        yield Finding("error", table.name, told, _rebuild(context.lake))
+
+
+def check_files(context: JobContext, table: Table) -> Iterator[Finding]:
+    """Data files that are missing, and files that nobody refers to."""
+    lake = context.lake
+    stored = {item.path: item for item in lake.store.walk(table.relative_path)}
+    inside = f"{table.relative_path}/"
+    frame = lake.spark.read.format("delta").load(lake.path(table))
+    active = {unquote(name).split(inside, 1)[-1] for name in frame.inputFiles()}
+    missing = sorted(active - set(stored))
+    if missing:
+        yield Finding(
+            "error", table.name, f"{len(missing)} data files are gone, such as {missing[0]}",
+            f"copy them back, or {_rebuild(lake)}",
+        )
+    settled = (time.time() - SETTLED_SECONDS) * 1000
+    known = _paths_in_log(lake, table) | active
+    orphans = [
+        item for path, item in stored.items()
+        if path.endswith(".parquet") and not path.startswith("_") and path not in known and item.modified_ms < settled
+    ]
+    litter = [path for path, item in stored.items() if path.startswith("_delta_log/") and path.endswith(".tmp")]
+    if orphans:
+        size = sum(item.n_bytes for item in orphans) / 1e6
+        yield Finding(
+            "notice", table.name, f"{len(orphans)} orphan files ({size:.1f} MB) left by writers that were killed",
+            f"customs-lake maintain vacuum --lake {lake.root}",
+        )
+    if litter:
+        yield Finding("notice", table.name, f"{len(litter)} unfinished log entries (*.tmp)", "harmless; may be deleted")
+
+
+def check_writers(context: JobContext, table: Table) -> Iterator[Finding]:
+    """Commits that changed rows and are not ours, since the table has its present shape."""
+    lake = context.lake
+    floor = lake.marker().get("floors", {}).get(table.name, -1)
+    for commit in foreign_changes(lake, table, after=floor)[:MAX_SHOWN]:
+        yield Finding(
+            "error", table.name, f"version {commit.version} is a {commit.operation} of someone else",
+            f"customs-lake restore --lake {lake.root} --table {table.name} --version {commit.version - 1}",
+        )
+
+
+def check_builds(context: JobContext, table: Table) -> Iterator[Finding]:
+    """What the manifest says of each year against the rows that are there."""
+    if table.name not in {item.name for item in BUILT} or list(check_writers(context, table)):
+        return
+    lake = context.lake
+    builds = builds_of(lake, table)
+    newest = lake.version(table)
+    ahead = sorted(year for year, version in builds.versions.items() if version > newest)
+    if ahead:
+        yield Finding(
+            "error", table.name, f"the manifest knows newer versions than the table has ({newest}) for {years_text(ahead)}",
+            _rebuild(lake),
+        )
+    if table is bronze.DECLARATION:
+        return
+    rows = dict(lake.read(table).groupBy("year").count().collect())
+    told = [
+        f"{year}: {builds.n_rows[year]:,} rows recorded, {rows.get(year, 0):,} found"
+        for year, parts in sorted(builds.inputs.items())
+        if "forgotten" not in parts and builds.n_rows[year] != rows.get(year, 0)
+    ]
+    stray = sorted(set(rows) - set(builds.fingerprints))
+    if told:
+        yield Finding("error", table.name, "; ".join(told[:MAX_SHOWN]), _rebuild(lake))
+    if stray:
+        yield Finding(
+            "notice", table.name, f"{years_text(stray)}: rows of a build that was interrupted",
+            "customs-lake run finishes it",
+        )
+
+
+def check_balance(context: JobContext) -> Iterator[Finding]:
+    """Lines received = rows in bronze = kept + quarantined, for every file of a built year."""
+    lake = context.lake
+    built = sorted(builds_of(lake, silver.DECLARATION).fingerprints) if not _is_foreign(context) else []
+    receipts = files_in_force(lake).where(F.col("source_year").isin(built)) if built else None
+    if receipts is None:
+        return
+    frame = receipts.select("source_file", "file_sha256", "n_lines")
+    for name, table in (("bronze", bronze.DECLARATION), ("kept", silver.DECLARATION), ("quarantined", silver.QUARANTINE)):
+        frame = frame.join(lake.read(table).groupBy("file_sha256").agg(F.count("*").alias(name)), "file_sha256", "left")
+    unequal = (F.col("n_lines") != F.col("bronze")) | (F.col("bronze") != F.col("kept") + F.col("quarantined"))
+    for row in frame.na.fill(0).where(unequal).orderBy("source_file").limit(MAX_SHOWN).collect():
+        yield Finding(
+            "error", "ops.reconciliation",
+            f"{row['source_file']}: {row['n_lines']:,} lines, {row['bronze']:,} in bronze, {row['kept']:,} kept,"
+            f" {row['quarantined']:,} quarantined",
+            "customs-lake run when the file is new or corrected, else " + _rebuild(lake),
+        )
+
+
+CHECKS: tuple[Callable[[JobContext, Table], Iterator[Finding]], ...] = (
+    check_shape, check_rows, check_files, check_writers, check_builds,
+)
+
+
+def _is_foreign(context: JobContext) -> bool:
+    return any(finding for finding in check_writers(context, silver.DECLARATION)) if context.lake.exists(
+        silver.DECLARATION
+    ) else False
+
+
+def _rebuild(lake: Lake) -> str:
+    return f"customs-lake run --rebuild --lake {lake.root}"
+
+
+def _paths_in_log(lake: Lake, table: Table) -> set[str]:
+    """Every data file that the log names, in its entries and its checkpoints."""
+    folder = f"{table.relative_path}/_delta_log"
+    known: set[str] = set()
+    checkpoints = []
+    for name in lake.store.names(folder):
+        if name.endswith(".json"):
+            text = lake.store.read_text(f"{folder}/{name}") or ""
+            known.update(unquote(json.loads(quoted)) for quoted in _PATH_IN_LOG.findall(text))
+        elif name.endswith(".parquet"):
+            checkpoints.append(f"{lake.root}/{folder}/{name}")
+    if checkpoints:
+        frame = lake.spark.read.parquet(checkpoints[-1])
+        for kind in ("add", "remove"):
+            rows = frame.where(F.col(kind).isNotNull()).select(f"{kind}.path").collect()
+            known.update(unquote(row["path"]) for row in rows)
+    return known
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    configure_logging()
+    parser = argparse.ArgumentParser(prog="fsck.py", description=(__doc__ or "").split("\n\n")[0])
+    add_arguments(parser)
+    arguments = parser.parse_args(argv)
+    return explained(lambda: run_command(arguments))
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Print the findings; exit code 5 when there is an error."""
+    with open_context(arguments, create=False) as context:
+        outcome = run(context)
+    print("\n".join(part for part in (outcome.detail, outcome.message) if part))
+    return EXIT_UNBALANCED if outcome.changed else EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

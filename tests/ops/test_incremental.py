@@ -1,0 +1,228 @@
+"""A lake of two years through corrections, withdrawals, foreign changes, restore, maintenance: only what must change does."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from pyspark.sql import functions as F
+
+from jobs import clean, count, fsck, ingest, land, maintain, plan, restore, withdraw
+from jobs.context import JobContext, run_job
+from jobs.errors import InputRefusedError, LakeError
+from jobs.lake import Lake
+from jobs.ledger import forget_builds, new_run_id
+from jobs.pipeline import run_through
+from schemas import bronze, gold, ops, silver
+
+pytestmark = pytest.mark.lake
+YEARS = (2003, 2004)
+RESULTS = (silver.DECLARATION, silver.QUARANTINE, gold.CITY_PRODUCT_DESTINATION, gold.CITY_EXPORTS)
+STEPS = (("land", land), ("ingest", ingest), ("clean", clean), ("count", count))
+
+
+class Site:
+    """A raw folder, a lake and a fresh run for each command."""
+
+    def __init__(self, spark, settings, raw, root):
+        self.spark, self.settings, self.raw, self.root = spark, settings, raw, str(root)
+
+    def context(self):
+        return JobContext(
+            self.spark, Lake.open(self.spark, self.root, create=True), self.settings, new_run_id(), self.raw
+        )
+
+    def run(self):
+        """The four steps that follow the references; returns the run id and whether anything changed."""
+        context = self.context()
+        outcomes = [run_job(name, module.run, context) for name, module in STEPS]
+        return context.run_id, any(outcome.changed for outcome in outcomes)
+
+    def plan(self):
+        return {row.year: row for row in plan.plan_years(self.context(), self._future())}
+
+    def _future(self):
+        context = self.context()
+        receipts = plan.latest_receipts(context.lake).collect()
+        delivery = plan.sort_delivery(plan.inspect_folder(self.raw, context, receipts), receipts)
+        return plan.receipts_after(receipts, delivery)
+
+    def rows(self, *tables):
+        """Content of the result tables without the stamps of a run."""
+        lake = self.context().lake
+        found = {}
+        for table in tables or RESULTS:
+            frame = lake.read(table).drop("load_id")
+            found[table.name] = sorted(map(str, frame.collect()))
+        return found
+
+    def files(self, *tables):
+        """Data files and log entries of tables, or of the whole lake."""
+        store = self.context().lake.store
+        listed = [store.walk(table.relative_path) for table in tables] if tables else [store.walk("")]
+        return {item.path for part in listed for item in part if not item.path.startswith("_locks")}
+
+
+@pytest.fixture(scope="module")
+def site(spark, settings, tmp_path_factory, write_delivery):
+    """Two years of two monthly files, loaded through the counts."""
+    folder = tmp_path_factory.mktemp("site")
+    site = Site(spark, settings, write_delivery(folder / "raw", YEARS), folder / "lake")
+    unborn = JobContext(spark, Lake.peek(spark, site.root), settings, "plan", site.raw)
+    outcome = plan.run(unborn)
+    assert "2 of 2 years to do" in outcome.message and "never built" in outcome.detail
+    assert not (folder / "lake").exists(), "a plan must not make the lake"
+    context = site.context()
+    run_through(context, "count")
+    site.first_run, site.first_rows = context.run_id, site.rows()
+    return site
+
+
+def test_run_with_nothing_new_writes_nothing(site):
+    before = site.files()
+    _, changed = site.run()
+    assert not changed
+    assert site.files() == before
+    assert all(row.is_idle for row in site.plan().values())
+
+
+def test_manifest_says_what_was_read_and_written_by_which_code(site):
+    lake = site.context().lake
+    rows = {row["job"]: row for row in lake.read(ops.RUN).where(F.col("run_id") == site.first_run).collect()}
+    assert rows["ingest"]["rows_written"]["bronze.declaration"] == 160
+    assert rows["count"]["versions_read"]["silver.declaration"] == rows["clean"]["versions_written"]["silver.declaration"]
+    assert rows["clean"]["config_sha256"] == site.settings.sha256()
+    assert rows["clean"]["spark_version"] == site.spark.version and rows["clean"]["run_seconds"] > 0
+
+
+def test_corrected_withdrawn_and_returned_file_changes_its_year_only(site, write_delivery):
+    lake = site.context().lake
+    untouched = _files_of_year(site, 2003)
+    # a correction: same name, other content; and the other year's file once more under a new name
+    write_delivery(site.raw, [2004], months=(1,), salt="corrected")
+    shutil.move(site.raw / "customs" / "data200301.csv", site.raw / "customs" / "copy_200301.csv")
+    planned = site.plan()
+    assert planned[2003].is_idle
+    assert (planned[2004].bronze, planned[2004].silver, planned[2004].gold) == ("load", "rebuild", "rebuild")
+    assert planned[2004].why == "its files changed"
+    site.run()
+    assert all(row.is_idle for row in site.plan().values())
+    assert lake.read(bronze.DECLARATION).count() == 200, "bronze keeps the superseded rows"
+    assert _hashes_in_silver(lake, 2004) == _hashes_in_force(lake, 2004)
+    assert site.rows() != site.first_rows
+    # withdrawn: the year goes, although the files stay in the folder
+    with pytest.raises(InputRefusedError, match="matches no received file.*customs/data200302.csv"):
+        withdraw.withdraw(site.context(), ["customs/data2009*.csv"], "sent twice")
+    withdraw.withdraw(site.context(), ["customs/data2004*.csv"], "the office sent another month")
+    assert site.plan()[2004].silver == "clear"
+    site.run()
+    assert lake.read(gold.CITY_EXPORTS).where("year = 2004").count() == 0
+    assert lake.read(silver.QUARANTINE).where("year = 2004").count() == 0
+    # taken back, and the first content again: the lake is what it was
+    withdraw.reinstate(site.context(), ["customs/data200402.csv"], "it was right after all")
+    write_delivery(site.raw, [2004], months=(1,))
+    shutil.move(site.raw / "customs" / "copy_200301.csv", site.raw / "customs" / "data200301.csv")
+    site.run()
+    assert site.rows() == site.first_rows
+    assert lake.read(bronze.DECLARATION).count() == 200, "known content is not appended again"
+    assert _files_of_year(site, 2003) == untouched
+
+
+def test_change_by_someone_else_is_refused_found_and_taken_back(site, spark):
+    context = site.context()
+    lake, table = context.lake, gold.CITY_EXPORTS
+    before = lake.version(table)
+    spark.sql(f"DELETE FROM delta.`{lake.path(table)}` WHERE year = 2003")
+    with pytest.raises(LakeError, match=f"changed by someone else: version {before + 1} is a DELETE.*--version {before}"):
+        count.run(context)
+    found = fsck.run(context)
+    assert f"version {before + 1} is a DELETE of someone else" in found.detail
+    restore.restore(lake, {table.name: before})
+    assert site.rows() == site.first_rows
+    assert all(row.is_idle for row in site.plan().values())
+    assert fsck.run(context).message.endswith(" 0 errors, 0 notices")
+
+
+def test_lake_goes_back_to_the_state_after_a_run_as_a_whole(site, write_delivery):
+    lake = site.context().lake
+    write_delivery(site.raw, [2004], months=(1,), salt="again")
+    site.run()
+    assert site.rows() != site.first_rows
+    targets = restore.versions_at(lake, restore.moment_of_run(lake, site.first_run))
+    restore.restore(lake, targets)
+    assert site.rows() == site.first_rows
+    # the folder still holds the corrected file: the next run brings exactly it again, bronze has it already
+    assert site.plan()[2004].why == "its files changed"
+    write_delivery(site.raw, [2004], months=(1,))
+    assert all(row.is_idle for row in site.plan().values())
+
+
+def test_interrupted_restore_keeps_the_lake_closed_until_it_is_finished(site, monkeypatch):
+    lake = site.context().lake
+    version = lake.version(gold.CITY_EXPORTS)
+    forget_builds(lake, "test", gold.CITY_EXPORTS, [2003])
+    run_job("count", count.run, site.context())
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(restore, "_apply", killed)
+    with pytest.raises(KeyboardInterrupt):
+        restore.restore(lake, {gold.CITY_EXPORTS.name: version})
+    monkeypatch.undo()
+    with pytest.raises(LakeError, match="a restore was interrupted.*--resume"):
+        site.context()
+    assert restore.resume(lake).changed
+    assert site.rows() == site.first_rows
+
+
+def test_maintenance_changes_files_but_no_row_and_keeps_pinned_versions(site, settings):
+    tight = JobContext(
+        site.spark, site.context().lake, settings.replaced("operations", max_small_files=1), new_run_id(), site.raw
+    )
+    pinned = site.context().lake.version(silver.DECLARATION)
+    maintain.pin(tight, "paper")
+    before = site.files()
+    shown = maintain.maintain(tight, ("compact", "vacuum"), tables=["silver.declaration", "ops.run"], dry_run=True)
+    assert "would compact" in shown.detail and site.files() == before
+    done = maintain.maintain(tight, ("compact", "checkpoint"), tables=["bronze.declaration", "ops.run"])
+    assert done.changed and "files fewer" in done.detail
+    assert maintain.table_health(tight, ops.RUN).n_log_entries == 0
+    assert site.rows() == site.first_rows
+    again = maintain.maintain(tight, ("compact",), tables=["bronze.declaration", "ops.run"])
+    assert not again.changed, "a second compaction finds nothing"
+    # a pin stretches the retention to its version's age: with no retention at all its files are still there
+    hours = maintain.retention_hours(tight, silver.DECLARATION)
+    assert hours >= settings.operations.retention_hours("silver")
+    assert tight.lake.read(silver.DECLARATION, version=pinned).count() > 0
+    assert maintain.release(tight, "paper").changed
+    with pytest.raises(InputRefusedError, match="no study 'paper' is pinned"):
+        maintain.release(tight, "paper")
+    assert all(row.is_idle for row in site.plan().values()), "compaction must not look like a change"
+
+
+def test_rebuild_on_demand_gives_the_same_rows(site):
+    context = site.context()
+    forget_builds(context.lake, context.run_id, silver.DECLARATION, [2003])
+    assert site.plan()[2003].why == "to be built again on demand"
+    site.run()
+    assert site.rows() == site.first_rows
+
+
+def _files_of_year(site, year):
+    return {
+        path for table in (silver.DECLARATION, silver.QUARANTINE, gold.CITY_EXPORTS) for path in site.files(table)
+        if path.startswith(f"year={year}/")
+    }
+
+
+def _hashes_in_silver(lake, year):
+    both = lake.read(silver.DECLARATION).select("year", "file_sha256").union(
+        lake.read(silver.QUARANTINE).select("year", "file_sha256")
+    )
+    return {row[0] for row in both.where(F.col("year") == year).select("file_sha256").distinct().collect()}
+
+
+def _hashes_in_force(lake, year):
+    receipts = plan.latest_receipts(lake).where((F.col("source_year") == year) & (F.col("receipt_status") == "received"))
+    return {row["file_sha256"] for row in receipts.collect()}
