@@ -32,7 +32,7 @@ from jobs.ledger import (
     years_text,
 )
 from jobs.reconcile import reconcile_years
-from jobs.references import load_references, reference_hash
+from jobs.references import reference_hash, references_for
 from jobs.transforms.declarations import apply_rules, parse_declarations
 from jobs.transforms.partners import add_partners
 from jobs.transforms.places import resolve_places
@@ -76,7 +76,7 @@ def year_fingerprints(context: JobContext, receipts: Sequence[Row]) -> dict[int,
 
 def judge_declarations(context: JobContext, rows: DataFrame, years_without_postcode: Sequence[int]) -> DataFrame:
     """Bronze rows to parsed, placed records with their reasons: the whole of cleaning, still one row per line."""
-    references = load_references(context.lake)
+    references = references_for(context)
     places = context.settings.places
     return (
         rows.transform(parse_declarations, years_without_postcode=years_without_postcode)

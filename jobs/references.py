@@ -1,13 +1,150 @@
-"""References: the packaged look-up tables written to the lake, and handed to the jobs as frames.
+"""References: the look-up tables written to the lake, and handed to the jobs as frames.
 
-In: ``schemas/reference/*.csv`` and a user's own files named in the settings. Out: the ``ref`` tables. They are written
-when their content changed and read by everything else, so that a study can name the version it used.
+In: ``schemas/reference/*.csv`` and a user's own files named in the settings. Out: the ``ref`` tables, so that a study can
+name the versions it used. A table is written again when its content changed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import pandas as pd
+from pyspark.sql import DataFrame, SparkSession
+
+from conf.settings import Settings
+from jobs.context import JobContext, Outcome, job_main
+from jobs.ledger import builds_of, fingerprint, record_builds
+from jobs.lookups import place_reference
+from jobs.placebook import load_place_book
+from jobs.transforms.partners import PartnerReference
+from jobs.transforms.places import PlaceReference
+from jobs.transforms.products import ProductReference
+from schemas.reference.shipped import TABLE_NAMES, read_shipped
+from schemas.table import Table
+
+# the year a table without years is recorded under in ops.build
+TIMELESS = 0
+WRITERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Look-up frames of the cleaning job."""
+
+    places: PlaceReference
+    products: ProductReference
+    partners: PartnerReference
+
+
+def run(context: JobContext) -> Outcome:
+    """Write the reference tables whose content changed."""
+    from schemas.places import TABLES
+
+    lake = context.lake
+    wanted = {table: fingerprint(content=_content_hash(_csv_name(table))) for table in TABLES}
+    stale = [table for table in TABLES if builds_of(lake, table).fingerprints.get(TIMELESS) != wanted[table]]
+    if not stale:
+        return Outcome("reference tables are up to date", changed=False)
+    with lake.lock(*stale), ThreadPoolExecutor(WRITERS) as pool:
+        written = list(pool.map(lambda table: lake.overwrite(table, packaged_frame(context.spark, table)), stale))
+    for table, commit in zip(stale, written, strict=True):
+        record_builds(lake, context.run_id, table, commit, {TIMELESS: wanted[table]}, {TIMELESS: commit.n_rows})
+    return Outcome(f"{len(stale)} tables, {sum(commit.n_rows for commit in written):,} rows")
+
+
+@cache
+def load_references(spark: SparkSession, settings_key: tuple[str, str, str]) -> References:
+    """Return the look-up frames; ``settings_key`` is (user postcodes, user units, convention)."""
+    user_postcodes, user_units, convention = settings_key
+    book = load_place_book(user_postcodes=user_postcodes, user_units=user_units)
+    return References(
+        places=place_reference(spark, book, convention=convention),
+        products=ProductReference(spark.createDataFrame(product_codes())),
+        partners=PartnerReference(spark.createDataFrame(partner_aliases())),
+    )
+
+
+def references_for(context: JobContext) -> References:
+    """Return the look-up frames under a context's settings."""
+    places = context.settings.places
+    return load_references(context.spark, (places.user_postcodes, places.user_units, places.convention))
+
+
+def reference_hash(settings: Settings) -> str:
+    """Hash of all reference content a record's place, product and partner depend on, user files included."""
+    digest = hashlib.sha256("".join(_content_hash(name) for name in TABLE_NAMES).encode())
+    for path in (settings.places.user_postcodes, settings.places.user_units):
+        if path:
+            digest.update(Path(path).read_bytes())
+    return digest.hexdigest()
+
+
+def product_codes() -> pd.DataFrame:
+    """Every HS6 code of every revision with its family and its code in each older revision (None: no way there)."""
+    codes = read_shipped("hs6_codes")
+    steps = {
+        (row.from_revision, row.from_hs6): row.to_hs6 for row in read_shipped("hs6_conversions").itertuples()
+    }
+    families = {(row.revision, row.hs6_code): row.family for row in read_shipped("hs6_families").itertuples()}
+    revisions = [name.removeprefix("in_hs") for name in codes.columns if name.startswith("in_hs")]
+    rows = []
+    for revision in revisions:
+        for code in codes.loc[codes[f"in_hs{revision}"] == "1", "hs6_code"]:
+            converted: dict[str, str | None] = {f"hs6_{base}": None for base in revisions}
+            current: str | None = code
+            for base in reversed(revisions[: revisions.index(revision) + 1]):
+                converted[f"hs6_{base}"] = current
+                current = steps.get((base, current)) if current else None
+            family = families.get((revision, code), code)
+            rows.append({"hs_revision": revision, "hs6_code": code, "hs6_family": family} | converted)
+    return pd.DataFrame(rows)
+
+
+def partner_aliases() -> pd.DataFrame:
+    """Every name and code of a partner with its customs code, ISO code and kind."""
+    partners = read_shipped("partners").rename(columns={"iso3": "country_iso3", "kind": "partner_kind"})
+    aliases = read_shipped("partner_aliases").rename(columns={"code": "partner_code"})
+    table = aliases.merge(
+        partners[["code", "country_iso3", "partner_kind"]], left_on="partner_code", right_on="code", validate="m:1"
+    )
+    return table.assign(alias=table["alias"].str.upper())[["alias", "partner_code", "country_iso3", "partner_kind"]]
+
+
+def city_names(spark: SparkSession) -> DataFrame:
+    """One row per city: ``city_id, city_name, province_code``, the latest name."""
+    table = read_shipped("prefectures").sort_values("valid_from").drop_duplicates("city_id", keep="last")
+    table = table[table["city_id"] != ""].rename(columns={"name_zh": "city_name"})
+    return spark.createDataFrame(table[["city_id", "city_name", "province_code"]])
+
+
+def packaged_frame(spark: SparkSession, table: Table) -> DataFrame:
+    """A packaged table as a frame of its schema's types; empty cells are null."""
+    columns = read_shipped(_csv_name(table))
+    texts = spark.createDataFrame(columns.astype(object).where(columns != "", None), schema=_all_strings(columns))
+    return texts.select(*(texts[field.name].cast(field.type).alias(field.name) for field in table.fields))
+
+
+def _all_strings(columns: pd.DataFrame) -> str:
+    return ", ".join(f"`{name}` string" for name in columns.columns)
+
+
+def _csv_name(table: Table) -> str:
+    return table.name.split(".")[1]
+
+
+@cache
+def _content_hash(name: str) -> str:
+    return hashlib.sha256((resources.files("schemas") / "reference" / f"{name}.csv").read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(job_main("references", run, __doc__))

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from schemas.table import Table
 
-MODULES = ("bronze", "silver", "gold", "ops", "yearbook", "panel", "results")
+MODULES = ("places", "bronze", "yearbook", "firms", "silver", "gold", "panel", "results", "ops")
 
 
 def _collect() -> dict[str, Table]:

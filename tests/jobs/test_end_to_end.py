@@ -1,0 +1,136 @@
+"""The spine on a small generated world: raw files to the counts and Table 1, twice, against the known truth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pyspark.sql import functions as F
+
+from jobs import ingest, land, reconcile, verify
+from jobs.context import JobContext
+from jobs.errors import InputRefusedError, NotBalancedError
+from jobs.generate import generate
+from jobs.lake import Lake
+from jobs.pipeline import run_through
+from schemas import bronze, gold, ops, silver
+from schemas.fields import PERSONAL_COLUMNS
+
+pytestmark = pytest.mark.lake
+BUILT = (silver.DECLARATION, silver.QUARANTINE, gold.CITY_PRODUCT_DESTINATION, gold.CITY_EXPORTS)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """A small generated world: raw/ and truth/."""
+    out = tmp_path_factory.mktemp("world")
+    generate(out, seed=11, preset="small")
+    return out
+
+
+@pytest.fixture(scope="module")
+def context(spark, settings, world, tmp_path_factory) -> JobContext:
+    """The world loaded once, through the counts."""
+    lake = Lake.open(spark, str(tmp_path_factory.mktemp("lake") / "lake"), create=True)
+    context = JobContext(spark, lake, settings, "first", raw=world / "raw")
+    run_through(context, "count")
+    return context
+
+
+def _content(context: JobContext) -> dict[str, pd.DataFrame]:
+    tables = {}
+    for table in BUILT:
+        frame = context.lake.read(table).drop("load_id")
+        tables[table.name] = frame.orderBy(*table.key).toPandas().astype(str)
+    return tables
+
+
+def test_every_city_year_and_every_reason_equal_the_truth(context):
+    outcome = verify.run(context)
+    truth = pd.read_csv(context.raw.parent / "truth" / "city_year_truth.csv")
+    assert outcome.message.startswith(f"{len(truth):,} city-years and ")
+
+
+def test_rows_and_dollars_balance_for_every_file(context):
+    rows = context.lake.read(ops.RECONCILIATION).collect()
+    assert len(rows) == context.lake.read(ops.FILE_RECEIPT).count()
+    assert all(row["is_balanced"] for row in rows)
+    assert sum(row["n_lines"] for row in rows) == context.lake.read(bronze.DECLARATION).count()
+    assert "lost" in reconcile.run(context).detail
+
+
+def test_a_row_taken_from_silver_behind_its_back_is_found(context, spark, settings):
+    lost = context.lake.read(silver.DECLARATION).where("year = 2003").limit(1).collect()[0]
+    path = context.lake.path(silver.DECLARATION)
+    version = context.lake.version(silver.DECLARATION)
+    key = f"file_sha256 = '{lost['file_sha256']}' AND source_row = {lost['source_row']}"
+    spark.sql(f"DELETE FROM delta.`{path}` WHERE {key}")
+    try:
+        with pytest.raises(NotBalancedError, match="1 of .* files do not balance: customs/data2003"):
+            reconcile.run(context)
+    finally:
+        spark.sql(f"RESTORE TABLE delta.`{path}` TO VERSION AS OF {version}")
+
+
+def test_second_run_finds_nothing_to_do_and_a_second_lake_is_identical(context, spark, settings, tmp_path):
+    assert not any(outcome.changed for outcome in run_through(context, "count"))
+    other = JobContext(
+        spark, Lake.open(spark, str(tmp_path / "lake"), create=True), settings, "second", raw=context.raw
+    )
+    run_through(other, "count")
+    first, second = _content(context), _content(other)
+    for name in first:
+        pd.testing.assert_frame_equal(first[name], second[name], obj=name)
+
+
+def test_exporter_registered_in_shanghai_with_goods_made_in_changzhou_counts_for_changzhou(context):
+    rows = (
+        context.lake.read(bronze.DECLARATION)
+        .where(F.col("firm_id").startswith("31") & F.col("production_place").contains("常州"))
+        .select("file_sha256", "source_row", "firm_address")
+    )
+    placed = rows.join(context.lake.read(silver.DECLARATION), on=["file_sha256", "source_row"]).collect()
+    assert placed
+    assert any("上海" in row["firm_address"] for row in placed)
+    assert {row["city_id"] for row in placed} == {"320400"}
+
+
+def test_personal_data_are_in_bronze_and_nowhere_else(context):
+    bronze_row = context.lake.read(bronze.DECLARATION).where("contact_person IS NOT NULL").first()
+    assert bronze_row is not None
+    for table in BUILT:
+        columns = context.lake.read(table).columns
+        assert not {*PERSONAL_COLUMNS, "malformed_row", "extra"} & set(columns)
+
+
+def test_every_refused_record_has_all_its_reasons_and_repairs_are_recorded(context):
+    refused = context.lake.read(silver.QUARANTINE)
+    assert refused.where("primary_reason != reasons[0]").count() == 0
+    assert refused.where(F.size("reasons") > 1).count() > 0
+    repaired = context.lake.read(silver.DECLARATION).select(F.explode("repairs").alias("name")).groupBy("name").count()
+    names = {row["name"] for row in repaired.collect()}
+    assert {"hs_leading_zero", "hs_dotted", "hs_float", "hs_full_width", "postcode_leading_zero"} <= names
+
+
+def test_bad_delivery_is_refused_and_nothing_is_written(context, spark, settings, tmp_path):
+    good = next((context.raw / "customs").glob("data200301*"))
+    raw = tmp_path / "raw" / "customs"
+    raw.mkdir(parents=True)
+    (raw / good.name).write_bytes(good.read_bytes())
+    (raw / "200501.csv").write_bytes(b"a,b\n1,2\n")
+    (raw / "data201901.csv").write_bytes(good.read_bytes()[:-3] + b"1\n")
+    lake = Lake.open(spark, str(tmp_path / "lake"), create=True)
+    bad = JobContext(spark, lake, settings, "bad", raw=tmp_path / "raw")
+    with pytest.raises(InputRefusedError) as refused:
+        land.run(bad)
+    assert "2 problem(s) in 3 files" in str(refused.value)
+    assert "match none of the" in str(refused.value)
+    assert "year 2019 is outside the configured years 2003-2011" in str(refused.value)
+    assert not lake.exists(ops.FILE_RECEIPT)
+    (raw / "200501.csv").unlink()
+    chosen = replace(bad, years=frozenset([2003]))
+    assert land.run(chosen).message.startswith("1 files of 2003")
+    ingest.run(chosen)
+    assert [row[0] for row in lake.read(bronze.DECLARATION).select("source_year").distinct().collect()] == [2003]
