@@ -118,6 +118,8 @@ class Column:
         Variables; products are written ``lnAgg*lnPro``.
     dependent_lags : int
     options : Options
+    resilience_sign : int
+        -1 when a high value of the measure means little resilience (unemployment).
     """
 
     table: str
@@ -131,6 +133,7 @@ class Column:
     external_instruments: tuple[str, ...]
     dependent_lags: int
     options: Options
+    resilience_sign: int = 1
 
     @property
     def name(self) -> str:
@@ -228,6 +231,7 @@ def select_tables(tables: Sequence[ResultTable], wanted: str) -> tuple[ResultTab
 
 _MODEL_KEYS = (
     "dependent_lags", "resilience", "endogenous", "predetermined", "exogenous", "external_instruments",
+    "reversed_measures",
 )
 _TABLE_KEYS = ("number", "title", "title_zh", "model", "samples", "options", "column")
 _COLUMN_KEYS = ("sample", "dependent", "resilience", "options", *_MODEL_KEYS)
@@ -282,6 +286,7 @@ def _column(
     return Column(
         table, position, entry["dependent"], resilience, samples[sample], listed("endogenous"),
         listed("predetermined"), listed("exogenous"), listed("external_instruments"), lags, own,
+        -1 if resilience in merged.get("reversed_measures", ()) else 1,
     )
 
 
