@@ -51,10 +51,10 @@ class Table:
     key: tuple[str, ...]
     description: str
     partition_by: tuple[str, ...] = ()
-    checks: dict[str, str] = field(default_factory=dict)
+    checks: dict[str, str] = field(default_factory=dict, hash=False)
     caveats: tuple[str, ...] = ()
     append_only: bool = False
-    properties: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         names = self.columns
