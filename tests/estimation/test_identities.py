@@ -362,3 +362,63 @@ def test_h_matters_in_systems_and_identity_equals_two_stage_least_squares(gapped
     fitted = Z @ np.linalg.lstsq(Z, X, rcond=None)[0]
     np.testing.assert_allclose(identity.params, np.linalg.lstsq(fitted, y, rcond=None)[0], rtol=1e-7)
     assert replace(identity.spec, h=3) == full.spec
+
+
+@pytest.mark.parametrize("transform", ["fd", "fod"])
+@pytest.mark.parametrize("kind", [SystemGMM, DifferenceGMM])
+def test_classical_and_robust_inference_agree_under_homoskedasticity(make_panel, kind, transform):
+    """The errors of the drawn panel are i.i.d., so for many entities both forms estimate the same variances."""
+    data = make_panel(n=3000, periods=6, seed=31)
+    instruments = [GMMStyle("y", (2, 3), True), GMMStyle("x", (2, 3), True), IVStyle(["w", "z"])]
+    classical, robust = (
+        fit(data, kind=kind, instruments=instruments, steps=1, cov_type=c, transform=transform)
+        for c in ("unadjusted", "robust")
+    )
+    if kind is DifferenceGMM:
+        # in a system the level errors hold the entity effect, which H leaves out: there only the AR tests compare
+        np.testing.assert_allclose(classical.std_errors, robust.std_errors, rtol=0.06)
+    # order 1 is present in differences by construction, and then the two variances differ
+    for order in (2, 3):
+        a, b = classical.ar_test(order), robust.ar_test(order)
+        assert a.applies and abs(a.stat - b.stat) < 0.1
+        assert a.stat != b.stat
+
+
+def test_missing_instruments_may_count_as_zero(gapped):
+    holes = gapped.assign(z=gapped["z"].where(gapped["w"] > -1))
+    dropped = fit(holes)
+    kept = fit(
+        holes,
+        instruments=[
+            GMMStyle("y", (2, 3), True),
+            GMMStyle("x", (2, 3), True),
+            IVStyle("w"),
+            IVStyle("z", missing="zero"),
+        ],
+    )
+    assert kept.nobs == fit(gapped).nobs > dropped.nobs
+
+
+def test_passthrough_enters_the_level_in_the_transformed_equation(gapped):
+    by_hand = fit(
+        gapped, kind=DifferenceGMM, instruments=[GMMStyle("y", (2, 3), True), GMMStyle("z", (0, 0), True), IVStyle("w")]
+    )
+    passed = fit(
+        gapped,
+        kind=DifferenceGMM,
+        instruments=[GMMStyle("y", (2, 3), True), IVStyle("z", equation="difference", passthrough=True), IVStyle("w")],
+    )
+    assert_same_fit(by_hand, passed)
+
+
+def test_numbers_of_any_kind_are_read_alike(gapped):
+    from decimal import Decimal
+
+    plain = fit(gapped)
+    exact = gapped.assign(
+        x=[Decimal(repr(v)) for v in gapped["x"]],
+        year=gapped["year"].astype("Int64"),
+        id=gapped["id"].astype("string"),
+        w=gapped["w"].astype("Float64"),
+    )
+    assert_same_fit(plain, fit(exact))
