@@ -166,7 +166,8 @@ for (r in 1:{repeats}) {{
   t <- system.time({{ m <- pgmm(y ~ {right} | {gmm} | {" + ".join(W)}, data = d, effect = "individual",
     model = "twosteps", transformation = "ld", collapse = {str(collapse).upper()}); s <- summary(m, robust = TRUE) }})
   best <- min(best, t[["elapsed"]]) }}
-cat("JSON", best, s$coefficients[1, 1], s$coefficients[1, 2], ncol(m$W[[1]]), basename(dirname(normalizePath(sessionInfo()$BLAS))), "\\n")
+blas <- basename(dirname(normalizePath(sessionInfo()$BLAS)))
+cat("JSON", best, s$coefficients[1, 1], s$coefficients[1, 2], ncol(m$W[[1]]), blas, "\\n")
 """
     done = subprocess.run(["Rscript", "-e", script], capture_output=True, text=True, check=False)
     line = next((line for line in done.stdout.splitlines() if line.startswith("JSON ")), None)
