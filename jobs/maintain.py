@@ -284,7 +284,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         outcome = run_job("maintain", act, context)
     if outcome.detail:
         print(outcome.detail)
-    return EXIT_DONE if outcome.changed else EXIT_NOTHING_TO_DO
+    return EXIT_DONE if outcome.changed or arguments.action == ["health"] else EXIT_NOTHING_TO_DO
 
 
 if __name__ == "__main__":

@@ -1,14 +1,21 @@
-"""Raw layouts as data: which headings a vintage delivers, recognised by the headings and never by the year."""
+"""Raw layouts as data: which headings a vintage delivers, recognised by the headings and never by the year.
+
+The shipped ones, and those of a folder named by ``CUSTOMS_LAKE_LAYOUTS``: a vintage nobody here has seen needs no release.
+"""
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 from schemas.fields import RAW_COLUMNS
+
+USER_LAYOUTS = "CUSTOMS_LAKE_LAYOUTS"
 
 
 class LayoutError(ValueError):
@@ -61,20 +68,30 @@ class Layout:
 
 @cache
 def load_layouts() -> tuple[Layout, ...]:
-    """Return all layouts of ``conf/layouts``, in the order of their names.
+    """Return all layouts of ``conf/layouts`` and of the user's folder, in the order of their names.
 
     Raises
     ------
     LayoutError
-        If a file is incomplete.
+        If a file is incomplete, two have the same name, or the user's folder is not there.
     """
-    folder = resources.files("conf.layouts")
-    files = sorted((item for item in folder.iterdir() if item.name.endswith(".toml")), key=lambda item: item.name)
+    folders = [resources.files("conf.layouts")]
+    given = os.environ.get(USER_LAYOUTS)
+    if given:
+        if not Path(given).is_dir():
+            raise LayoutError(f"{USER_LAYOUTS}: expected a folder with layout files; found {given!r}, which is none.")
+        folders.append(Path(given))
+    found = [item for folder in folders for item in folder.iterdir() if item.name.endswith(".toml")]
+    files = sorted(found, key=lambda item: item.name)
     layouts = []
     for item in files:
         entry = tomllib.loads(item.read_text("utf-8"))
         if entry.get("kind", "customs") == "customs":
             layouts.append(parse_layout(entry, item.name))
+    names = [layout.name for layout in layouts]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise LayoutError(f"layouts: {', '.join(repeated)} is defined twice; give yours another name.")
     return tuple(layouts)
 
 

@@ -1,0 +1,141 @@
+"""Compare: each year of the lake beside the year before, and what moved more than years usually do.
+
+In: ``ops.reconciliation``, ``gold.city_exports``. Out: text. A new year is looked at before it is estimated on: lines,
+the share that was refused, value, cities, products and destinations per city. A change outside its bounds is marked and
+ends with exit code 6; it may be right (2009 lost a sixth of its value to the crisis), but someone must have looked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pyspark.sql import functions as F
+
+from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context
+from jobs.errors import EXIT_DONE, EXIT_QUALITY, InputRefusedError
+from schemas import gold, ops
+
+# China's exports grew by 35 % at most (2003, 2004) and fell by 16 % once (2009): customs statistics, 2000-2016
+VALUE_RATIO = (0.75, 1.6)
+# records of yearly files are sums over months, so their number may fall to a third in 2007
+LINES_RATIO = (0.25, 3.0)
+CITIES_RATIO = (0.9, 1.1)
+COUNT_RATIO = (0.75, 1.35)
+# share of lines refused, in points: imports and counties are refused by design, so only the change tells
+QUARANTINE_POINTS = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class YearSummary:
+    """One year in numbers.
+
+    Attributes
+    ----------
+    year : int
+    n_lines : int
+        Data lines received.
+    share_refused : float
+        Share of the lines in quarantine.
+    value_usd : float
+        Export value of all cities, nominal US dollars.
+    n_cities : int
+    mean_products, mean_destinations : float
+        Per city.
+    """
+
+    year: int
+    n_lines: int
+    share_refused: float
+    value_usd: float
+    n_cities: int
+    mean_products: float
+    mean_destinations: float
+
+    def remarks(self, before: YearSummary) -> list[str]:
+        """What moved out of bounds against another year."""
+        ratios = {
+            "lines": (self.n_lines, before.n_lines, LINES_RATIO),
+            "value": (self.value_usd, before.value_usd, VALUE_RATIO),
+            "cities": (self.n_cities, before.n_cities, CITIES_RATIO),
+            "products per city": (self.mean_products, before.mean_products, COUNT_RATIO),
+            "destinations per city": (self.mean_destinations, before.mean_destinations, COUNT_RATIO),
+        }
+        found = [
+            f"{name} x {now / former:.2f}" for name, (now, former, (low, high)) in ratios.items()
+            if former and not low <= now / former <= high
+        ]
+        points = self.share_refused - before.share_refused
+        if abs(points) > QUARANTINE_POINTS:
+            found.append(f"refused {points:+.0%} points")
+        return found
+
+
+def run(context: JobContext) -> Outcome:
+    """Print the years beside each other."""
+    years = summaries(context)
+    if not years:
+        raise InputRefusedError(f"{context.lake.root}: no year is built yet; run `customs-lake run --through count` first.")
+    lines = [
+        f"{'year':<6}{'lines':>12}{'refused':>9}{'value, US$ m':>16}{'cities':>8}{'products':>10}{'destinations':>14}  remarks"
+    ]
+    marked = 0
+    for before, now in zip([None, *years], years, strict=False):
+        # a gap is not compared over
+        adjacent = before is not None and before.year == now.year - 1
+        remarks = now.remarks(before) if adjacent else []
+        marked += bool(remarks)
+        lines.append(
+            f"{now.year:<6}{now.n_lines:>12,}{now.share_refused:>9.1%}{now.value_usd / 1e6:>16,.1f}{now.n_cities:>8,}"
+            f"{now.mean_products:>10,.1f}{now.mean_destinations:>14,.1f}  {'; '.join(remarks)}".rstrip()
+        )
+    return Outcome(f"{len(years)} years, {marked} with changes to look at", changed=bool(marked), detail="\n".join(lines))
+
+
+def summaries(context: JobContext) -> list[YearSummary]:
+    """Numbers of every built year, oldest first."""
+    lake = context.lake
+    lines = {
+        row["year"]: row for row in lake.read(ops.RECONCILIATION).groupBy("year").agg(
+            F.sum("n_lines").alias("n_lines"), F.sum("n_rows_quarantined").alias("n_refused")
+        ).collect()
+    }
+    counts = lake.read(gold.CITY_EXPORTS).groupBy("year").agg(
+        F.sum("value_usd").cast("double").alias("value_usd"), F.count("*").alias("n_cities"),
+        F.avg("n_products").alias("products"), F.avg("n_destinations").alias("destinations"),
+    )
+    return [
+        YearSummary(
+            row["year"], lines[row["year"]]["n_lines"], lines[row["year"]]["n_refused"] / lines[row["year"]]["n_lines"],
+            row["value_usd"], row["n_cities"], row["products"], row["destinations"],
+        )
+        for row in counts.orderBy("year").collect()
+        if row["year"] in lines
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    configure_logging()
+    parser = argparse.ArgumentParser(prog="compare.py", description=(__doc__ or "").split("\n\n")[0])
+    add_arguments(parser)
+    arguments = parser.parse_args(argv)
+    return explained(lambda: run_command(arguments))
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Print the comparison; exit code 6 when a year is marked."""
+    with open_context(arguments, create=False) as context:
+        outcome = run(context)
+    print(f"{outcome.detail}\n{outcome.message}")
+    return EXIT_QUALITY if outcome.changed else EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

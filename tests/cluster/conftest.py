@@ -1,0 +1,155 @@
+"""Processes of their own: the pipeline started as a user would, watched by the files it writes, and killed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from jobs.lake import Lake
+from schemas import bronze, gold, ops, silver
+
+ROOT = Path(__file__).resolve().parents[2]
+YEARS = (2003, 2004)
+RUN = "from jobs.cli import main; main()"
+# what a run stamps on its rows; all else must be the same whoever was killed on the way
+STAMPS = {"run_id", "load_id", "loaded_at", "received_at", "built_at"}
+COMPARED = (
+    bronze.DECLARATION, silver.DECLARATION, silver.QUARANTINE, gold.CITY_PRODUCT_DESTINATION, gold.CITY_EXPORTS,
+    ops.RECONCILIATION, ops.FILE_RECEIPT,
+)
+POLL_SECONDS = 0.02
+
+
+def _write_delivery():
+    specification = importlib.util.spec_from_file_location("deliveries", ROOT / "tests" / "ops" / "conftest.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module.write_delivery
+
+
+class Launcher:
+    """Starts ``customs-lake run --through count`` in a process group of its own."""
+
+    def __init__(self, raw: Path, logs: Path) -> None:
+        self.raw, self.logs, self.started = raw, logs, []
+
+    def start(self, lake: Path | str, *arguments: str, through: str = "count", **options) -> subprocess.Popen:
+        command = [
+            sys.executable, "-c", RUN, "run", "--raw", str(self.raw), "--lake", str(lake), "--through", through,
+            "--profile", "test", *arguments,
+        ]
+        return self.spawn(command, **options)
+
+    def spawn(self, command: list[str], **options) -> subprocess.Popen:
+        options.setdefault("cwd", ROOT)
+        log = self.logs / f"run_{len(self.started)}.log"
+        with open(log, "wb") as stream:
+            process = subprocess.Popen(
+                command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, **options
+            )
+        process.log = log
+        self.started.append(process)
+        return process
+
+    def finish(self, process: subprocess.Popen, *expected: int, timeout: float = 600.0) -> str:
+        """Wait for the end, check the exit code, return what the process said."""
+        code = process.wait(timeout)
+        said = process.log.read_text("utf-8", errors="replace")
+        assert code in (expected or (0,)), f"exit code {code}, expected {expected or (0,)}:\n{said[-4000:]}"
+        return said
+
+    def kill_all(self) -> None:
+        for process in self.started:
+            kill(process)
+
+
+def kill(process: subprocess.Popen) -> None:
+    """SIGKILL for the process and its JVM."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def count_files(folder: Path) -> int:
+    """Data files and log entries below a folder; files vanish while it is walked, which is no error."""
+    return sum(
+        name.endswith((".parquet", ".json")) and not name.startswith(".")
+        for _, _, names in os.walk(folder) for name in names
+    )
+
+
+def wait_until(condition, process: subprocess.Popen | None = None, *, seconds: float = 600.0) -> bool:
+    """Poll until the condition holds or the process ends; tell whether it held."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        if process is not None and process.poll() is not None:
+            return condition()
+        time.sleep(POLL_SECONDS)
+    raise AssertionError(f"nothing happened in {seconds:.0f} s")
+
+
+class Tools:
+    """The functions above, for test modules (which cannot import this file)."""
+
+    kill = staticmethod(kill)
+    count_files = staticmethod(count_files)
+    wait_until = staticmethod(wait_until)
+    root = ROOT
+    years = YEARS
+
+
+@pytest.fixture(scope="session")
+def tools():
+    return Tools
+
+
+@pytest.fixture(scope="session")
+def raw(tmp_path_factory) -> Path:
+    """One small monthly file for each of two years."""
+    return _write_delivery()(tmp_path_factory.mktemp("delivery") / "raw", YEARS, months=(1,), n_lines=24)
+
+
+@pytest.fixture
+def launcher(raw, tmp_path):
+    launcher = Launcher(raw, tmp_path)
+    yield launcher
+    launcher.kill_all()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(raw, tmp_path_factory) -> Path:
+    """A lake built by one run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    launcher = Launcher(raw, folder)
+    launcher.finish(launcher.start(folder / "lake"))
+    return folder / "lake"
+
+
+@pytest.fixture(scope="session")
+def content(spark):
+    """A function that returns the rows of a lake without the stamps of a run."""
+
+    def read(root) -> dict[str, list[str]]:
+        lake = Lake.open(spark, str(root))
+        return {
+            table.name: sorted(map(str, lake.read(table).drop(*STAMPS & set(table.columns)).collect())) for table in COMPARED
+        }
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def expected(content, undisturbed) -> dict[str, list[str]]:
+    """Rows of the undisturbed lake."""
+    rows = content(undisturbed)
+    assert len(rows["bronze.declaration"]) == 48 and rows["gold.city_exports"]
+    return rows

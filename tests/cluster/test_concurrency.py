@@ -1,0 +1,51 @@
+"""Two processes on one lake: different years both succeed, the same year ends once, a reader sees whole versions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from jobs.lake import Lake
+from schemas import gold
+
+pytestmark = pytest.mark.cluster
+
+
+def test_two_years_at_once_both_succeed_while_a_reader_sees_whole_versions(
+    launcher, tools, expected, content, spark, tmp_path
+):
+    lake = tmp_path / "lake"
+    both = [launcher.start(lake, "--years", str(year)) for year in tools.years]
+    whole = {}
+    for line in expected["gold.city_exports"]:
+        year = int(line.split("year=")[1].split(",")[0])
+        whole[year] = whole.get(year, 0) + 1
+    seen = set()
+    while any(process.poll() is None for process in both):
+        time.sleep(0.3)
+        if (lake / "gold" / "city_exports" / "_delta_log").is_dir():
+            frame = Lake.peek(spark, str(lake)).read(gold.CITY_EXPORTS).groupBy("year").count()
+            seen |= {(row["year"], row["count"]) for row in frame.collect()}
+    for process in both:
+        launcher.finish(process)
+    assert seen <= set(whole.items()), "a reader saw part of a year"
+    assert content(lake) == expected
+
+
+def test_second_run_on_the_same_year_ends_with_75_and_one_copy_remains(launcher, tools, expected, content, tmp_path):
+    lake = tmp_path / "lake"
+    first = launcher.start(lake, "--years", "2003")
+    tools.wait_until(lambda: (lake / "_locks" / "silver.declaration.2003.lock").exists(), first)
+    # stopped while it holds the year: the second cannot be lucky
+    os.killpg(first.pid, signal.SIGSTOP)
+    second = launcher.start(lake, "--years", "2003")
+    said = launcher.finish(second, 75)
+    assert "is being written by another run" in said and "nothing was changed" in said
+    os.killpg(first.pid, signal.SIGCONT)
+    launcher.finish(first)
+    launcher.finish(launcher.start(lake))
+    assert content(lake) == expected
+

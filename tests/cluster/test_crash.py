@@ -1,0 +1,103 @@
+"""Killed with SIGKILL at random moments, or met by a full disk: the next run ends with the undisturbed run's rows.
+
+A moment is chosen by the number of files written so far, not by time, so that it does not depend on the machine and
+falls into every write: data files, log entries, receipts, references, bronze, silver, gold and the manifest alike.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.cluster
+KILLS = int(os.environ.get("CUSTOMS_LAKE_CRASH_KILLS", "8"))
+KILLS_PER_LAKE = 4
+SMALL_DISK = "2500k"
+
+log = logging.getLogger(__name__)
+
+
+def test_run_killed_at_random_moments_ends_like_an_undisturbed_one(launcher, tools, undisturbed, expected, content, tmp_path):
+    draw = random.Random(20031)
+    complete = tools.count_files(undisturbed)
+    assert complete > 30
+    kills = n_lakes = 0
+    moments = []
+    while kills < KILLS:
+        lake = tmp_path / f"lake_{n_lakes}"
+        n_lakes += 1
+        for _ in range(min(KILLS_PER_LAKE, KILLS - kills)):
+            present = tools.count_files(lake)
+            target = present + draw.randint(1, max(2, complete - present))
+            process = launcher.start(lake)
+            tools.wait_until(lambda lake=lake, target=target: tools.count_files(lake) >= target, process)
+            if process.poll() is not None:
+                # orphans of earlier kills count too: this run was through before the moment came
+                launcher.finish(process, 0, 3)
+                break
+            tools.kill(process)
+            kills += 1
+            moments.append(target)
+        launcher.finish(launcher.start(lake), 0, 3)
+        found = content(lake)
+        differing = [name for name in expected if found[name] != expected[name]]
+        assert differing == [], f"after kills at {moments} of {complete} files"
+    log.info("%d kills in %d lakes, at %s of %d files", kills, n_lakes, moments, complete)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own of a few megabytes; its size and mode can be changed."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no right to mount a small file system: {mounted.stderr.strip()}")
+
+    def remount(options: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
+
+    yield folder, remount
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_full_and_read_only_disk_are_explained_and_the_next_run_finishes(small_disk, launcher, expected, content):
+    folder, remount = small_disk
+    filler = folder / "filler"
+    filler.write_bytes(bytes(2_150_000))
+    lake = folder / "lake"
+    said = launcher.finish(launcher.start(lake), 4)
+    assert "the disk is full" in said and "then run again" in said, said[-3000:]
+    filler.unlink()
+    remount("size=64m")
+    remount("ro")
+    said = launcher.finish(launcher.start(lake), 4)
+    assert "read-only" in said.lower(), said[-3000:]
+    remount("rw")
+    launcher.finish(launcher.start(lake))
+    assert content(lake) == expected
+
+
+def test_folder_that_may_not_be_written_is_refused_before_anything_is_done(tools, launcher, raw, tmp_path):
+    if os.geteuid() == 0:
+        options = {"user": 65534, "group": 65534, "extra_groups": []}
+        if subprocess.run([sys.executable, "-c", "import jobs.lake"], cwd=tools.root, **options, check=False).returncode:
+            pytest.skip("an unprivileged user cannot read this environment")
+        for folder in (tmp_path, *list(tmp_path.parents)[:3]):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    else:
+        options = {}
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    lake.chmod(0o555)
+    said = launcher.finish(launcher.start(lake, env=os.environ | {"HOME": "/tmp"}, **options), 4)
+    lake.chmod(0o755)
+    assert "may not write" in said or "Permission denied" in said, said[-3000:]
+    assert list(lake.iterdir()) == []

@@ -1,0 +1,102 @@
+"""The walk of docs/operations/new_year.md, executed command by command as it stands there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from conf.layouts import load_layouts
+from jobs.cli_operations import add_operations
+from jobs.errors import EXIT_DONE, EXIT_REFUSED, CustomsLakeError
+
+pytestmark = pytest.mark.lake
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "operations" / "new_year.md"
+COMMAND = re.compile(r"^    \$ (.+)$", re.MULTILINE)
+NEW_HEADING = "customs_value"
+
+
+def _app() -> typer.Typer:
+    from jobs.cli import app
+
+    if "plan" not in {command.name or command.callback.__name__ for command in app.registered_commands}:
+        add_operations(app)
+    return app
+
+
+@pytest.fixture
+def shell(spark, tmp_path, monkeypatch):
+    """Executes one line of the page in this process and returns (exit code, output)."""
+    # each command would end the session that the whole suite shares
+    monkeypatch.setattr(type(spark), "stop", lambda self: None)
+    monkeypatch.setenv("CUSTOMS_LAKE__SPARK__SHUFFLE_PARTITIONS", "2")
+    app, runner = _app(), CliRunner()
+    places = {"RAW": tmp_path / "raw", "LAKE": tmp_path / "lake", "LAYOUTS": tmp_path / "layouts"}
+
+    def execute(line: str) -> tuple[int, str]:
+        words = [str(places.get(word, word)) for word in shlex.split(line)]
+        if words[0] == "export":
+            name, value = words[1].split("=")
+            monkeypatch.setenv(name, str(places[value]))
+            load_layouts.cache_clear()
+            return EXIT_DONE, ""
+        result = runner.invoke(app, words[1:], standalone_mode=False)
+        if isinstance(result.exception, CustomsLakeError):
+            return result.exception.exit_code, f"{result.output}{result.exception}"
+        assert result.exception is None, result.exception
+        return result.return_value or EXIT_DONE, result.output
+
+    execute.places = places
+    yield execute
+    load_layouts.cache_clear()
+
+
+def _deliver_2012(raw, write_delivery):
+    write_delivery(raw, [2012], months=(1,))
+    path = raw / "customs" / "data201201.csv"
+    path.write_text(path.read_text("utf-8").replace(",value,", f",{NEW_HEADING},", 1), "utf-8")
+
+
+def _write_layout(folder):
+    """What step 2 asks a person to do: copy the nearest layout and change the heading."""
+    folder.mkdir()
+    text = (ROOT / "conf" / "layouts" / "monthly_english.toml").read_text("utf-8")
+    text = text.replace('"monthly_english"', '"monthly_2012"').replace('value = ["value"]', f'value = ["{NEW_HEADING}"]')
+    (folder / "monthly_2012.toml").write_text(text, "utf-8")
+
+
+def test_every_command_of_the_page_does_what_the_page_says(shell, write_delivery):
+    raw, lake = shell.places["RAW"], shell.places["LAKE"]
+    write_delivery(raw, [2010, 2011], months=(1,))
+    code, _ = shell(f"customs-lake run --raw {raw} --lake {lake} --through count")
+    assert code == EXIT_DONE
+    _deliver_2012(raw, write_delivery)
+    _write_layout(shell.places["LAYOUTS"])
+    commands = COMMAND.findall(PAGE.read_text("utf-8"))
+    assert [line.split()[1] for line in commands] == [
+        "plan", "CUSTOMS_LAKE_LAYOUTS=LAYOUTS", "plan", "run", "reconcile", "compare", "fsck", "maintain",
+    ]
+    look, export, plan, run, reconcile, compare, fsck, pin = commands
+    code, said = shell(look)
+    assert code == EXIT_REFUSED
+    assert "nearest, monthly_english" in said and "also needs: value" in said
+    shell(export)
+    code, said = shell(plan)
+    assert code == EXIT_DONE
+    assert re.search(r"2012 +1 +40 +load +build +build +never built", said)
+    assert len(re.findall(r"20(?:10|11) +1 +40 +skip +skip +skip", said)) == 2
+    code, said = shell(run)
+    assert code == EXIT_DONE
+    code, said = shell(reconcile)
+    assert code == EXIT_DONE and re.search(r"2012 +1 +40 .* 0$", said, re.MULTILINE)
+    code, said = shell(compare)
+    assert code == EXIT_DONE and re.search(r"^2012 +40", said, re.MULTILINE), said
+    code, said = shell(fsck)
+    assert code == EXIT_DONE and " 0 errors" in said, said
+    code, said = shell(pin)
+    assert code == EXIT_DONE
