@@ -25,6 +25,8 @@ TYPE_WORDS = {
     "district": "municipal district", "county": "county", "county_city": "county-level city",
     "whole_city": "city without districts, wholly city",
 }
+PLACE_REASONS = ("county", "county_city", "postcode_unknown")
+"""Cleaning rules that refuse a record for its county unit alone."""
 FIRST_YEAR, LAST_YEAR = 2000, 2030
 
 
@@ -219,6 +221,48 @@ def count_conflicts(declarations: DataFrame) -> DataFrame:
         declarations.groupBy("year", kind.alias("place_conflict"))
         .agg(F.count("*").alias("n_records"), F.sum("value_usd").alias("value_usd"))
         .orderBy("year", F.desc("n_records"), "place_conflict")
+    )
+
+
+def ambiguity_table(declarations: DataFrame, quarantine: DataFrame, ambiguous_cities: DataFrame) -> DataFrame:
+    """Cities, records and value per year with the ambiguous cities in, out, and every record of them kept.
+
+    Parameters
+    ----------
+    declarations : DataFrame
+        ``silver.declaration`` built with ``places.ambiguous = "in"``.
+    quarantine : DataFrame
+        ``silver.quarantine`` of the same years.
+    ambiguous_cities : DataFrame
+        ``ref.ambiguous_cities``.
+
+    Returns
+    -------
+    DataFrame
+        ``year, ambiguous`` (in, out, whole_city), ``n_cities, n_records, value_usd``. Records refused for nothing but their
+        unit (county, county-level city, unknown postcode) are those that ``whole_city`` takes back.
+    """
+    from pyspark.sql import functions as F
+
+    only_place = F.size(F.array_except("reasons", F.array(*map(F.lit, PLACE_REASONS)))) == 0
+    kept = declarations.select("year", "city_id", "value_usd", F.lit(True).alias("was_kept"))
+    refused = quarantine.where(only_place).select("year", "city_id", "value_usd", F.lit(False).alias("was_kept"))
+    spans = ambiguous_cities.select(F.col("city_id").alias("_city"), "valid_from", "valid_to")
+    in_span = (F.col("year") >= F.col("valid_from")) & (F.col("year") < F.coalesce("valid_to", F.lit(OPEN_END)))
+    rows = kept.unionByName(refused).join(
+        F.broadcast(spans), on=(F.col("city_id") == F.col("_city")) & in_span, how="left"
+    )
+    shared, was_kept = F.col("_city").isNotNull(), F.col("was_kept")
+    belongs = {"in": was_kept, "out": was_kept & ~shared, "whole_city": was_kept | shared}
+    options = F.array(*(F.when(condition, F.lit(name)) for name, condition in belongs.items()))
+    return (
+        rows.select("year", "city_id", "value_usd", F.explode(F.array_compact(options)).alias("ambiguous"))
+        .groupBy("year", "ambiguous")
+        .agg(
+            F.count_distinct("city_id").alias("n_cities"), F.count("*").alias("n_records"),
+            F.sum("value_usd").alias("value_usd"),
+        )
+        .orderBy("year", "ambiguous")
     )
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from jobs.places import count_conflicts, place_coverage
+from jobs.places import ambiguity_table, count_conflicts, place_coverage
 
 DDL = (
     "year int, city_id string, place_method string, value_usd decimal(20,2), is_place_ambiguous boolean, "
@@ -49,3 +49,29 @@ def test_conflicts_are_counted_by_kind(declarations):
         (2007, "postcode_prefecture", 1, Decimal("20.00")),
         (2007, "text_unit", 1, Decimal("20.00")),
     ]
+
+
+@pytest.mark.spark
+def test_ambiguous_cities_in_out_and_whole(spark):
+    one = Decimal("1.00")
+    kept = [(2007, "320400", one), (2007, "330600", one), (2014, "330600", one)]
+    silver = spark.createDataFrame(kept, "year int, city_id string, value_usd decimal(20,2)")
+    refused = [
+        (2007, "330600", one, ["county"]),
+        (2007, "330600", one, ["county", "value_nonpositive"]),
+        (2007, "320400", one, ["county"]),
+        (2007, None, one, ["import"]),
+    ]
+    quarantine = spark.createDataFrame(
+        refused, "year int, city_id string, value_usd decimal(20,2), reasons array<string>"
+    )
+    shared = spark.createDataFrame([("330600", 2000, 2013)], "city_id string, valid_from int, valid_to int")
+    found = {
+        (r["year"], r["ambiguous"]): (r["n_cities"], r["n_records"])
+        for r in ambiguity_table(silver, quarantine, shared).collect()
+    }
+    # Shaoxing: one record in its districts, one refused only for its county; no longer ambiguous in 2014
+    assert found == {
+        (2007, "in"): (2, 2), (2007, "out"): (1, 1), (2007, "whole_city"): (2, 3),
+        (2014, "in"): (1, 1), (2014, "out"): (1, 1), (2014, "whole_city"): (1, 1),
+    }

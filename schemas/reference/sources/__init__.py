@@ -1,0 +1,1 @@
+"""Tables carried over once because no package has them; schemas/reference/PROVENANCE.md says from where."""
