@@ -105,7 +105,7 @@ def to_html(table: PrintedTable) -> str:
     )
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
     return (
-        f'<figure class="result-table" id="{table.table.name}">'
+        f'<figure class="result-table" id="{table.table.name}-{table.table.profile}">'
         f'<figcaption><span lang="en">{html.escape(table.title)}</span> '
         f'<span lang="zh">{html.escape(table.title_zh)}</span></figcaption>'
         f'<div class="scroll">{styler.to_html()}</div><ul class="notes">{notes}</ul></figure>'
