@@ -37,7 +37,7 @@ def run_demo(out: Path, *, records: int, seed: int, console) -> int:
     start = time.monotonic()
     console.print(f"[bold]customs-lake demo[/]: {records:,} generated customs records, seed {seed}, in {out}")
     with console.status("writing the generated world ..."):
-        world = generate(out, seed=seed, records=records)
+        world = generate(out, seed=seed, records=records, overwrite=True)
     console.print(f"world     {world} ({time.monotonic() - start:.1f} s)")
     arguments = Namespace(
         lake=str(out / "lake"), raw=out / "raw", years=None, profile=None, config=None, set=[], out=out / "tables"

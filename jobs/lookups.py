@@ -96,10 +96,23 @@ class Gazetteer:
         return year * 12
 
     def unit_spans(self, code: str, start: int, end: int) -> Iterator[tuple[int, int, str, str]]:
-        """Spans of a unit, cut to years ``[start, end)`` widened to the months its own changes took effect."""
+        """Spans of a unit, cut to years ``[start, end)`` widened to the months its own changes took effect.
+
+        A span is cut again where its prefecture changes: what a unit means depends on both.
+        """
         for a, b, kind, prefecture in self.units.get(code, ()):
             if a // 12 < end and start * 12 < b:
-                yield max(a, start * 12), (b if b // 12 <= end else min(b, end * 12)), kind, prefecture
+                first, last = max(a, start * 12), (b if b // 12 <= end else min(b, end * 12))
+                edges = [first, *(month for month in self._changes(prefecture) if first < month < last), last]
+                for left, right in zip(edges, edges[1:], strict=False):
+                    yield left, right, kind, prefecture
+
+    def _changes(self, prefecture: str) -> list[int]:
+        """Months in which a prefecture's kind, name, undivided state or ambiguity begins or ends."""
+        months = {12 * year for row in self.prefectures.get(prefecture, ()) for year in (row.valid_from, row.valid_to)}
+        months |= {month for a, b, kind, _ in self.units.get(prefecture, ()) if kind == "whole_city" for month in (a, b)}
+        months |= {12 * year for span in self._ambiguous.get(prefecture, ()) for year in span}
+        return sorted(months)
 
     def prefecture(self, code: str, month: int):
         """The row of a prefecture in a month; outside its span the nearest row."""

@@ -112,7 +112,7 @@ def _unmatched(both: pd.DataFrame) -> list[str]:
 
 def compare_reasons(context: JobContext, ledger: pd.DataFrame, years: list[int]) -> Comparison:
     """Hold the primary reason of every refused record against the ledger of defects."""
-    refused = ledger[(ledger["kind"] == "reject") & ledger["year"].isin(years)]
+    refused = ledger[(ledger["kind"] == "reject") & ledger["year"].isin(years)].astype({"primary": str, "file": str})
     names = {row["file_sha256"]: row["source_file"] for row in files_in_force(context.lake).collect()}
     found = context.lake.read(silver.QUARANTINE).select("file_sha256", "source_row", "year", "primary_reason").toPandas()
     found = found[found["year"].isin(years)].assign(file=lambda frame: frame["file_sha256"].map(names))

@@ -43,6 +43,11 @@ CASES = {
         record(2007, "312500", "浙江绍兴"),
         ("330600", "330624", "county", "postcode4", 4, None, "COUNTY"),
     ),
+    # Huzhou had no districts before 2003: a county of it must not stay "wholly city" afterwards
+    "county_of_a_city_divided_later": (
+        record(2005, "313101", "浙江湖州市长兴县"),
+        ("330500", "330522", "county", "postcode4", 4, None, "COUNTY"),
+    ),
     "text_names_unit_postcode_the_district": (
         record(2007, "215006", "昆山"),
         ("320500", None, "district", "postcode4", 4, "text_unit", None),
