@@ -49,7 +49,7 @@ PRESETS: dict[str, dict[str, object]] = {
 #: Written last into ``truth/``.
 MANIFEST = "world.json"
 #: Raise when the same options give other bytes.
-EDITION = 1
+EDITION = 2
 REFERENCE_TABLES = (
     "prefectures", "county_units", "postcode_prefixes", "place_names", "partners", "partner_aliases", "hs6_codes",
     "hs6_conversions", "hs6_families", "city_coordinates",

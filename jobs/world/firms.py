@@ -151,11 +151,15 @@ def _draw_city(
     chosen += {tuple(postcode.kinds): postcode for postcode in pool}.values()
     firms = [_firm(rng, city, serial, postcode, reference) for serial, postcode in enumerate(chosen)]
     n_elsewhere = max(int(city == EXAMPLE_CITY), int(round(REGISTERED_ELSEWHERE * n_district)))
-    for k in range(min(n_elsewhere, len(firms))):
-        office = EXAMPLE_OFFICE if city == EXAMPLE_CITY and k == 0 else OFFICE_CITIES[rng.integers(len(OFFICE_CITIES))]
-        gives_office = rng.random() < OFFICE_POSTCODE and k > 0
+    # the first firms of a roster declare most: whoever is registered elsewhere is drawn from all of it
+    for k, chosen_firm in enumerate(rng.permutation(len(firms))[:n_elsewhere]):
+        is_example = city == EXAMPLE_CITY and k == 0
+        office = EXAMPLE_OFFICE if is_example else OFFICE_CITIES[rng.integers(len(OFFICE_CITIES))]
+        gives_office = rng.random() < OFFICE_POSTCODE and not is_example
         if office != city:
-            firms[k] = _move_registration(rng, firms[k], position * 12 + k, office, offices[office], gives_office, reference)
+            firms[chosen_firm] = _move_registration(
+                rng, firms[chosen_firm], position * 12 + k, office, offices[office], gives_office, reference
+            )
     serial = len(firms)
     spans = {postcode.code[:4]: postcode for postcode in homes.switching}
     for postcode in list(spans.values())[:SWITCHING_POSTCODES]:

@@ -94,8 +94,8 @@ class WorldReference:
 
     def city_name(self, city_id: str, year: int) -> str:
         """Name the city bears at the end of ``year``."""
-        names = self._names.get((city_id, year))
-        return names if names is not None else self._names[(city_id, CITY_LIST_YEAR)]
+        name = self._names.get((city_id, year))
+        return name if name is not None else self.prefecture_name(city_id, year)
 
     def prefecture_name(self, prefecture_code: str, year: int) -> str:
         """Name of any prefecture at the end of ``year``, of its last year where it has gone."""
@@ -113,8 +113,9 @@ class WorldReference:
 
     @cached_property
     def city_of_prefecture(self) -> dict[str, str]:
-        """Prefecture code to city id, for every prefecture of any year."""
-        return dict(zip(self.prefectures["prefecture_code"], self.prefectures["city_id"], strict=True))
+        """Prefecture code to city id, for every prefecture of any year; those that are no city stand for themselves."""
+        codes, cities = self.prefectures["prefecture_code"], self.prefectures["city_id"]
+        return dict(zip(codes, cities.where(cities != "", codes), strict=True))
 
     @cached_property
     def units_of_city(self) -> dict[tuple[str, int], tuple[list[str], list[str]]]:

@@ -133,7 +133,7 @@ def test_every_kind_of_defect_occurs_and_shows_in_its_row(lines, ledger):
                 assert int(line["value"]) <= 0
             elif name == "import":
                 assert line["flow"] in ("进口", "1")
-    assert set(seen) >= set(dirt.REJECTS) - {"outside_cities"}
+    assert set(seen) >= set(dirt.REJECTS)
     assert set(seen) >= set(dirt.REPAIRS)
 
 
