@@ -92,3 +92,32 @@ def panel_frames(study) -> tuple[pd.DataFrame, pd.DataFrame]:
             frame[name] = None
     frame["value_usd"] = None
     return scaled.constants.assign(constant_sample="test"), frame[list(CITY_PANEL.columns)]
+
+
+@pytest.fixture(scope="session")
+def study_report(study, classes, paper, shipped, world_reference, printed):
+    """A report on the study panel, with made-up bookkeeping of the lake and few bootstrap draws."""
+    from estimation.report import Provenance, build_report
+
+    panel, truth = study
+    tables = parse_tables(*shipped, profile="paper")[:1]
+    fits = estimate_tables(tables, panel, classes)
+    other = [print_table(table, fits[table.name], paper=paper, truth=truth) for table in tables]
+    places = world_reference.table("city_coordinates")
+    names = world_reference.table("prefectures").drop_duplicates("city_id").set_index("city_id")["name_en"]
+    coordinates = pd.DataFrame({
+        "city_id": places["city_id"], "lat": places["lat"].astype(float), "lon": places["lon"].astype(float),
+        "name": places["city_id"].map(names),
+    })
+    provenance = Provenance(
+        command="customs-lake report --lake LAKE --at 3", facts={"code": "customs-lake test", "panel": "version 3"},
+        versions={"gold.city_panel": 3}, settings=[("study.first_year", "2003", "default")],
+        funnel=[("lines delivered", 600_000), ("records kept", 310_000), ("city-years of the panel", 2_573)],
+        rejects=pd.DataFrame({"bad_hs_code": [120, 80], "county": [900, 950]}, index=[2003, 2004]),
+        coverage=pd.DataFrame({"year": [2003], "city_years": [286], "complete": [280], "share": [280 / 286]}),
+        left_out={"without Changzhou": {("320400", year) for year in range(2003, 2012)}},
+        coordinates=coordinates,
+    )
+    return build_report(
+        {"defensible": list(printed.values()), "paper": other}, panel, classes, paper, provenance, n_replications=19
+    )

@@ -1,0 +1,137 @@
+"""The report: one file without outside references, every table within reach, and a look at it in a real browser."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+pytest.importorskip("jinja2", reason="the report is a jinja2 template")
+
+from estimation.report import plots, render_report  # noqa: E402
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PHONE, DESK = (390, 844), (1280, 900)
+#: Answers the questions of this test in the page's title: overflow of the page and glyphs no font has.
+PROBE = """
+<script>
+function pixels(text) {
+  const canvas = document.createElement('canvas'); canvas.width = 40; canvas.height = 40;
+  const pen = canvas.getContext('2d'); pen.font = '24px ' + getComputedStyle(document.body).fontFamily;
+  pen.fillText(text, 4, 28); return canvas.toDataURL();
+}
+window.addEventListener('load', () => {
+  const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  const outside = [...document.querySelectorAll('p, h1, h2, h3, li, svg.plot, dd, pre, summary')]
+    .filter(e => e.offsetParent !== null || e.tagName === 'svg')
+    .filter(e => !e.closest('.scroll') && !e.closest('nav') && e.getBoundingClientRect().right > window.innerWidth + 1)
+    .map(e => e.tagName + ': ' + (e.textContent || '').slice(0, 40));
+  const missing = pixels('\\u{10FFFE}');
+  const glyphs = [...new Set(document.body.textContent)].filter(c => c.codePointAt(0) > 126);
+  const absent = glyphs.filter(c => !/\\s/.test(c) && pixels(c) === missing);
+  document.title = 'PROBE' + JSON.stringify({width: window.innerWidth, wide, outside, glyphs: glyphs.length, absent});
+});
+</script>
+"""
+
+
+@pytest.fixture(scope="module")
+def page(study_report):
+    return render_report(study_report)
+
+
+def _browser() -> str:
+    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    if found is None:
+        pytest.skip(f"no browser on this machine: none of {', '.join(BROWSERS)}")
+    return found
+
+
+def _probe(page: str, size: tuple[int, int], folder) -> dict:
+    file = folder / "probe.html"
+    file.write_text(page.replace("</body>", PROBE + "</body>").replace("<details>", "<details open>"), encoding="utf-8")
+    done = subprocess.run(
+        [_browser(), "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000",
+         f"--user-data-dir={folder / 'profile'}", f"--window-size={size[0]},{size[1]}", "--dump-dom", file.as_uri()],
+        capture_output=True, text=True, timeout=240, check=True,
+    )
+    title = re.search(r"<title>PROBE(.*?)</title>", done.stdout, flags=re.S)
+    assert title, done.stderr[-500:]
+    return json.loads(html.unescape(title.group(1)))
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_in_a_browser_nothing_sticks_out_and_every_glyph_is_there(page, size, tmp_path):
+    seen = _probe(page, size, tmp_path)
+    assert seen["width"] <= max(size[0], 500)
+    assert seen["wide"] <= 0 and seen["outside"] == []
+    assert seen["glyphs"] > 100
+    chinese = [glyph for glyph in seen["absent"] if "\u4e00" <= glyph <= "\u9fff"]
+    if len(chinese) > 50:
+        pytest.skip("no Chinese font on this machine: install fonts-noto-cjk or fonts-wqy-zenhei")
+    assert seen["absent"] == []
+
+
+class _Reader(HTMLParser):
+    """Collects references, identifiers and headings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.references: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        if values.get("id"):
+            self.ids.append(values["id"])
+        for name in ("src", "href", "xlink:href", "srcset", "action"):
+            if values.get(name):
+                (self.links if values[name].startswith("#") else self.references).append(values[name])
+
+
+def test_the_page_needs_no_other_file_and_its_links_lead_somewhere(page):
+    reader = _Reader()
+    reader.feed(page)
+    assert all(reference.startswith("data:") for reference in reader.references)
+    assert "@import" not in page and not re.search(r"url\((?!#|data:)", page)
+    assert "<script" not in page
+    assert len(reader.ids) == len(set(reader.ids))
+    assert {link[1:] for link in reader.links} <= set(reader.ids)
+
+
+def test_each_of_the_papers_tables_is_one_click_away_with_both_titles(page, printed):
+    for table in printed.values():
+        assert f'href="#t{table.table.number}"' in page and f'<section id="t{table.table.number}">' in page
+        assert html.escape(table.title) in page and table.title_zh in page
+    assert "Profile defensible" in page and "Profile paper" in page
+
+
+def test_the_page_states_claims_tests_data_and_the_command(page, study_report):
+    for claim in study_report.claims:
+        assert html.escape(claim.name, quote=False).replace("'", "&#39;") in page
+    assert "customs-lake report --lake LAKE --at 3" in page
+    assert "lines delivered" in page and "bad_hs_code" in page and "without Changzhou" in page
+    assert page.count("<svg") >= 8 + 3 + 3 + 1 + 2 + 2
+
+
+def test_the_same_study_gives_the_same_page(study_report, page):
+    assert render_report(study_report) == page
+
+
+def test_a_users_boundaries_are_drawn_and_other_shapes_left_alone(study_report):
+    square = [[[100, 30], [101, 30], [101, 31], [100, 30]]]
+    outline = {"type": "FeatureCollection", "features": [
+        {"geometry": {"type": "Polygon", "coordinates": square}},
+        {"geometry": {"type": "MultiPolygon", "coordinates": [square, square]}},
+        {"geometry": {"type": "Point", "coordinates": [1, 2]}},
+    ]}
+    cities = study_report.provenance.coordinates.assign(value=1.0)
+    plain = plots.city_map(cities, value="value", title="x")
+    drawn = plots.city_map(cities, value="value", title="x", outline=outline)
+    assert drawn.count("<path") - plain.count("<path") >= 3
