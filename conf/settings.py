@@ -19,8 +19,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from conf.panel import Panel
 from conf.operations import Operations
+from conf.panel import Panel
 from conf.productivity import Productivity
 
 ENVIRONMENT_PREFIX = "CUSTOMS_LAKE__"

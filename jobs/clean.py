@@ -51,7 +51,7 @@ def run(context: JobContext) -> Outcome:
     built = builds_of(context.lake, silver.DECLARATION)
     withdrawn = [year for year in built.fingerprints if context.selects(year) and year not in wanted]
     wanted |= {year: fingerprint(files=[]) for year in withdrawn}
-    stale = built.stale(wanted)
+    stale = sorted(wanted) if context.rebuild else built.stale(wanted)
     if not stale:
         return Outcome("silver is up to date", changed=False)
     with context.lake.lock(silver.DECLARATION, silver.QUARANTINE):

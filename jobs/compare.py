@@ -18,7 +18,7 @@ if __package__ in (None, ""):
 
 from pyspark.sql import functions as F
 
-from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context
+from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, program
 from jobs.errors import EXIT_DONE, EXIT_QUALITY, InputRefusedError
 from schemas import gold, ops
 
@@ -123,7 +123,7 @@ def summaries(context: JobContext) -> list[YearSummary]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
     configure_logging()
-    parser = argparse.ArgumentParser(prog="compare.py", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=program("compare"), description=(__doc__ or "").split("\n\n")[0])
     add_arguments(parser)
     arguments = parser.parse_args(argv)
     return explained(lambda: run_command(arguments))

@@ -62,6 +62,8 @@ class JobContext:
         Years asked for; None means all of the study.
     out : Path or None
         Folder for files made for people.
+    rebuild : bool
+        Build the chosen years again, whatever is recorded.
     """
 
     spark: SparkSession
@@ -71,6 +73,7 @@ class JobContext:
     raw: Path | None = None
     years: frozenset[int] | None = None
     out: Path | None = None
+    rebuild: bool = False
 
     def __enter__(self) -> JobContext:
         return self
@@ -114,6 +117,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--raw", type=Path, help="folder with the delivered files")
     parser.add_argument("--years", help="years to work on, such as 2003-2011 (default: all of the study)")
     parser.add_argument("--out", type=Path, help="folder for tables and reports")
+    add_settings_arguments(parser)
+
+
+def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that choose settings."""
     parser.add_argument("--profile", help="a profile of conf/profiles")
     parser.add_argument("--config", type=Path, help="a TOML file of your own")
     parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="override one value")
@@ -157,12 +165,18 @@ def explained(call: Callable[[], int]) -> int:
         return EXIT_REFUSED
 
 
+def program(name: str) -> str:
+    """How this command was called, for its usage line: ``customs-lake clean`` or ``clean.py``."""
+    called = Path(sys.argv[0]).name
+    return f"{called} {name}" if called == "customs-lake" else f"{name}.py"
+
+
 def job_main(
     name: str, run: Callable[[JobContext], Outcome], description: str | None, argv: Sequence[str] | None = None
 ) -> int:
     """Entry point of one job module: parse arguments, run, print, return the exit code."""
     configure_logging()
-    parser = argparse.ArgumentParser(prog=f"{name}.py", description=(description or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=program(name), description=(description or "").split("\n\n")[0])
     add_arguments(parser)
     arguments = parser.parse_args(argv)
 

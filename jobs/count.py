@@ -31,7 +31,7 @@ def run(context: JobContext) -> Outcome:
         for year, value in source.fingerprints.items()
         if context.selects(year)
     }
-    stale = builds_of(lake, gold.CITY_EXPORTS).stale(wanted)
+    stale = sorted(wanted) if context.rebuild else builds_of(lake, gold.CITY_EXPORTS).stale(wanted)
     if not stale:
         return Outcome("gold counts are up to date", changed=False)
     with lake.lock(gold.CITY_PRODUCT_DESTINATION, gold.CITY_EXPORTS):

@@ -52,5 +52,6 @@ def run_demo(out: Path, *, records: int, seed: int, console) -> int:
     for detail in (balance.detail, truth.detail, outcomes[-1].detail):
         console.print()
         console.print(detail, highlight=False, soft_wrap=True, markup=False)
-    console.print(f"\nDone in {time.monotonic() - start:.0f} s. Raw files {out / 'raw'}, lake {out / 'lake'}, tables {out / 'tables'}.")
+    seconds = time.monotonic() - start
+    console.print(f"\nDone in {seconds:.0f} s; raw files, truth, lake and tables are in {out}.", soft_wrap=True)
     return EXIT_DONE if "differ" not in truth.message else EXIT_UNBALANCED

@@ -31,7 +31,16 @@ from estimation.tables import (
     to_text,
     write_excel,
 )
-from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, run_job
+from jobs.context import (
+    JobContext,
+    Outcome,
+    add_arguments,
+    configure_logging,
+    explained,
+    open_context,
+    program,
+    run_job,
+)
 from jobs.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, InputRefusedError
 from jobs.ledger import code_version, fingerprint, utc_now
 from jobs.results import (
@@ -184,7 +193,7 @@ def _fingerprint(context: JobContext, handed: HandOff, table: PrintedTable) -> s
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point under spark-submit, with the options of this job beside those of all jobs."""
     configure_logging()
-    parser = argparse.ArgumentParser(prog="estimate.py", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=program("estimate"), description=(__doc__ or "").split("\n\n")[0])
     add_arguments(parser)
     add_estimate_arguments(parser)
     arguments = parser.parse_args(argv)

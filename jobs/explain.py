@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 from estimation.tables import ColumnFit, StudyPanel, estimate_column
 from estimation.tables.layout import three_digits
 from estimation.tables.records import MODEL
-from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context
+from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, program
 from jobs.errors import EXIT_DONE, InputRefusedError
 from jobs.ledger import files_in_force
 from jobs.results import city_classes, collect_panel, result_tables
@@ -194,7 +194,7 @@ def _time(value: dt.datetime) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: ``explain.py --lake LAKE table1.col1.lnAgg``."""
     configure_logging()
-    parser = argparse.ArgumentParser(prog="explain.py", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=program("explain"), description=(__doc__ or "").split("\n\n")[0])
     add_arguments(parser)
     parser.add_argument("name", help="table.column.term, such as table1.col1.lnAgg")
     parser.add_argument("--study-profile", default="defensible", help="defensible or paper")

@@ -24,7 +24,7 @@ if __package__ in (None, ""):
 
 from pyspark.sql import functions as F
 
-from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context
+from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, program
 from jobs.errors import EXIT_DONE, EXIT_UNBALANCED
 from jobs.lake import Lake
 from jobs.ledger import builds_of, files_in_force, foreign_changes, years_text
@@ -248,7 +248,7 @@ def _paths_in_log(lake: Lake, table: Table) -> set[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
     configure_logging()
-    parser = argparse.ArgumentParser(prog="fsck.py", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=program("fsck"), description=(__doc__ or "").split("\n\n")[0])
     add_arguments(parser)
     arguments = parser.parse_args(argv)
     return explained(lambda: run_command(arguments))

@@ -22,6 +22,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from jobs.context import program
 from jobs.errors import EXIT_DONE, CustomsLakeError
 from jobs.world.equation import write_model
 from jobs.world.errors import WorldOptionError
@@ -223,7 +224,7 @@ def _write_year(world: World, year: int, folder: Path, truth: TruthWriter, *, wi
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="generate", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=program("generate"), description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", required=True, help="folder that receives raw/ and truth/")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--preset", choices=sorted(PRESETS), default="full")

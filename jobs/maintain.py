@@ -25,7 +25,16 @@ if __package__ in (None, ""):
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, run_job
+from jobs.context import (
+    JobContext,
+    Outcome,
+    add_arguments,
+    configure_logging,
+    explained,
+    open_context,
+    program,
+    run_job,
+)
 from jobs.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, InputRefusedError
 from jobs.lake import Lake
 from jobs.ledger import utc_now
@@ -260,7 +269,7 @@ def _health_line(context: JobContext, health: Health, done: Sequence[str]) -> st
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
     configure_logging()
-    parser = argparse.ArgumentParser(prog="maintain.py", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=program("maintain"), description=(__doc__ or "").split("\n\n")[0])
     add_arguments(parser)
     parser.add_argument("action", nargs="+", choices=(*ACTIONS, "pin", "release"))
     parser.add_argument("--table", action="append", default=[], help="only this table (repeat for more)")

@@ -16,7 +16,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from conf.settings import load_settings
-from jobs.context import Outcome, add_arguments, configure_logging, explained
+from jobs.context import Outcome, add_arguments, configure_logging, explained, program
 from jobs.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, LakeError
 from jobs.lake import MARKER, Lake
 from jobs.session import build_session
@@ -94,7 +94,7 @@ def _table(name: str) -> Table:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; opens lakes that no other job will."""
     configure_logging()
-    parser = argparse.ArgumentParser(prog="migrate.py", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=program("migrate"), description=(__doc__ or "").split("\n\n")[0])
     add_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="show the steps, change nothing")
     arguments = parser.parse_args(argv)

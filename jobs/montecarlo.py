@@ -32,7 +32,7 @@ from estimation.montecarlo import (
     summarise_tests,
 )
 from estimation.study import compare_choices, lag_choices, to_markdown
-from jobs.context import configure_logging, explained
+from jobs.context import configure_logging, explained, program
 from jobs.errors import EXIT_DONE, InputRefusedError
 from jobs.session import build_session
 
@@ -109,7 +109,7 @@ def write_summary(rows: pd.DataFrame, out: Path) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="montecarlo.py", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=program("montecarlo"), description=__doc__.split("\n\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[286, 109, 69], help="numbers of cities")
     parser.add_argument("--replications", type=int, default=2000)
     parser.add_argument("--first", type=int, default=0, help="number of the first replication")

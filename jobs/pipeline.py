@@ -2,34 +2,66 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from jobs.context import JobContext, Outcome, job_main, run_job
+from jobs.context import (
+    JobContext,
+    Outcome,
+    add_arguments,
+    configure_logging,
+    explained,
+    open_context,
+    program,
+    run_job,
+)
+from jobs.errors import EXIT_DONE, EXIT_NOTHING_TO_DO
 
 STEPS = ("land", "ingest", "references", "clean", "count", "yearbook", "productivity", "panel", "estimate")
+# these read delivered files; without --raw the lake goes on from what it holds
+NEED_RAW = ("land", "ingest", "yearbook", "productivity")
 
 
 def run_through(context: JobContext, last: str, announce: Callable[[str], None] = lambda name: None) -> list[Outcome]:
     """Run the steps up to and including ``last``."""
     outcomes = []
     for name in STEPS[: STEPS.index(last) + 1]:
+        if context.raw is None and name in NEED_RAW:
+            continue
         announce(name)
         outcomes.append(run_job(name, importlib.import_module(f"jobs.{name}").run, context))
     return outcomes
 
 
-def run(context: JobContext) -> Outcome:
-    """Run all steps."""
-    outcomes = run_through(context, STEPS[-1])
-    changed = any(outcome.changed for outcome in outcomes)
-    return Outcome("all steps done" if changed else "nothing new", changed, outcomes[-1].detail)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point: ``pipeline.py`` under spark-submit, ``customs-lake run`` for people."""
+    configure_logging()
+    parser = argparse.ArgumentParser(prog=program("run"), description=__doc__)
+    add_arguments(parser)
+    parser.add_argument("--through", choices=STEPS, default=STEPS[-1], help="last step to run")
+    parser.add_argument("--rebuild", action="store_true", help="build the chosen years again, whatever is recorded")
+    arguments = parser.parse_args(argv)
+
+    def call() -> int:
+        start = time.monotonic()
+        with open_context(arguments) as context:
+            outcomes = run_through(replace(context, rebuild=arguments.rebuild), arguments.through)
+        if outcomes and outcomes[-1].detail:
+            print(outcomes[-1].detail)
+        changed = any(outcome.changed for outcome in outcomes)
+        print(f"{'Done' if changed else 'Nothing new'} in {time.monotonic() - start:.0f} s. Lake: {arguments.lake}")
+        return EXIT_DONE if changed else EXIT_NOTHING_TO_DO
+
+    return explained(call)
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("pipeline", run, __doc__))
+    sys.exit(main())

@@ -21,7 +21,7 @@ from pyspark.sql import Row
 
 from conf.settings import load_settings
 from jobs.clean import year_fingerprints as silver_fingerprints
-from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, parse_years
+from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, parse_years, program
 from jobs.errors import EXIT_DONE, EXIT_NOTHING_TO_DO
 from jobs.ingest import year_fingerprints as bronze_fingerprints
 from jobs.lake import Lake
@@ -190,7 +190,7 @@ def _table(years: Sequence[PlannedYear]) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
     configure_logging()
-    parser = argparse.ArgumentParser(prog="plan.py", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=program("plan"), description=(__doc__ or "").split("\n\n")[0])
     add_arguments(parser)
     arguments = parser.parse_args(argv)
     return explained(lambda: run_command(arguments))

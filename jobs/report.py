@@ -23,7 +23,16 @@ from pyspark.sql import functions as F
 
 from estimation.report import Provenance, StudyReport, build_report, render_report
 from estimation.tables import PrintedTable
-from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, run_job
+from jobs.context import (
+    JobContext,
+    Outcome,
+    add_arguments,
+    configure_logging,
+    explained,
+    open_context,
+    program,
+    run_job,
+)
 from jobs.errors import EXIT_DONE, InputRefusedError
 from jobs.estimate import add_estimate_arguments, estimate_options, print_tables
 from jobs.ledger import code_version
@@ -211,7 +220,7 @@ def _coordinates() -> pd.DataFrame:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point under spark-submit."""
     configure_logging()
-    parser = argparse.ArgumentParser(prog="report.py", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=program("report"), description=(__doc__ or "").split("\n\n")[0])
     add_arguments(parser)
     add_estimate_arguments(parser)
     parser.add_argument("--geojson", type=Path, help="boundaries of your own for the maps")

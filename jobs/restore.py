@@ -23,7 +23,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from conf.settings import load_settings
-from jobs.context import Outcome, add_arguments, configure_logging, explained
+from jobs.context import Outcome, add_arguments, configure_logging, explained, program
 from jobs.errors import EXIT_DONE, InputRefusedError, LakeError
 from jobs.lake import UNFINISHED_RESTORE, Lake
 from jobs.ledger import builds_of, forget_builds, new_run_id, record_run, utc_now
@@ -170,7 +170,7 @@ def _refuse_lost_version(lake: Lake, table: Table, version: int) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
     configure_logging()
-    parser = argparse.ArgumentParser(prog="restore.py", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=program("restore"), description=(__doc__ or "").split("\n\n")[0])
     add_arguments(parser)
     add_restore_arguments(parser)
     arguments = parser.parse_args(argv)

@@ -18,7 +18,16 @@ if __package__ in (None, ""):
 
 from pyspark.sql import Row
 
-from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, run_job
+from jobs.context import (
+    JobContext,
+    Outcome,
+    add_arguments,
+    configure_logging,
+    explained,
+    open_context,
+    program,
+    run_job,
+)
 from jobs.errors import EXIT_DONE, InputRefusedError
 from jobs.ledger import latest_receipts, utc_now, years_text
 from schemas import ops
@@ -77,7 +86,7 @@ def _matching(receipts: Sequence[Row], patterns: Sequence[str], present: str) ->
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point under spark-submit."""
     configure_logging()
-    parser = argparse.ArgumentParser(prog="withdraw.py", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=program("withdraw"), description=(__doc__ or "").split("\n\n")[0])
     add_arguments(parser)
     parser.add_argument("--file", action="append", default=[], required=True, help="name or pattern below the raw folder")
     parser.add_argument("--reason", required=True, help="why, in one sentence")

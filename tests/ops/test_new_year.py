@@ -7,12 +7,10 @@ import shlex
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from conf.layouts import load_layouts
-from jobs.cli_operations import add_operations
-from jobs.errors import EXIT_DONE, EXIT_REFUSED, CustomsLakeError
+from jobs.cli import run_command
+from jobs.errors import EXIT_DONE, EXIT_REFUSED
 
 pytestmark = pytest.mark.lake
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,21 +19,12 @@ COMMAND = re.compile(r"^    \$ (.+)$", re.MULTILINE)
 NEW_HEADING = "customs_value"
 
 
-def _app() -> typer.Typer:
-    from jobs.cli import app
-
-    if "plan" not in {command.name or command.callback.__name__ for command in app.registered_commands}:
-        add_operations(app)
-    return app
-
-
 @pytest.fixture
-def shell(spark, tmp_path, monkeypatch):
+def shell(spark, tmp_path, monkeypatch, capsys):
     """Executes one line of the page in this process and returns (exit code, output)."""
     # each command would end the session that the whole suite shares
     monkeypatch.setattr(type(spark), "stop", lambda self: None)
     monkeypatch.setenv("CUSTOMS_LAKE__SPARK__SHUFFLE_PARTITIONS", "2")
-    app, runner = _app(), CliRunner()
     places = {"RAW": tmp_path / "raw", "LAKE": tmp_path / "lake", "LAYOUTS": tmp_path / "layouts"}
 
     def execute(line: str) -> tuple[int, str]:
@@ -45,11 +34,10 @@ def shell(spark, tmp_path, monkeypatch):
             monkeypatch.setenv(name, str(places[value]))
             load_layouts.cache_clear()
             return EXIT_DONE, ""
-        result = runner.invoke(app, words[1:], standalone_mode=False)
-        if isinstance(result.exception, CustomsLakeError):
-            return result.exception.exit_code, f"{result.output}{result.exception}"
-        assert result.exception is None, result.exception
-        return result.return_value or EXIT_DONE, result.output
+        capsys.readouterr()
+        code = run_command(words[1:])
+        told = capsys.readouterr()
+        return code, told.out + told.err
 
     execute.places = places
     yield execute
