@@ -22,6 +22,7 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from estimation.report import Provenance, StudyReport, build_report, render_report
+from estimation.report.claims_page import claims_markdown
 from estimation.tables import PrintedTable
 from jobs.context import (
     JobContext,
@@ -84,6 +85,7 @@ def write_report(report: StudyReport, folder: Path) -> Path:
     (folder / "report").mkdir(parents=True, exist_ok=True)
     for name, frame in report.frames.items():
         frame.to_csv(folder / "report" / f"{name}.csv", index=False)
+    (folder / "claims.md").write_text(claims_markdown(report.claims), encoding="utf-8")
     page = folder / "report.html"
     page.write_text(render_report(report), encoding="utf-8")
     return page

@@ -135,3 +135,20 @@ def test_a_users_boundaries_are_drawn_and_other_shapes_left_alone(study_report):
     plain = plots.city_map(cities, value="value", title="x")
     drawn = plots.city_map(cities, value="value", title="x", outline=outline)
     assert drawn.count("<path") - plain.count("<path") >= 3
+
+
+def test_the_page_on_the_papers_claims_is_what_its_numbers_give(paper):
+    from pathlib import Path
+
+    from estimation.report.claims_page import paper_page
+
+    page = Path(__file__).parents[2] / "docs" / "methodology" / "claims.md"
+    assert page.read_text("utf-8") == paper_page(paper), "stale: python -m jobs.claims_page docs/methodology/claims.md"
+
+
+def test_claims_of_a_study_are_listed_with_verdict_and_evidence(study_report):
+    from estimation.report.claims_page import claims_markdown
+
+    text = claims_markdown(study_report.claims)
+    assert text.count("\n| ") == len(study_report.claims) + 1
+    assert all(f"**{claim.verdict}**" in text for claim in study_report.claims)
