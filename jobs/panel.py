@@ -83,18 +83,21 @@ def collect_panel(context: JobContext, years: list[int]) -> pd.DataFrame:
     count = context.settings.count
     cities = load_city_names()
     areas = yearbook_areas(load_yearbook_config(), options)
+    # read once, used by the variables and by the episode measures
+    wide = widen_yearbook(lake.read(yearbook_tables.YEARBOOK), areas).persist()
     sources = PanelSources(
         city_years=_city_years(spark, cities, years, options, lake.read(yearbook_tables.DEVELOPMENT_ZONE).toPandas()),
         exports=lake.read(gold.CITY_EXPORTS).select(
             "city_id", "year", "value_usd", F.col(count.product_column).alias("n_products"),
             F.col(count.destination_column).alias("n_destinations"),
         ),
-        yearbook=widen_yearbook(lake.read(yearbook_tables.YEARBOOK), areas),
+        yearbook=wide,
         productivity=lake.read(firms.CITY_PRODUCTIVITY).select("city_id", "year", "ln_pro", "share_imputed"),
         rates=_series(lake.read(yearbook_tables.YEARLY_SERIES), "cny_per_usd").drop("province_code"),
         deflators=_deflators(lake.read(yearbook_tables.YEARLY_SERIES)) if options.growth == "deflated" else None,
     )
     frame = assemble_panel(sources, options).toArrow().to_pandas()
+    wide.unpersist()
     return frame.sort_values(["city_id", "year"], ignore_index=True)
 
 

@@ -16,7 +16,6 @@ from conf.panel import Panel
 from jobs.transforms import variables as v
 
 EXPORT_COLUMNS = ("value_usd", "n_products", "n_destinations")
-EPISODES = ("res_sensitivity", "res_relative", "res_resistance", "res_recovery")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +56,11 @@ def assemble_panel(sources: PanelSources, options: Panel) -> DataFrame:
         .join(sources.productivity, on=v.CITY_YEAR, how="left")
         .join(F.broadcast(sources.rates), on="year", how="left")
     )
-    for episode in _episodes(sources.yearbook, options):
-        joined = joined.join(F.broadcast(episode), on="city_id", how="left")
+    episodes = v.episode_measures(
+        sources.yearbook, quantity=options.episode_quantity, shock_start=options.shock_start,
+        shock_end=options.shock_end, recovery_end=options.recovery_end,
+    )
+    joined = joined.join(F.broadcast(episodes), on="city_id", how="left")
     return joined.withColumns(_model_columns(options))
 
 
@@ -110,12 +112,3 @@ def _model_columns(options: Panel) -> dict:
         "ETDZ": F.when(F.col("has_zone_list"), zone),
     }
 
-
-def _episodes(yearbook: DataFrame, options: Panel) -> list[DataFrame]:
-    shock = {"start": options.shock_start, "end": options.shock_end}
-    recovery = {"start": options.shock_end, "end": options.recovery_end}
-    return [
-        v.episode_sensitivity(yearbook, quantity=options.episode_quantity, **shock),
-        v.episode_against_expected(yearbook, name="res_resistance", **shock),
-        v.episode_against_expected(yearbook, name="res_recovery", **recovery),
-    ]

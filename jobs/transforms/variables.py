@@ -207,70 +207,74 @@ def add_moving_resilience(frame: DataFrame, *, kind: MovingAverage = "trailing")
 # --- published alternatives: one value per city and episode ----------------------------------------------------------------
 
 
-def episode_sensitivity(wide: DataFrame, *, quantity: str, start: int, end: int) -> DataFrame:
-    """Sensitivity of a city to a national shock (Martin 2012) and its distance to the nation (Lagravinese 2015).
+def episode_measures(
+    wide: DataFrame, *, quantity: str, shock_start: int, shock_end: int, recovery_end: int
+) -> DataFrame:
+    """Resilience of a city in one episode, measured as others have published it.
 
     Parameters
     ----------
     wide : DataFrame
-        ``city_id, year`` and the quantity (employees or output); the nation is the sum of the cities that have both years.
+        ``city_id, year``, the quantity and employees of the three sectors. The nation is the sum of the cities that have
+        both years of an episode.
     quantity : str
-        Column.
-    start, end : int
-        First and last year of the episode.
+        Column behind the first two measures (employees or output).
+    shock_start, shock_end, recovery_end : int
+        The shock lasts from the first to the second year, the recovery from the second to the third.
 
     Returns
     -------
     DataFrame
-        ``city_id, res_sensitivity`` = (dr/r) / (dN/N) and ``res_relative`` = (g_r - g_N) / abs(g_N); null when the nation
-        did not change.
+        One row per city, null where the nation (or the expected change) did not move:
+
+        - ``res_sensitivity`` = (dr/r) / (dN/N), Martin (2012);
+        - ``res_relative`` = (g_r - g_N) / abs(g_N), Lagravinese (2015);
+        - ``res_resistance``, ``res_recovery`` = (dr - dr_exp) / abs(dr_exp) in the shock and after it, Martin and Gardiner
+          (2019), where ``dr_exp`` is the change the city's employment would have seen if each of its sectors had grown
+          like the nation's: the sum over sectors of national growth times the city's base.
     """
-    cities = _endpoints(wide, [quantity], start=start, end=end)
-    before, after = F.col(f"{quantity}_start"), F.col(f"{quantity}_end")
-    nation = cities.agg((F.sum(after) / F.sum(before) - 1).alias("national"))
-    growth, national = after / before - 1, F.col("national")
-    return cities.crossJoin(F.broadcast(nation)).select(
+    episodes = {"shock": (shock_start, shock_end), "recovery": (shock_end, recovery_end)}
+    years = sorted({year for pair in episodes.values() for year in pair})
+    names = (quantity, *SECTORS)
+    cities = wide.groupBy("city_id").agg(
+        *(F.max(F.when(F.col("year") == year, F.col(name))).alias(f"{name}_{year}") for name in names for year in years)
+    )
+    usable = {
+        "total": _has_both((quantity,), *episodes["shock"]),
+        **{name: _has_both(SECTORS, *pair) for name, pair in episodes.items()},
+    }
+    totals = [_national_growth(quantity, *episodes["shock"], usable["total"]).alias("national")]
+    for name, pair in episodes.items():
+        totals += [_national_growth(sector, *pair, usable[name]).alias(f"{sector}_{name}") for sector in SECTORS]
+    joined = cities.crossJoin(F.broadcast(cities.agg(*totals)))
+    growth = F.col(f"{quantity}_{shock_end}") / F.col(f"{quantity}_{shock_start}") - 1
+    national = F.col("national")
+    is_measured = usable["total"] & (national != 0)
+    return joined.select(
         "city_id",
-        F.when(national != 0, growth / national).alias("res_sensitivity"),
-        F.when(national != 0, (growth - national) / F.abs(national)).alias("res_relative"),
+        F.when(is_measured, growth / national).alias("res_sensitivity"),
+        F.when(is_measured, (growth - national) / F.abs(national)).alias("res_relative"),
+        _beyond_expected("shock", episodes["shock"], usable["shock"]).alias("res_resistance"),
+        _beyond_expected("recovery", episodes["recovery"], usable["recovery"]).alias("res_recovery"),
     )
 
 
-def episode_against_expected(wide: DataFrame, *, name: str, start: int, end: int) -> DataFrame:
-    """Change beyond the expected one (Martin and Gardiner 2019): (dr - dr_exp) / abs(dr_exp).
-
-    ``dr_exp`` is the change the city's employment would have seen if each of its sectors had grown like the nation's:
-    the sum over sectors of national growth times the city's base. With the shock as episode it is resistance, with the
-    years after it recoverability.
-
-    Parameters
-    ----------
-    wide : DataFrame
-        ``city_id, year`` and employees of the three sectors.
-    name : str
-        Column of the result.
-    start, end : int
-        First and last year of the episode.
-    """
-    cities = _endpoints(wide, SECTORS, start=start, end=end)
-    nation = cities.agg(*((F.sum(f"{s}_end") / F.sum(f"{s}_start") - 1).alias(f"{s}_national") for s in SECTORS))
-    joined = cities.crossJoin(F.broadcast(nation))
-    change = sum((F.col(f"{s}_end") - F.col(f"{s}_start") for s in SECTORS), F.lit(0.0))
-    expected = sum((F.col(f"{s}_national") * F.col(f"{s}_start") for s in SECTORS), F.lit(0.0))
-    return joined.select("city_id", F.when(expected != 0, (change - expected) / F.abs(expected)).alias(name))
+def _has_both(names: tuple[str, ...], start: int, end: int) -> Column:
+    condition = F.lit(True)
+    for name in names:
+        condition = condition & (F.col(f"{name}_{start}") > 0) & F.col(f"{name}_{end}").isNotNull()
+    return F.coalesce(condition, F.lit(False))
 
 
-def _endpoints(wide: DataFrame, quantities: tuple[str, ...] | list[str], *, start: int, end: int) -> DataFrame:
-    """Quantities in the first and last year, cities that have all of them above zero in the first year."""
-    at = {
-        f"{name}_{suffix}": F.max(F.when(F.col("year") == year, F.col(name)))
-        for name in quantities
-        for suffix, year in (("start", start), ("end", end))
-    }
-    table = wide.groupBy("city_id").agg(*(column.alias(name) for name, column in at.items()))
-    for name in quantities:
-        table = table.where((F.col(f"{name}_start") > 0) & F.col(f"{name}_end").isNotNull())
-    return table
+def _national_growth(name: str, start: int, end: int, usable: Column) -> Column:
+    return F.sum(F.when(usable, F.col(f"{name}_{end}"))) / F.sum(F.when(usable, F.col(f"{name}_{start}"))) - 1
+
+
+def _beyond_expected(episode: str, years: tuple[int, int], usable: Column) -> Column:
+    start, end = years
+    change = sum((F.col(f"{sector}_{end}") - F.col(f"{sector}_{start}") for sector in SECTORS), F.lit(0.0))
+    expected = sum((F.col(f"{sector}_{episode}") * F.col(f"{sector}_{start}") for sector in SECTORS), F.lit(0.0))
+    return F.when(usable & (expected != 0), (change - expected) / F.abs(expected))
 
 
 def _with_minmax(frame: DataFrame, difference: Column, epsilon: float) -> tuple[DataFrame, Column]:
