@@ -22,7 +22,7 @@ OFFICE_POSTCODE = 0.35
 #: Places where exporters of other cities are registered: Shanghai, Beijing, Guangzhou, Shenzhen, Nanjing, Tianjin.
 OFFICE_CITIES = ("310000", "110000", "440100", "440300", "320100", "120000")
 #: The paper's example: registered in Shanghai, made in Changzhou. Always present.
-EXAMPLE_CITY, EXAMPLE_OFFICE = "320400", "310000"
+EXAMPLE_CITY, EXAMPLE_OFFICE, EXAMPLE_POSITION = "320400", "310000", 1
 #: Firms per postcode whose county becomes a district inside the study years, and postcodes of that sort per city.
 SWITCHING_FIRMS, SWITCHING_POSTCODES = 2, 4
 #: Kinds of prefecture that never are cities of the study.
@@ -154,9 +154,10 @@ def _draw_city(
     # the first firms of a roster declare most: whoever is registered elsewhere is drawn from all of it
     for k, chosen_firm in enumerate(rng.permutation(len(firms))[:n_elsewhere]):
         is_example = city == EXAMPLE_CITY and k == 0
+        chosen_firm = EXAMPLE_POSITION if is_example else chosen_firm
         office = EXAMPLE_OFFICE if is_example else OFFICE_CITIES[rng.integers(len(OFFICE_CITIES))]
         gives_office = rng.random() < OFFICE_POSTCODE and not is_example
-        if office != city:
+        if office != city and not firms[chosen_firm].is_elsewhere:
             firms[chosen_firm] = _move_registration(
                 rng, firms[chosen_firm], position * 12 + k, office, offices[office], gives_office, reference
             )
