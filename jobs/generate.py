@@ -50,7 +50,7 @@ PRESETS: dict[str, dict[str, object]] = {
 #: Written last into ``truth/``.
 MANIFEST = "world.json"
 #: Raise when the same options give other bytes.
-EDITION = 2
+EDITION = 3
 REFERENCE_TABLES = (
     "prefectures", "county_units", "postcode_prefixes", "place_names", "partners", "partner_aliases", "hs6_codes",
     "hs6_conversions", "hs6_families", "city_coordinates",
