@@ -118,14 +118,15 @@ def read_survey(spark: SparkSession, files: list[FirmFile]) -> DataFrame:
             for name in DELIVERED_COLUMNS
         ]
         frames.append(lines.select(F.lit(file.year).alias("year"), *delivered, *_lineage(file)))
-    return reduce(DataFrame.unionByName, frames)
+    return _numbered(reduce(DataFrame.unionByName, frames))
 
 
 def read_given(spark: SparkSession, file: FirmFile) -> DataFrame:
     """Return the table of given productivity as strings, with file, hash and line."""
     place = {name: file.headings.index(name) for name in GIVEN_COLUMNS}
     lines = _read_lines(spark, file)
-    return lines.select(*(F.col(f"c{place[name]}").alias(name) for name in GIVEN_COLUMNS), *_lineage(file))
+    chosen = (F.col(f"c{place[name]}").alias(name) for name in GIVEN_COLUMNS)
+    return _numbered(lines.select(*chosen, *_lineage(file)))
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
@@ -229,8 +230,16 @@ def _read_lines(spark: SparkSession, file: FirmFile) -> DataFrame:
         # one task reads one file from its first line to its last, so that lines can be numbered
         .option("multiLine", True)
         .csv(str(file.path.resolve()))
-        .withColumn("source_row", F.monotonically_increasing_id().bitwiseAND(F.lit(ROWS_OF_A_TASK - 1)) + 1)
     )
+
+
+def _numbered(lines: DataFrame) -> DataFrame:
+    """Add ``source_row``: the increasing id without its task, counted from 1.
+
+    Made above the union of the files on purpose: a column that is not deterministic keeps the optimiser from copying
+    everything that follows into each file's branch, which would compile the whole of parsing once per survey year.
+    """
+    return lines.withColumn("source_row", F.monotonically_increasing_id().bitwiseAND(F.lit(ROWS_OF_A_TASK - 1)) + 1)
 
 
 def _lineage(file: FirmFile) -> list:
@@ -238,5 +247,4 @@ def _lineage(file: FirmFile) -> list:
         F.col(CORRUPT).alias("malformed_row"),
         F.lit(file.source_file).alias("source_file"),
         F.lit(file.sha256).alias("file_sha256"),
-        F.col("source_row"),
     ]

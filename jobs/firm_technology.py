@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from functools import partial
 from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from conf.productivity import Productivity
 from jobs.transforms.productivity import INPUTS, LOG_OF
 
 if TYPE_CHECKING:
-    import pandas as pd
     from pyspark.sql import DataFrame
 
 COEFFICIENTS = (
@@ -50,8 +50,12 @@ def estimate_technology(inputs: DataFrame, choices: Productivity, *, n_industrie
     # a hash of the firm code is an eighth of its size on the way to the worker
     columns = (*COLUMNS, "ln_investment") if choices.method == "op" else COLUMNS
     narrow = inputs.withColumn("firm", F.xxhash64("legal_person_code")).select(*columns)
+
+    def estimate(accounts: pd.DataFrame) -> pd.DataFrame:
+        return estimate_industry(accounts, choices=choices)
+
     by_industry = narrow.repartition(max(n_industries, 1), "industry_code").groupBy("industry_code")
-    return by_industry.applyInPandas(partial(estimate_industry, choices=choices), COEFFICIENTS)
+    return by_industry.applyInPandas(estimate, COEFFICIENTS)
 
 
 def estimate_industry(accounts: pd.DataFrame, *, choices: Productivity) -> pd.DataFrame:
@@ -63,9 +67,7 @@ def estimate_industry(accounts: pd.DataFrame, *, choices: Productivity) -> pd.Da
         Columns :data:`COLUMNS` of one industry.
     choices : Productivity
     """
-    import pandas as pd
-
-    from estimation.production import FirmDataError, ProductionError, SingularError, TooSmallError
+    from estimation.production import ProductionError, SingularError, TooSmallError
 
     start = time.perf_counter()
     industry = str(accounts["industry_code"].iloc[0])
@@ -75,7 +77,7 @@ def estimate_industry(accounts: pd.DataFrame, *, choices: Productivity) -> pd.Da
         row = _refused("too_small", error, len(accounts))
     except SingularError as error:
         row = _refused("singular", error, len(accounts))
-    except (FirmDataError, ProductionError) as error:
+    except ProductionError as error:
         row = _refused("refused", error, len(accounts))
     names = [part.split()[0] for part in COEFFICIENTS.split(", ")]
     row |= {"industry_code": industry, "estimate_seconds": time.perf_counter() - start}

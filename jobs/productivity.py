@@ -180,7 +180,7 @@ def _write_given(context: JobContext, sources: Sources, years_built: list[int]) 
     labels = {"is_imputed": F.lit(False), "tfp_source": F.lit("given"), "tfp_method": F.lit("given"),
               "value_added_method": F.lit(None).cast("string")}
     with cached(judged):
-        counts = _write_quarantine(context, judged)
+        counts = _write_quarantine(context, judged, _years_of(judged))
         firms = judged.where(F.size("reasons") == 0).withColumns(
             labels | {name: F.lit(None).cast("double") for name in unknown}
         )
@@ -200,7 +200,7 @@ def _write_survey(context: JobContext, sources: Sources, years_built: list[int])
     )
     survey_years = [file.year for file in sources.files]
     with cached(judged):
-        counts = _write_quarantine(context, judged)
+        counts = _write_quarantine(context, judged, survey_years)
         years = sorted({*survey_years, *_years_of(lake.read(tables.FIRM_ACCOUNT))})
         lake.replace_years(tables.FIRM_ACCOUNT, judged.where(F.size("reasons") == 0), years)
     inputs = build_firm_inputs(context, sources.series, survey_years)
@@ -276,13 +276,13 @@ def _write_technology(context: JobContext, inputs: DataFrame, series: FirmSeries
     return lake.read(tables.PRODUCTION_FUNCTION)
 
 
-def _write_quarantine(context: JobContext, judged: DataFrame) -> dict[str, int]:
+def _write_quarantine(context: JobContext, judged: DataFrame, delivered: Sequence[int]) -> dict[str, int]:
     """Write the refused rows; return rows kept and refused by primary reason."""
     refused = judged.where(F.size("reasons") > 0).withColumn("primary_reason", F.col("reasons")[0])
     absent = [name for name in tables.FIRM_QUARANTINE.columns if name not in refused.columns]
     types = {field.name: field.type for field in tables.FIRM_QUARANTINE.fields}
     refused = refused.withColumns({name: F.lit(None).cast(types[name]) for name in absent}) if absent else refused
-    years = sorted({*_years_of(judged), *_years_of(context.lake.read(tables.FIRM_QUARANTINE))})
+    years = sorted({*delivered, *_years_of(context.lake.read(tables.FIRM_QUARANTINE))})
     context.lake.replace_years(tables.FIRM_QUARANTINE, refused, years)
     reason = F.when(F.size("reasons") > 0, F.element_at("reasons", 1)).otherwise(F.lit(KEPT))
     return dict(judged.groupBy(reason.alias("reason")).count().collect())
