@@ -54,6 +54,8 @@ def observe(name: str, run: Callable[[JobContext], Outcome], context: JobContext
     """Run one job between its events, log one sentence and write its row of the run manifest."""
     started_at, start = utc_now(), time.monotonic()
     context.lake.take_activity()
+    # asked to build again, a run replaces whatever someone else did to a table
+    context.lake.replaces_foreign = getattr(context, "rebuild", False)
     emit(context, name, "START")
     outcome = None
     try:

@@ -77,7 +77,7 @@ def check_shape(context: JobContext, table: Table) -> Iterator[Finding]:
     """Columns and constraints of the table against its definition."""
     lake = context.lake
     found = dict(lake.spark.read.format("delta").load(lake.path(table)).dtypes)
-    wanted = {column.name: column.type for column in table.fields}
+    wanted = {column.name: column.dataType.simpleString() for column in table.struct()}
     absent, strange = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
     other = [f"{name} {found[name]} instead of {kind}" for name, kind in wanted.items() if found.get(name, kind) != kind]
     if absent or other:

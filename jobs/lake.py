@@ -109,6 +109,8 @@ class Lake:
     ----------
     scope : frozenset of int or None
         Years this process was asked to work on; its work locks cover them only. None: the whole table.
+    replaces_foreign : bool
+        The years are built again on demand, so that a table changed by someone else need not be refused.
     remembered : dict
         Small tables that were collected, by name: (version, rows). For whoever reads the same one many times.
     """
@@ -118,6 +120,7 @@ class Lake:
         self.root = root if "://" in root else str(Path(root).expanduser().resolve())
         self.store = Store(spark, self.root)
         self.scope: frozenset[int] | None = None
+        self.replaces_foreign = False
         self.remembered: dict[str, tuple[int, list[Any]]] = {}
         self._read: dict[str, int] = {}
         self._wrote: dict[str, Written] = {}

@@ -119,7 +119,8 @@ def builds_of(lake: Lake, table: Table) -> Builds:
         {row["year"]: row["n_rows"] for row in rows},
         {row["year"]: row["inputs"] or {} for row in rows},
     )
-    refuse_foreign_changes(lake, table, after=max(builds.versions.values(), default=-1))
+    if not lake.replaces_foreign:
+        refuse_foreign_changes(lake, table, after=max(builds.versions.values(), default=-1))
     return builds
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 PACKAGES = ("jobs", "estimation", "schemas", "conf")
@@ -39,6 +40,13 @@ def build_zip(target: Path, root: Path | None = None) -> Path:
     return target
 
 
-if __name__ == "__main__":
-    built = build_zip(Path(sys.argv[1]))
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point: write the zip to the path given, or to ``build/customs-lake.zip``."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    built = build_zip(Path(given[0] if given else "build/customs-lake.zip"))
     print(f"{built} ({built.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

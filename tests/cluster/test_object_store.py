@@ -18,7 +18,7 @@ import pytest
 from jobs.jars import jar_paths
 from jobs.package import build_zip
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 ROOT = Path(__file__).resolve().parents[2]
 JARS = Path(os.environ.get("CUSTOMS_LAKE_S3_JARS", ROOT / ".cache" / "s3" / "jars"))
 KEY_ID, KEY = "local-test-key-id", "local-test-key-Zx81kq"
@@ -65,7 +65,8 @@ def test_lake_in_a_bucket_has_the_same_rows_and_never_shows_the_key(server, laun
     command = [
         str(home / "bin" / "spark-submit"), "--master", "local[2]", "--py-files", str(package), "--jars", ",".join(jars),
         *(f"--conf={key}={value}" for key, value in confs.items()),
-        main, "--lake", f"s3a://{BUCKET}/lake", "--raw", str(raw), "--set", f"operations.lineage={lineage}",
+        main, "--lake", f"s3a://{BUCKET}/lake", "--raw", str(raw), "--through", "count",
+        "--set", f"operations.lineage={lineage}",
     ]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {

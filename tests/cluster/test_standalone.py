@@ -16,7 +16,7 @@ import pytest
 from jobs.jars import jar_paths
 from jobs.package import build_zip
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 SPARK_HOME = Path(pyspark.__file__).parent
 WORKER_MEMORY = "1g"
 SUBMIT_CONFS = {
@@ -74,7 +74,7 @@ def test_zip_runs_the_whole_pipeline_on_two_workers_and_outlives_one(
     command = [
         str(SPARK_HOME / "bin" / "spark-submit"), "--master", url, "--py-files", str(package),
         "--jars", ",".join(jar_paths()), *(f"--conf={key}={value}" for key, value in SUBMIT_CONFS.items()),
-        main, "--lake", str(lake), "--raw", str(raw),
+        main, "--lake", str(lake), "--raw", str(raw), "--through", "count",
     ]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {

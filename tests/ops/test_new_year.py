@@ -12,7 +12,7 @@ from conf.layouts import load_layouts
 from jobs.cli import run_command
 from jobs.errors import EXIT_DONE, EXIT_REFUSED
 
-pytestmark = pytest.mark.lake
+pytestmark = [pytest.mark.lake, pytest.mark.timeout(3600)]
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "operations" / "new_year.md"
 COMMAND = re.compile(r"^    \$ (.+)$", re.MULTILINE)

@@ -1,0 +1,19 @@
+"""Some steps of the pipeline in a process of its own: ``run_steps.py land,ingest --lake LAKE --raw RAW``."""
+
+import importlib
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from jobs.context import Outcome, job_main, run_job  # noqa: E402
+
+if __name__ == "__main__":
+    STEPS = sys.argv[1].split(",")
+
+    def run(context):
+        """Run the steps named on the command line."""
+        outcomes = [run_job(name, importlib.import_module(f"jobs.{name}").run, context) for name in STEPS]
+        return Outcome(sys.argv[1], any(outcome.changed for outcome in outcomes))
+
+    sys.exit(job_main("steps", run, __doc__, sys.argv[2:]))

@@ -1,0 +1,125 @@
+"""From the first lake format on: refused, shown, migrated, used; newer lakes and folders that are none are refused."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from jobs import land, migrate, restore
+from jobs.context import JobContext, run_job
+from jobs.errors import LakeError
+from jobs.lake import MARKER, Lake
+from jobs.ledger import builds_of, latest_receipts
+from schemas import bronze, ops, silver
+from schemas.fields import fields
+from schemas.migrations import (
+    LAKE_FORMAT,
+    AddColumns,
+    Migration,
+    RenameColumn,
+    SetProperties,
+    WidenColumn,
+    pending_migrations,
+)
+from schemas.table import Table
+
+pytestmark = pytest.mark.lake
+# written by the product when its lake format was 1: two files of 2003 received and loaded, one build recorded
+FORMAT_1 = Path(__file__).with_name("data") / "lake_format_1.tar.gz"
+SCRATCH = Table(name="gold.scratch", fields=fields("year!", "city_id!", "n_rows!"), key=("year",), description="for a test")
+
+
+@pytest.fixture(scope="module")
+def old_lake(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("format_1")
+    with tarfile.open(FORMAT_1) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "lake"
+
+
+def test_lake_of_format_1_is_refused_then_migrated_and_used(spark, settings, old_lake, write_delivery, tmp_path):
+    with pytest.raises(LakeError, match=r"is of lake format 1, this product writes \d+\. Nothing was changed.*migrate"):
+        Lake.open(spark, str(old_lake))
+    lake = Lake(spark, str(old_lake))
+    steps = migrate.plan_migration(lake)
+    assert [item.format for item in steps] == list(range(2, LAKE_FORMAT + 1))
+    assert "ops.run: add versions_read map<string,bigint>" in migrate.describe(steps)
+    rows = lake.read(bronze.DECLARATION).count(), latest_receipts(lake).count()
+    # killed after the first steps: the marker still says 1, and the same migration is run again from its start
+    for step in steps[0].steps[:2]:
+        with lake.committing(ops.RUN):
+            migrate.apply_step(lake, {"ops.run": ops.RUN, "ops.build": ops.BUILD}[step.table], step)
+    assert migrate.migrate(lake, steps).changed
+    assert not migrate.migrate(lake, migrate.plan_migration(lake)).changed
+    lake = Lake.open(spark, str(old_lake))
+    assert (lake.read(bronze.DECLARATION).count(), latest_receipts(lake).count()) == rows
+    for table in (ops.RUN, ops.BUILD, ops.FILE_RECEIPT):
+        assert set(table.columns) <= set(lake.read(table).columns), table.name
+    built = builds_of(lake, silver.DECLARATION)
+    assert built.n_rows == {2003: 20} and built.inputs == {2003: {}}, "an old build has no parts"
+    # the lake works on: the files it holds are known, a new one is received
+    raw = write_delivery(tmp_path / "raw", [2003], months=(1, 2), n_lines=12)
+    write_delivery(raw, [2004], months=(1,), n_lines=12)
+    context = JobContext(spark, lake, settings, "after", raw)
+    assert "1 new" in run_job("land", land.run, context).message
+    assert lake.read(ops.RUN).where("run_id = 'after'").first()["rows_written"] == {"ops.file_receipt": 1}
+    with pytest.raises(LakeError, match="before a migration of .*ops.build"):
+        restore.versions_at(lake, lake.read(ops.RUN).agg({"ended_at": "min"}).first()[0])
+
+
+def test_type_widens_and_column_is_renamed_without_touching_a_file(spark, tmp_path):
+    lake = Lake.open(spark, str(tmp_path / "lake"), create=True)
+    frame = spark.createDataFrame([(2003, "320400", 7)], "year int, city_id string, n_rows bigint")
+    lake.append(SCRATCH, frame)
+    files = {item.path for item in lake.store.walk(SCRATCH.relative_path) if item.path.endswith(".parquet")}
+    steps = (
+        AddColumns(SCRATCH.name, (("city_name", "string"),)), WidenColumn(SCRATCH.name, "year", "bigint"),
+        RenameColumn(SCRATCH.name, "city_id", "place_id"),
+        SetProperties(SCRATCH.name, (("delta.logRetentionDuration", "interval 90 days"),)),
+    )
+    for _ in range(2):
+        for step in steps:
+            with lake.committing(SCRATCH):
+                migrate.apply_step(lake, SCRATCH, step)
+    found = spark.read.format("delta").load(lake.path(SCRATCH))
+    assert found.dtypes == [("year", "bigint"), ("place_id", "string"), ("n_rows", "bigint"), ("city_name", "string")]
+    assert [tuple(row) for row in found.collect()] == [(2003, "320400", 7, None)]
+    assert {item.path for item in lake.store.walk(SCRATCH.relative_path) if item.path.endswith(".parquet")} == files
+    assert all(commit.is_ours for commit in lake.commits(SCRATCH, after=0)), "a migration is no foreign change"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (json.dumps({"format": LAKE_FORMAT + 1}), rf"lake format {LAKE_FORMAT + 1}; this product reads up to {LAKE_FORMAT}"),
+        ("{}", "its marker .* cannot be read"),
+        ("", "its marker .* cannot be read"),
+        (None, r"is no lake: it has no .*, but it holds data\.csv"),
+    ],
+    ids=["newer", "no format", "empty", "foreign folder"],
+)
+def test_newer_lake_broken_marker_and_foreign_folder_are_refused(spark, tmp_path, content, message):
+    (tmp_path / "data.csv").write_text("x")
+    if content is not None:
+        (tmp_path / MARKER).write_text(content)
+    for attempt in (Lake.open, Lake.peek):
+        with pytest.raises(LakeError, match=message):
+            attempt(spark, str(tmp_path))
+    untouched = {"data.csv"} | ({MARKER} if content is not None else set())
+    assert {path.name for path in tmp_path.iterdir()} == untouched
+
+
+def test_lake_that_is_not_there_is_made_only_on_demand(spark, tmp_path):
+    with pytest.raises(LakeError, match="no lake there"):
+        Lake.open(spark, str(tmp_path / "lake"))
+    assert not (tmp_path / "lake").exists()
+    # what a run killed in its very first write leaves behind does not close the folder
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "lake" / f"{MARKER}.partial").write_text('{"for')
+    lake = Lake.open(spark, str(tmp_path / "lake"), create=True)
+    assert lake.marker()["format"] == LAKE_FORMAT and pending_migrations(LAKE_FORMAT) == ()
+    assert not (tmp_path / "lake" / f"{MARKER}.partial").exists()
+    assert Migration(9, "x", ()).steps == ()
