@@ -1,7 +1,7 @@
 """Verify: compare the lake with the truth of a generated world, row by row and dollar by dollar, with zero tolerance.
 
-In: ``gold.city_exports``, ``silver.quarantine`` and the folder ``truth/`` beside ``raw/``. Only generated worlds have a
-truth; real files are held against their receipts by reconcile.
+In: ``gold.city_exports``, ``silver.quarantine``, ``gold.city_panel`` (when it is there) and the folder ``truth/`` beside
+``raw/``. Only generated worlds have a truth; real files are held against their receipts by reconcile.
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ if __package__ in (None, ""):
 
 import pandas as pd
 
+from conf.panel import Panel
 from jobs.context import JobContext, Outcome, job_main
 from jobs.errors import InputRefusedError, NotBalancedError
 from jobs.ledger import files_in_force
 from schemas import gold, silver
+from schemas.panel import CITY_PANEL
 
 COUNTS = ("value_usd", "n_products", "n_products_family", "n_destinations", "n_partner_codes", "n_firms", "n_records")
+# variables made from the yearbook, ports and zones; outcomes are compared as counts, productivity by its own tests
+PANEL_VARIABLES = ("lnAgg", "lnRes", "lnphumc", "lnrd", "lnseadis", "lnfdi", "lnroadper", "ETDZ", "land_area")
+# logarithms of the same decimal number taken by the JVM and by numpy: the last digits of a double near 10
+PANEL_TOLERANCE = 1e-12
 MAX_SHOWN = 5
 
 
@@ -39,15 +45,18 @@ def run(context: JobContext) -> Outcome:
     )
     exports = compare_city_years(context, pd.read_csv(truth / "city_year_truth.csv", dtype={"city_id": str}), years)
     reasons = compare_reasons(context, pd.read_parquet(truth / "ledger.parquet"), years)
-    problems = exports.problems + reasons.problems
+    panel = compare_panel(context, truth, years)
+    problems = exports.problems + reasons.problems + panel.problems
     if problems:
         raise NotBalancedError(
             f"{len(problems)} differences from the truth in {truth}: " + "; ".join(problems[:MAX_SHOWN]) + "."
         )
     return Outcome(
-        f"{exports.compared:,} city-years and {reasons.compared:,} refused records equal the generated truth",
+        f"{exports.compared:,} city-years and {reasons.compared:,} refused records equal the generated truth"
+        + (f", so do {panel.compared:,} values of the panel" if panel.compared else ""),
         detail=f"Truth: {exports.compared:,} city-years x {len(COUNTS)} measures compared, 0 differ;"
-        f" {reasons.compared:,} refused records compared by file, row and primary reason, 0 differ.",
+        f" {reasons.compared:,} refused records compared by file, row and primary reason, 0 differ;"
+        f" {panel.compared:,} values of the panel's variables compared, 0 differ by more than {PANEL_TOLERANCE:g}.",
     )
 
 
@@ -126,6 +135,36 @@ def compare_reasons(context: JobContext, ledger: pd.DataFrame, years: list[int])
         for row in differing.itertuples()
     ]
     return Comparison(len(both), problems)
+
+
+def compare_panel(context: JobContext, truth: Path, years: list[int]) -> Comparison:
+    """Hold the panel's variables against the latent panel; other than the paper's options have no truth."""
+    if context.settings.panel != Panel() or not context.lake.exists(CITY_PANEL):
+        return Comparison(0, [])
+    found = context.lake.read(CITY_PANEL).select("city_id", "year", *PANEL_VARIABLES).toPandas()
+    latent = pd.read_csv(truth / "latent_panel.csv", dtype={"city_id": str})
+    # a smaller world prints no yearbook for its other cities, and lists no zones for them
+    in_world = found["year"].isin(years) & found["land_area"].notna()
+    return compare_variables(found[in_world], latent)
+
+
+def compare_variables(found: pd.DataFrame, latent: pd.DataFrame) -> Comparison:
+    """Compare every value that is in both; a city-year without truth, or a variable nowhere found, is a difference."""
+    both = found.merge(latent, on=["city_id", "year"], how="left", suffixes=("", "_truth"), validate="one_to_one")
+    problems, compared = [], 0
+    for name in PANEL_VARIABLES:
+        present = both[both[name].notna()]
+        compared += len(present)
+        if present.empty:
+            problems.append(f"{name}: missing in every city-year of the panel")
+        gap = (present[name] - present[f"{name}_truth"]).abs()
+        # NaN, a value the truth does not know, is a difference too
+        differing = present[~(gap <= PANEL_TOLERANCE * present[name].abs().clip(lower=1))]
+        problems += [
+            f"{row['city_id']} {row['year']}: {name} is {row[name]!r}, the truth is {row[f'{name}_truth']!r}"
+            for _, row in differing.iterrows()
+        ]
+    return Comparison(compared, problems)
 
 
 if __name__ == "__main__":

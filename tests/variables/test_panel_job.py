@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from decimal import Decimal
 
@@ -14,7 +15,7 @@ from jobs import panel
 from jobs.context import JobContext
 from jobs.errors import InputRefusedError
 from jobs.frames import to_spark
-from jobs.lake import Lake
+from jobs.lake import Lake, Written
 from jobs.missing import BASELINE
 from schemas import firms, gold
 from schemas import panel as tables
@@ -26,6 +27,37 @@ RATE = {2006: 7.9718, 2007: 7.6040, 2008: 6.9451, 2009: 6.8310, 2010: 6.7695}
 ROUNDING = 1e-10  # logarithms in the JVM and in numpy may differ in the last digit
 NUMBERS = ("nonagri_population", "population", "gdp_growth", "students", "science_spending", "fdi", "road_area",
            "land_area", "employees", "unemployed")  # fmt: skip
+
+
+class MemoryLake(Lake):
+    """Tables kept in memory under the lake's names, conformed as on write: the job's logic without Delta's seconds."""
+
+    def __init__(self, spark):
+        super().__init__(spark, "memory")
+        self.frames, self.versions = {}, {}
+
+    def exists(self, table):
+        return table.name in self.frames
+
+    def version(self, table):
+        return self.versions.get(table.name, -1)
+
+    def commits(self, table, *, after=-1):
+        return []
+
+    def read(self, table, *, version=None):
+        return self.frames.get(table.name) or self.spark.createDataFrame([], table.struct())
+
+    def overwrite(self, table, frame, *, metadata=None):
+        self.frames[table.name], self.versions[table.name] = table.conform(frame), self.version(table) + 1
+        return Written(self.versions[table.name], 0)
+
+    def append_rows(self, table, rows):
+        new = self.spark.createDataFrame([tuple(row.get(name) for name in table.columns) for row in rows], table.ddl())
+        self.frames[table.name], self.versions[table.name] = self.read(table).unionByName(new), self.version(table) + 1
+
+    def lock(self, *tables):
+        return contextlib.nullcontext()
 
 
 def source_numbers() -> pd.DataFrame:
@@ -46,8 +78,8 @@ def numbers():
 
 
 @pytest.fixture(scope="module")
-def context(spark, settings, numbers, tmp_path_factory):
-    lake = Lake.open(spark, str(tmp_path_factory.mktemp("lake")), create=True)
+def context(spark, settings, numbers):
+    lake = MemoryLake(spark)
     units = {name: one.unit for name, one in load_yearbook_config().indicators.items()}
     long = numbers[list(NUMBERS)].stack().rename("indicator_value").reset_index().rename(columns={"level_2": "indicator"})
     # the students of one city-year were refused, the roads of another never printed, a third has no row at all
@@ -94,10 +126,13 @@ def context(spark, settings, numbers, tmp_path_factory):
 @pytest.fixture(scope="module")
 def built(context):
     outcome = panel.run(context)
-    return outcome, {table.name: context.lake.read(table).toPandas() for table in tables.TABLES}
+    frames = {}
+    for table in tables.TABLES:
+        frame = frames[table.name] = context.lake.read(table).toPandas()
+        assert not frame.duplicated(list(table.key)).any(), table.name
+    return outcome, frames
 
 
-@pytest.mark.lake
 def test_every_variable_is_its_formula_on_the_numbers_put_in(built, numbers):
     made = built[1]["gold.city_panel"].set_index(["city_id", "year"]).sort_index()
     assert made.index.get_level_values("city_id").nunique() == 287
@@ -125,7 +160,6 @@ def test_every_variable_is_its_formula_on_the_numbers_put_in(built, numbers):
     assert (made["lnRunepd_flipped"].dropna() == -made["lnRunepd"].dropna()).all()
 
 
-@pytest.mark.lake
 def test_city_years_lost_are_counted_with_their_reason(built):
     report = built[1]["gold.panel_missing"]
     mine = report[report["city_id"].isin(CITIES)].set_index(["city_id", "year", "variable"])
@@ -144,7 +178,6 @@ def test_city_years_lost_are_counted_with_their_reason(built):
     assert cells == len(report)
 
 
-@pytest.mark.lake
 def test_constants_stored_beside_the_panel_reproduce_its_standardised_columns(built):
     frame = built[1]["gold.city_panel"]
     stored = built[1]["gold.panel_constants"].set_index(["variable", "statistic"])["constant_value"]
@@ -161,17 +194,20 @@ def test_constants_stored_beside_the_panel_reproduce_its_standardised_columns(bu
         assert complete[f"z_{name}"].std(ddof=1) == pytest.approx(1)
 
 
-@pytest.mark.lake
-def test_second_run_does_nothing_and_another_option_rebuilds(context, built):
+def test_second_run_does_nothing_and_another_option_rebuilds(context, built, monkeypatch):
+    class RebuiltError(Exception):
+        pass
+
+    def collect(*arguments):
+        raise RebuiltError
+
+    monkeypatch.setattr(panel, "collect_panel", collect)
     assert not panel.run(context).changed
     other = dataclasses.replace(context, settings=context.settings.replaced("panel", zones="ever"))
-    assert panel.run(other).changed
-    zones = context.lake.read(tables.CITY_PANEL).where("city_id = '320500'").select("ETDZ").distinct().collect()
-    assert [row["ETDZ"] for row in zones] == [1.0]
+    with pytest.raises(RebuiltError):
+        panel.run(other)
 
 
-@pytest.mark.lake
-def test_lake_without_exports_is_refused_with_the_remedy(spark, settings, tmp_path):
-    lake = Lake.open(spark, str(tmp_path / "lake"), create=True)
+def test_lake_without_exports_is_refused_with_the_remedy(spark, settings):
     with pytest.raises(InputRefusedError, match="Run `customs-lake count` first"):
-        panel.run(JobContext(spark, lake, settings, "run-1"))
+        panel.run(JobContext(spark, MemoryLake(spark), settings, "run-1"))

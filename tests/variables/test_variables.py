@@ -150,24 +150,23 @@ def test_episode_measures_are_those_of_a_hand_calculation(spark):
     ddl = "city_id string, year int, employees double, employees_primary double, employees_secondary double,"
     ddl += " employees_tertiary double"
     frame = spark.createDataFrame(
-        [("a", 2008, 100.0, 10.0, 60.0, 30.0), ("a", 2009, 90.0, 10.0, 48.0, 32.0),
+        [("a", 2008, 100.0, 10.0, 60.0, 30.0), ("a", 2009, 90.0, 10.0, 48.0, 32.0), ("a", 2011, 99.0, 9.0, 50.0, 40.0),
          ("b", 2008, 300.0, 30.0, 90.0, 180.0), ("b", 2009, 294.0, 27.0, 87.0, 180.0),
          ("c", 2008, 50.0, 10.0, 20.0, 20.0)],  # no 2009: not in the nation either
         ddl,
     )  # fmt: skip
-    episode = {"start": 2008, "end": 2009}
+    made = v.episode_measures(frame, quantity="employees", shock_start=2008, shock_end=2009, recovery_end=2011)
+    found = values(made, "res_sensitivity", "res_relative", "res_resistance", "res_recovery")
     nation = (90 + 294) / 400 - 1
-    found = values(v.episode_sensitivity(frame, quantity="employees", **episode), "res_sensitivity", "res_relative")
-    assert found["a"] == pytest.approx((-0.1 / nation, (-0.1 - nation) / abs(nation)))
-    assert found["b"] == pytest.approx((-0.02 / nation, (-0.02 - nation) / abs(nation)))
-    assert "c" not in found
     expected = {"primary": 37 / 40 - 1, "secondary": 135 / 150 - 1, "tertiary": 212 / 210 - 1}
-    change = {"a": -10.0, "b": -6.0}
-    base = {"a": (10, 60, 30), "b": (30, 90, 180)}
-    found = values(v.episode_against_expected(frame, name="res", **episode), "res")
-    for city, sectors in base.items():
-        foreseen = sum(share * size for share, size in zip(expected.values(), sectors, strict=True))
-        assert found[city][0] == pytest.approx((change[city] - foreseen) / abs(foreseen))
+    for city, growth, change, base in (("a", -0.1, -10.0, (10, 60, 30)), ("b", -0.02, -6.0, (30, 90, 180))):
+        foreseen = sum(share * size for share, size in zip(expected.values(), base, strict=True))
+        by_hand = (growth / nation, (growth - nation) / abs(nation), (change - foreseen) / abs(foreseen))
+        assert found[city][:3] == pytest.approx(by_hand)
+    # alone in the recovery, a city is the nation and does what is expected of it
+    assert found["a"][3] == pytest.approx(0, abs=1e-9)
+    assert found["b"][3] is None
+    assert found["c"] == (None, None, None, None)
 
 
 def test_wide_yearbook_takes_each_indicator_for_its_area(spark):
