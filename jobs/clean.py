@@ -111,7 +111,7 @@ def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[i
         judged.unpersist()
     balance = reconcile_years(context, years)
     alarms = _record_quality(context, years)
-    per_year = {row["year"]: row["n_rows_kept"] for row in balance}
+    per_year = {year: sum(row["n_rows_kept"] for row in balance if row["year"] == year) for year in years}
     # last of all: only now do the years count as built
     record_builds(lake, context.run_id, silver.DECLARATION, kept, fingerprints, per_year)
     if alarms:
