@@ -110,7 +110,8 @@ def builds_of(lake: Lake, table: Table) -> Builds:
     Raises
     ------
     LakeError
-        If someone else changed the table's rows since: what is recorded of them holds no more.
+        If someone else changed the table's rows since, or the table is older than the manifest says: what is recorded
+        of its rows holds no more.
     """
     rows = [row for row in _build_rows(lake) if row["table_name"] == table.name]
     builds = Builds(
@@ -120,8 +121,19 @@ def builds_of(lake: Lake, table: Table) -> Builds:
         {row["year"]: row["inputs"] or {} for row in rows},
     )
     if not lake.replaces_foreign:
+        _refuse_older_table(lake, table, recorded=max(builds.versions.values(), default=-1))
         refuse_foreign_changes(lake, table, after=max(builds.versions.values(), default=-1))
     return builds
+
+
+def _refuse_older_table(lake: Lake, table: Table, *, recorded: int) -> None:
+    version = lake.version(table)
+    if version < recorded:
+        found = f"is at version {version}" if version >= 0 else "is not there"
+        raise LakeError(
+            f"{table.name} in {lake.root}: the manifest (ops.build) knows version {recorded}, the table {found}. Files were"
+            " removed or copied back from outside. Put them back, or build the table again: `customs-lake run --rebuild`."
+        )
 
 
 def _build_rows(lake: Lake) -> list[Row]:

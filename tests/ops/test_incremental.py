@@ -138,6 +138,11 @@ def test_change_by_someone_else_is_refused_found_and_taken_back(site, spark):
     restore.restore(lake, {table.name: before})
     assert site.rows() == site.first_rows
     assert all(row.is_idle for row in site.plan().values())
+    # the table gone altogether: the manifest must not pass for it
+    shutil.move(lake.path(table), f"{site.raw}/away")
+    with pytest.raises(LakeError, match="knows version .*, the table is not there.*--rebuild"):
+        count.run(context)
+    shutil.move(f"{site.raw}/away", lake.path(table))
     assert fsck.run(context).message.endswith(" 0 errors, 0 notices")
 
 
