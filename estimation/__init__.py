@@ -16,7 +16,7 @@ It needs NumPy, SciPy and pandas, never Spark.
     results = model.fit(steps=2, cov_type="windmeijer")   # the defaults
     print(results)
 
-Or by class, the instruments following from it (`n_lags=3, collapse=True` by default):
+Or by class, the instruments following from it (`n_lags=2, collapse=True` by default):
 `SystemGMM(panel, ..., endogenous=["lnAgg"], exogenous=["lnseadis"], instruments=[IVStyle("land_area")])`.
 
 Results (frozen): `params std_errors tstats pvalues cov conf_int(level)`; `nobs` (= `n_obs`: level rows in a system)

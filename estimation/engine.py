@@ -14,6 +14,7 @@ import numpy as np
 from estimation import algebra
 from estimation.algebra import Stacked, Step
 from estimation.errors import (
+    CovarianceWarning,
     DroppedRegressorWarning,
     EstimationWarning,
     HansenPValueWarning,
@@ -79,6 +80,12 @@ class Fit:
     differences: tuple[DifferenceInHansen, ...]
     notes: tuple[str, ...]
 
+    @property
+    def std_errors(self) -> np.ndarray:
+        """Standard errors, shape (k,); missing where a correction made the variance negative."""
+        variances = np.diagonal(self.cov)
+        return np.sqrt(np.where(variances >= 0, variances, np.nan))
+
 
 def estimate(prepared: Prepared, options: FitOptions) -> Fit:
     """Estimate and test.
@@ -128,7 +135,7 @@ def estimate(prepared: Prepared, options: FitOptions) -> Fit:
         hansen,
         sargan,
         differences_by_group(prepared, S_final, hansen, options.inverse),
-        _notes(prepared, weight, hansen),
+        _notes(prepared, weight, hansen, V),
     )
 
 
@@ -213,7 +220,7 @@ def _sigma2(prepared: Prepared, e: np.ndarray) -> float:
     return weighted_sum_of_squares(prepared.data, e, rows) / twice / prepared.sizes.n_sigma2
 
 
-def _notes(prepared: Prepared, weight: Weight, hansen: TestResult) -> tuple[str, ...]:
+def _notes(prepared: Prepared, weight: Weight, hansen: TestResult, V: np.ndarray) -> tuple[str, ...]:
     """Warn about what a reader must know before believing the numbers, and return the sentences."""
     j, clusters = prepared.data.j, prepared.sizes.n_clusters
     notes: list[tuple[str, type[EstimationWarning]]] = []
@@ -239,6 +246,10 @@ def _notes(prepared: Prepared, weight: Weight, hansen: TestResult) -> tuple[str,
             "no support for the moments."
         )
         notes.append((text, HansenPValueWarning))
+    negative = [name for name, v in zip(prepared.design.names, np.diagonal(V), strict=True) if v < 0]
+    if negative:
+        text = f"The corrected variance of {', '.join(negative[:5])} is negative; there is no standard error for it."
+        notes.append((text, CovarianceWarning))
     for text, category in notes:
         warnings.warn(text, category, stacklevel=5)
     return tuple(text for text, _ in notes)

@@ -74,5 +74,9 @@ class HansenPValueWarning(EstimationWarning):
     """Hansen's p-value is implausibly near one, a sign of too many instruments rather than of valid ones."""
 
 
+class CovarianceWarning(EstimationWarning):
+    """A finite-sample correction made a variance negative, which happens when moments are many for the groups."""
+
+
 class DroppedRegressorWarning(EstimationWarning):
     """A regressor was dropped because it is collinear with those before it."""

@@ -37,8 +37,8 @@ from estimation.spec import (
 
 # what a class of regressor means: the first lag of its level that is uncorrelated with the differenced error
 FIRST_VALID_LAG = {"endogenous": 2, "predetermined": 1}
-# chosen defaults, from the Monte Carlo study (docs/methodology/monte_carlo.md): collapsed, at most three lags
-DEFAULT_N_LAGS = 3
+# chosen defaults, from the Monte Carlo study (docs/methodology/monte_carlo.md): collapsed, two lags
+DEFAULT_N_LAGS = 2
 DEFAULT_COLLAPSE = True
 
 

@@ -100,24 +100,25 @@ class EstimatorChoice:
 
     name: str
     collapse: bool = True
-    n_lags: int | None = 3
+    n_lags: int | None = 2
     steps: Steps = 2
     cov_type: CovType | None = None
     transform: Transform = "fd"
 
 
-DEFAULT_CHOICE = EstimatorChoice("collapsed, 3 lags, two-step")
+# the choice whose intervals cover the truth with .93 to .97 in 2,000 replications and whose RMSE is not the larger for it
+DEFAULT_CHOICE = EstimatorChoice("collapsed, 2 lags, two-step")
 CHOICES = (
     DEFAULT_CHOICE,
-    EstimatorChoice("collapsed, 3 lags, one-step", steps=1),
     EstimatorChoice("collapsed, 1 lag, two-step", n_lags=1),
-    EstimatorChoice("collapsed, 2 lags, two-step", n_lags=2),
+    EstimatorChoice("collapsed, 3 lags, two-step", n_lags=3),
     EstimatorChoice("collapsed, all lags, two-step", n_lags=None),
-    EstimatorChoice("collapsed, 3 lags, two-step, uncorrected", cov_type="unadjusted"),
-    EstimatorChoice("collapsed, 3 lags, two-step, doubly corrected", cov_type="doubly_corrected"),
-    EstimatorChoice("collapsed, 3 lags, two-step, FOD", transform="fod"),
+    EstimatorChoice("collapsed, 2 lags, one-step", steps=1),
+    EstimatorChoice("collapsed, 2 lags, two-step, uncorrected", cov_type="unadjusted"),
+    EstimatorChoice("collapsed, 2 lags, two-step, doubly corrected", cov_type="doubly_corrected"),
+    EstimatorChoice("collapsed, 2 lags, two-step, FOD", transform="fod"),
     EstimatorChoice("full, 1 lag, two-step", collapse=False, n_lags=1),
-    EstimatorChoice("full, 3 lags, two-step", collapse=False),
+    EstimatorChoice("full, 3 lags, two-step", collapse=False, n_lags=3),
     EstimatorChoice("full, all lags, two-step", collapse=False, n_lags=None),
 )
 

@@ -59,7 +59,7 @@ def linear_combination(
 
 def _combination(results: GMMResults, name: str, estimate: float, gradient: np.ndarray, level: float) -> Combination:
     """Return an estimate with the delta-method error of its gradient."""
-    error = float(np.sqrt(gradient @ results.fit.cov @ gradient))
+    error = float(np.sqrt(max(gradient @ results.fit.cov @ gradient, 0.0)))
     stat = estimate / error if error > 0 else float("nan")
     df = results.df_resid
     pvalue = float(2 * (stats.norm.sf(abs(stat)) if df is None else stats.t.sf(abs(stat), df)))

@@ -69,7 +69,7 @@ class GMMResults:
     @property
     def std_errors(self) -> pd.Series:
         """Standard errors."""
-        return pd.Series(np.sqrt(np.diagonal(self.fit.cov)), index=list(self.names), name="std_error")
+        return pd.Series(self.fit.std_errors, index=list(self.names), name="std_error")
 
     @property
     def tstats(self) -> pd.Series:

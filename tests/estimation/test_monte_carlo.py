@@ -53,7 +53,7 @@ def test_tests_reject_true_nulls_rarely(rows):
     table = summarise_tests(rows)
     # binomial(60, .05) exceeds 10 once in 5,000
     assert (table[["ar2_size", "hansen_size", "level_size"]] <= 11 / 60).all(axis=None)
-    assert (table["n_instruments"] == 38).all() and (table["n_refused"] == 0).all()
+    assert (table["n_instruments"] == 32).all() and (table["n_refused"] == 0).all()
 
 
 def test_estimates_come_near_the_truth(rows):

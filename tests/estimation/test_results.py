@@ -205,9 +205,9 @@ def test_classes_of_regressors_become_instruments(gapped):
     )
     assert model.spec.instruments == (
         IVStyle("d", equation="level"),
-        GMMStyle("y", (2, 4), True),
-        GMMStyle("x", (2, 4), True),
-        GMMStyle("z", (1, 3), True),
+        GMMStyle("y", (2, 3), True),
+        GMMStyle("x", (2, 3), True),
+        GMMStyle("z", (1, 2), True),
         IVStyle("w"),
     )
     assert model.spec.regressors == ("L.y", "x", "z", "w", "d")
