@@ -95,8 +95,27 @@ def run(
         f"{n_columns} columns of {len(printed)} tables on panel version {handed.panel_version}"
         f"{f', {failed} could not be estimated' if failed else ''}"
     )
-    detail = to_text(printed[0]) + (f"\n\nAll tables: {folder}" if folder else "")
+    detail = "\n".join([to_text(printed[0]), "", *_agreement(printed), *([f"All tables: {folder}"] if folder else [])])
     return Outcome(message, stored or n_files > 0, detail)
+
+
+def _agreement(printed: Sequence[PrintedTable]) -> list[str]:
+    """Say in a line per profile how the estimates stand to the paper and to the truth."""
+    lines = []
+    for profile in dict.fromkeys(table.table.profile for table in printed):
+        mine = [table for table in printed if table.table.profile == profile]
+        overall = count_agreement(compare(mine)).iloc[-1]
+        parts = []
+        if overall["cells"]:
+            parts.append(
+                f"same sign as the paper in {overall['same_sign']:.0%} of {overall['cells']} coefficients, the paper's value"
+                f" inside the 95% interval in {overall['paper_in_interval']:.0%}"
+            )
+        if overall["cells_with_truth"]:
+            parts.append(f"the truth inside in {overall['truth_in_interval']:.0%} of {overall['cells_with_truth']}")
+        if parts:
+            lines.append(f"Profile {profile}, all estimated columns: {'; '.join(parts)}.")
+    return lines
 
 
 def print_tables(

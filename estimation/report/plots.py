@@ -42,22 +42,22 @@ def coefficient_plot(comparison: pd.DataFrame, *, terms: Sequence[str], title: s
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 0.6 + 0.27 * len(terms) * len(groups)))
         axes = figure.subplots()
-        labels, position = [], 0.0
+        labels, rows, position = [], [], 0.0
         for number, cells in groups:
             cells = cells.set_index("variable")
             for term in terms:
                 if term in cells.index:
-                    _interval(axes, cells.loc[term], position)
+                    rows.append(cells.loc[term].to_dict() | {"place": position})
                 labels.append((position, f"({number}) {term}"))
                 position -= 1
             position -= 0.6
+        _intervals(axes, pd.DataFrame(rows, columns=[*comparison.columns, "place"]))
         axes.axvline(0, color="black", linewidth=0.6)
         axes.set_yticks([place for place, _ in labels], [text for _, text in labels])
         axes.set_title(title, loc="left")
         axes.set_xlabel("per standard deviation")
-        handles, names = axes.get_legend_handles_labels()
-        unique = dict(zip(names, handles, strict=True))
-        axes.legend(unique.values(), unique.keys(), loc="upper center", bbox_to_anchor=(0.4, -0.08), ncols=3)
+        # below the axis title, at the same distance whatever the height
+        axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.42 / figure.get_figheight() * 1.25), ncols=3)
         return _svg(figure, title)
 
 
@@ -86,10 +86,11 @@ def difference_plot(tests: pd.DataFrame, *, title: str) -> str:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 0.7 + 0.2 * len(tests)))
         axes = figure.subplots()
-        for place, row in enumerate(tests.itertuples()):
-            is_adjusted = row.romano_wolf < 0.05
-            axes.errorbar(row.difference, -place, xerr=1.96 * row.std_error, fmt="o" if is_adjusted else ".",
-                          color=OURS if is_adjusted else SOFT, elinewidth=1)
+        places = -np.arange(len(tests))
+        is_adjusted = (tests["romano_wolf"] < 0.05).to_numpy()
+        for mask, mark, colour in ((is_adjusted, "o", OURS), (~is_adjusted, ".", SOFT)):
+            axes.errorbar(tests["difference"][mask], places[mask], xerr=1.96 * tests["std_error"][mask], fmt=mark,
+                          color=colour, elinewidth=1)
         axes.axvline(0, color="black", linewidth=0.6)
         axes.set_yticks([-place for place in range(len(tests))],
                         [f"T{row.table}({row.column}) {row.dependent} {row.sample}" for row in tests.itertuples()])
@@ -192,14 +193,16 @@ def funnel_plot(stages: Sequence[tuple[str, int]], *, title: str) -> str:
         return _svg(figure, title)
 
 
-def _interval(axes, row: pd.Series, position: float) -> None:
-    axes.errorbar(row["ours"], position, xerr=[[row["ours"] - row["ci_low"]], [row["ci_high"] - row["ours"]]], fmt="o",
-                  markersize=3.5, color=OURS, elinewidth=1, label="ours")
-    if np.isfinite(row["paper"]):
-        axes.errorbar(row["paper"], position - 0.28, xerr=1.96 * row["paper_std_error"], fmt="s", markersize=3,
+def _intervals(axes, rows: pd.DataFrame) -> None:
+    """Draw ours, the paper's and the truth, one artist each."""
+    spread = [rows["ours"] - rows["ci_low"], rows["ci_high"] - rows["ours"]]
+    axes.errorbar(rows["ours"], rows["place"], xerr=spread, fmt="o", markersize=3.5, color=OURS, elinewidth=1, label="ours")
+    theirs, known = rows[rows["paper"].notna()], rows[rows["truth"].notna()]
+    if len(theirs):
+        axes.errorbar(theirs["paper"], theirs["place"] - 0.28, xerr=1.96 * theirs["paper_std_error"], fmt="s", markersize=3,
                       color=PAPER, elinewidth=0.8, label="paper")
-    if np.isfinite(row["truth"]):
-        axes.plot(row["truth"], position + 0.25, "v", markersize=4, color=TRUTH, label="truth")
+    if len(known):
+        axes.plot(known["truth"], known["place"] + 0.25, "v", markersize=4, color=TRUTH, label="truth")
 
 
 def _outline_lines(outline: Mapping[str, object] | None) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from estimation.errors import EmptySampleError, EstimationError, EstimationWarning
+from estimation.errors import EmptySampleError, EstimationError, EstimationWarning, IdentificationError
 from estimation.model import SystemGMM
 from estimation.results import GMMResults
 from estimation.spec import CONSTANT, GMMStyle, IVStyle
@@ -94,6 +94,7 @@ def estimate_column(column: Column, panel: StudyPanel, classes: CityClasses) -> 
                 cov_type="robust" if column.options.errors == "windmeijer" and column.options.steps == 1
                 else column.options.errors,
             )
+        _has_variances(results)
     except EstimationError as error:
         return ColumnFit(column, None, str(error), n_raw, mask, ())
     said = tuple(str(item.message) for item in caught if issubclass(item.category, EstimationWarning))
@@ -140,6 +141,17 @@ def build_model(column: Column, panel: StudyPanel, mask: np.ndarray) -> SystemGM
         regressors=column.regressors, instruments=[*groups, *extra],
         time_effects=None if options.time_effects == "none" else options.time_effects, transform=options.transform,
     )
+
+
+def _has_variances(results: GMMResults) -> None:
+    """Refuse estimates whose corrected covariance lost its positive diagonal, which happens with very few cities."""
+    variances = np.diagonal(results.cov.to_numpy())
+    bad = [name for name, value in zip(results.names, variances, strict=True) if not value > 0]
+    if bad:
+        raise IdentificationError(
+            f"no standard error for {', '.join(bad[:5])}: with {results.n_groups} cities and {results.n_instruments} "
+            "instruments the corrected covariance is not positive. Use fewer instruments or a wider sample."
+        )
 
 
 def _enough_groups(panel: StudyPanel, mask: np.ndarray, column: Column) -> None:

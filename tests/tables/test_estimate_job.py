@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from jobs import estimate, explain
+from jobs import estimate, explain, report, variants
 from jobs.context import JobContext
 from jobs.errors import InputRefusedError
 from jobs.frames import to_spark
@@ -36,6 +36,7 @@ def test_table_1_is_printed_beside_paper_and_truth_and_stored_with_its_origin(co
     outcome = estimate.run(context)
     assert outcome.changed
     assert "ours      paper  truth" in outcome.detail and "Table 1. Baseline" in outcome.detail
+    assert "same sign as the paper in" in outcome.detail and "the truth inside in" in outcome.detail
     rows = context.lake.read(ESTIMATE).where("study_profile = 'defensible' AND result_table = 'table1'").toPandas()
     cell = rows[(rows["result_column"] == "col1") & (rows["term"] == "lnAgg*lnPro")].set_index("result_statistic")
     expected = printed["table1"].columns[0]
@@ -94,3 +95,41 @@ def test_a_number_is_walked_back_to_its_versions_and_estimated_again(context):
         explain.run(context, "table1.col1.lnAgg*lnPr")
     with pytest.raises(InputRefusedError, match="no estimate of table99.col1"):
         explain.run(context, "table99.1.lnAgg")
+
+
+@pytest.mark.lake
+def test_the_report_of_a_lake_is_one_page_with_its_command(context):
+    pytest.importorskip("jinja2", reason="the report is a jinja2 template")
+    outcome = report.run(context, tables="1", profiles=("defensible",))
+    page = (context.out / "report.html").read_text("utf-8")
+    version = context.lake.version(CITY_PANEL)
+    assert f"--at {version}" in page and f"gold.city_panel version {version}" in page
+    assert "Which of the paper's claims survive" in outcome.detail
+    assert (context.out / "claims.md").is_file() and (context.out / "report" / "channel_tests.csv").is_file()
+    with pytest.raises(InputRefusedError, match="expected type FeatureCollection, found 'Point'"):
+        shape = context.out / "point.json"
+        shape.write_text('{"type": "Point"}', encoding="utf-8")
+        report.run(context, geojson=shape)
+
+
+@pytest.mark.spark
+def test_trading_companies_and_reimports_are_left_out_by_name_and_partner(spark):
+    cube = spark.createDataFrame(
+        [
+            ("320400", 2003, "847130", True, 10.0), ("320400", 2003, "847130", False, 5.0),
+            ("320400", 2003, "852520", False, 7.0),
+        ],
+        "city_id string, year int, hs6_code string, is_destination boolean, value_usd double",
+    )
+    assert variants.count_without_reimports(cube).collect() == [("320400", 2003, 10.0, 1)]
+    declarations = spark.createDataFrame(
+        [
+            ("320400", 2003, "847130", "USA", True, 10.0, "常州机械厂"),
+            ("320400", 2003, "852520", "JPN", True, 4.0, "常州进出口有限公司"),
+            ("320400", 2003, "852520", "CHN", False, 3.0, None),
+        ],
+        "city_id string, year int, hs6_code string, country_iso3 string, is_destination boolean, value_usd double,"
+        " firm_name string",
+    )
+    # a firm without a name is kept: nothing says it trades
+    assert variants.count_without_intermediaries(declarations).collect() == [("320400", 2003, 13.0, 2, 1)]

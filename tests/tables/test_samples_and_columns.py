@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from estimation.tables import estimate_column, parse_tables
+from estimation.errors import IdentificationError
+from estimation.tables import columns, estimate_column, parse_tables
 from estimation.tables.samples import in_sample, size_class
 from estimation.tables.spec import Options, SampleRule
 
@@ -142,3 +146,11 @@ def test_table_1_holds_the_truth_at_the_expected_rate_over_seeds(make_study, cla
                     inside.append(low <= value <= high)
     assert len(inside) == 6 * 3 * 12
     assert np.mean(inside) >= 0.87
+
+
+def test_a_covariance_without_positive_variances_is_refused():
+    """Windmeijer's correction can turn a variance negative when cities are few."""
+    cov = pd.DataFrame([[0.1, 0.0], [0.0, -1e-9]])
+    results = SimpleNamespace(cov=cov, names=("lnAgg", "lnPro"), n_groups=21, n_instruments=39)
+    with pytest.raises(IdentificationError, match="no standard error for lnPro: with 21 cities and 39 instruments"):
+        columns._has_variances(results)
