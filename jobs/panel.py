@@ -45,6 +45,10 @@ SOURCES = (
     yearbook_tables.DEVELOPMENT_ZONE, yearbook_tables.YEARLY_SERIES,
 )  # fmt: skip
 NATIONAL = "000000"
+MINMAX_WARNING = (
+    "resilience = 'minmax' makes the weakest city-year an outlier (z below -15 is usual) and changes every value when one"
+    " city-year is added; compare it with growth_factor_index before using it"
+)
 CITY_YEAR_DDL = (
     "city_id string, year int, city_name string, province_code string, km_to_port double, approved_year int,"
     " closed_year int, has_zone_list boolean"
@@ -62,6 +66,8 @@ def run(context: JobContext) -> Outcome:
     if {year for year, value in built.items() if value == wanted} == set(years):
         return Outcome("panel is up to date", changed=False)
     _require_sources(context)
+    if context.settings.panel.resilience == "minmax":
+        log.warning("panel: %s", MINMAX_WARNING)
     assembled = collect_panel(context, years)
     refused = _refused(context)
     report = explain_missing(assembled, refused, context.settings.panel)

@@ -36,7 +36,8 @@ from jobs.side_tables import (
 )
 from jobs.yearbook_checks import CheckedYearbook, check_values
 from jobs.yearbook_cities import load_city_names
-from jobs.yearbook_sheets import CORRECTIONS, SheetRows, read_folder, yearbook_files
+from jobs.yearbook_files import CORRECTIONS, yearbook_files
+from jobs.yearbook_sheets import SheetRows, read_folder
 from schemas import yearbook as tables
 
 FOLDER = "yearbook"

@@ -10,28 +10,19 @@ leaves with its cell (``2005.xlsx!2-18!C17``) and a reason. Layout after the Chi
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from openpyxl import load_workbook
 from openpyxl.utils import get_column_letter
-from openpyxl.utils.exceptions import InvalidFileException
 
 from conf.yearbook import Indicator, YearbookConfig, squeeze
 from jobs.yearbook_cities import CityNames
+from jobs.yearbook_files import Sheet, UnusableFileError, open_sheets, yearbook_files
 
-TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
-BOOK_SUFFIXES = (".xlsx", ".xlsm")
-CORRECTIONS = "corrections.csv"  # read by jobs/yearbook_checks.py
-# tables beside the sheets that are no sheets: read by the checks and by the panel
-SIDE_FILES = (CORRECTIONS, "etdz.csv", "exchange_rates.csv", "deflators.csv")
 HEADER_ROWS_MAX = 8  # a header longer than this is no header
 AREA_WORDS = {"全市": "whole_city", "市辖区": "districts"}
 NAME_HEADINGS = ("城市", "城市名称", "地区", "地区名称", "城市City", "地区Region")
@@ -43,7 +34,6 @@ _GROUPED = re.compile(r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$")
 _NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
 # not NFKC: that would turn the footnote mark of 68① into a digit, 681
 _FULL_WIDTH = {ord("０") + digit: str(digit) for digit in range(10)} | {ord("．"): ".", ord("，"): ",", ord("－"): "-"}
-_EDITION = re.compile(r"(?<!\d)(19[89]\d|20\d\d)(?!\d)")
 
 VALUE_COLUMNS = (
     "city_id", "year", "indicator", "area", "indicator_value", "indicator_unit", "value_printed", "unit_printed",
@@ -53,25 +43,6 @@ REFUSED_COLUMNS = (
     "primary_reason", "detail", "source_cell", "edition", "year", "city_id", "city_printed", "indicator", "area",
     "value_printed", "unit_printed",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """One sheet as a grid.
-
-    Attributes
-    ----------
-    place : str
-        File below the yearbook folder and sheet name, ``2005.xlsx!2-18``.
-    edition : int
-        Edition of the yearbook.
-    grid : sequence of sequence
-        Cells by row; text, number or None.
-    """
-
-    place: str
-    edition: int
-    grid: Sequence[Sequence[object]]
 
 
 @dataclass(slots=True)
@@ -121,27 +92,12 @@ def read_folder(folder: Path, config: YearbookConfig, cities: CityNames) -> Shee
     """
     rows = SheetRows()
     for path in yearbook_files(folder):
-        for sheet in _open_sheets(path, folder, rows):
-            parse_sheet(sheet, config, cities, rows)
+        try:
+            for sheet in open_sheets(path, folder):
+                parse_sheet(sheet, config, cities, rows)
+        except UnusableFileError as error:
+            rows.refuse(error.reason, str(error), path.relative_to(folder).as_posix(), edition=error.edition)
     return rows
-
-
-def yearbook_files(folder: Path) -> list[Path]:
-    """Sheets below the folder in order; tables beside them and editors' lock files are left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith((".", "~$")) and path.name not in SIDE_FILES
-    )
-
-
-def edition_of(path: Path) -> int | None:
-    """Edition from the file's name, else from the nearest folder whose name has exactly one year; None if unclear."""
-    for part in (path.stem, *(parent.name for parent in path.parents)):
-        years = set(_EDITION.findall(part))
-        if years:
-            return int(years.pop()) if len(years) == 1 else None
-    return None
 
 
 def parse_sheet(sheet: Sheet, config: YearbookConfig, cities: CityNames, rows: SheetRows) -> None:
@@ -179,52 +135,6 @@ def read_number(cell: object) -> Decimal | None:
     if _GROUPED.match(text):
         text = text.replace(",", "")
     return Decimal(text) if _NUMBER.match(text) else None
-
-
-# --- files ----------------------------------------------------------------------------------------------------------
-
-
-def _open_sheets(path: Path, folder: Path, rows: SheetRows) -> Iterator[Sheet]:
-    relative = path.relative_to(folder)
-    edition = edition_of(relative)
-    suffix = path.suffix.lower()
-    if suffix not in BOOK_SUFFIXES + TEXT_SUFFIXES:
-        rows.refuse("file_format", f"expected .xlsx or .csv; found {suffix or 'no suffix'}; save it as .xlsx", str(relative))
-    elif edition is None:
-        rows.refuse(
-            "edition_unknown", "the name of the file or its folder must hold the edition, one year", str(relative)
-        )
-    elif suffix in TEXT_SUFFIXES:
-        yield from _text_sheet(path, relative, edition, rows)
-    else:
-        yield from _book_sheets(path, relative, edition, rows)
-
-
-def _book_sheets(path: Path, relative: Path, edition: int, rows: SheetRows) -> Iterator[Sheet]:
-    try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        rows.refuse("file_unreadable", f"no workbook: {error}", str(relative), edition=edition)
-        return
-    try:
-        for page in book.worksheets:
-            yield Sheet(f"{relative.as_posix()}!{page.title}", edition, list(page.iter_rows(values_only=True)))
-    finally:
-        book.close()
-
-
-def _text_sheet(path: Path, relative: Path, edition: int, rows: SheetRows) -> Iterator[Sheet]:
-    content = path.read_bytes()
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        delimiter = "\t" if path.suffix.lower() != ".csv" else ","
-        grid = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-        yield Sheet(f"{relative.as_posix()}!{path.stem}", edition, grid)
-        return
-    rows.refuse("file_unreadable", "neither UTF-8 nor GB18030", str(relative), edition=edition)
 
 
 # --- headers --------------------------------------------------------------------------------------------------------

@@ -208,6 +208,18 @@ def test_second_run_does_nothing_and_another_option_rebuilds(context, built, mon
         panel.run(other)
 
 
+def test_minmax_resilience_warns(context, monkeypatch, caplog):
+    def collect(*arguments):
+        raise InputRefusedError("far enough")
+
+    monkeypatch.setattr(panel, "collect_panel", collect)
+    monkeypatch.setattr(panel.log, "propagate", True)
+    other = dataclasses.replace(context, settings=context.settings.replaced("panel", resilience="minmax"))
+    with pytest.raises(InputRefusedError, match="far enough"), caplog.at_level("WARNING"):
+        panel.run(other)
+    assert "makes the weakest city-year an outlier" in caplog.text
+
+
 def test_lake_without_exports_is_refused_with_the_remedy(spark, settings):
     with pytest.raises(InputRefusedError, match="Run `customs-lake count` first"):
         panel.run(JobContext(spark, MemoryLake(spark), settings, "run-1"))

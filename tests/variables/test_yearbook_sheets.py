@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import csv
-from pathlib import PurePosixPath
+import re
+import shutil
+from pathlib import Path, PurePosixPath
+from zipfile import ZipFile
 
 import pytest
 from openpyxl import Workbook
 
 from conf.yearbook import YearbookConfigError, load_yearbook_config
 from jobs.yearbook_cities import CityNames
+from jobs.yearbook_files import Sheet, edition_of
 from jobs.yearbook_sheets import (
     REFUSED_COLUMNS,
     VALUE_COLUMNS,
-    Sheet,
     SheetRows,
-    edition_of,
     parse_sheet,
     read_folder,
     read_number,
@@ -198,13 +200,48 @@ def test_folder_of_good_and_bad_files_is_read_to_the_end(tmp_path):
     with (tmp_path / "2006" / "2-1.csv").open("w", encoding="gb18030", newline="") as stream:
         csv.writer(stream).writerows([*HEADER, ["唐 山 市", "Tangshan", "710", "…"]])
     (tmp_path / "2007.xlsx").write_bytes(b"not a workbook")
-    (tmp_path / "2008.xls").write_bytes(b"old")
+    (tmp_path / "2008.doc").write_bytes(b"old")
     (tmp_path / "notes.csv").write_text("城市,x\n", encoding="utf-8")
     rows = read_folder(tmp_path, CONFIG, CITIES)
     assert [(row[0], row[1], row[4]) for row in rows.values] == [
         ("110000", 2004, 1162.9), ("110000", 2004, 1079.1), ("130200", 2005, 710.0)
     ]  # fmt: skip
     assert sorted(row[0] for row in rows.refused) == ["edition_unknown", "file_format", "file_unreadable"]
+
+
+OLD_BOOK = Path(__file__).parent / "2004.xls"  # written with xlwt: the title, header and first row of HEADER below
+
+
+def test_old_workbook_is_read_or_refused_with_the_remedy(tmp_path, monkeypatch):
+    shutil.copy(OLD_BOOK, tmp_path)
+    monkeypatch.setattr("jobs.yearbook_files.find_spec", lambda name: None)
+    assert [(row[0], row[1]) for row in read_folder(tmp_path, CONFIG, CITIES).refused] == [
+        ("file_format", "an .xls workbook: save it as .xlsx, or `pip install python-calamine` and run again")
+    ]
+    monkeypatch.undo()
+    pytest.importorskip("python_calamine", reason="python-calamine, which reads .xls workbooks, is not installed")
+    rows = read_folder(tmp_path, CONFIG, CITIES)
+    assert [(row[0], row[1], row[2], row[4], row[-1]) for row in rows.values] == [
+        ("110000", 2003, "population", 1148.8, "2004.xls!2-1!C6"),
+        ("110000", 2003, "population", 1059.1, "2004.xls!2-1!D6"),
+    ]
+
+
+def test_workbook_that_lies_about_its_size_is_read_whole(tmp_path):
+    book = Workbook()
+    book.active.title = "2-1"
+    for line in [*HEADER, ["北 京 市", "Beijing", 1162.9, 1079.1]]:
+        book.active.append(line)
+    book.save(tmp_path / "honest.zip")
+    with ZipFile(tmp_path / "honest.zip") as source, ZipFile(tmp_path / "2005.xlsx", "w") as target:
+        for item in source.infolist():
+            content = source.read(item)
+            if item.filename.endswith("sheet1.xml"):
+                content, n = re.subn(rb'<dimension ref="[^"]*"', b'<dimension ref="A1"', content)
+                assert n == 1
+            target.writestr(item, content)
+    (tmp_path / "honest.zip").unlink()
+    assert [row[4] for row in read_folder(tmp_path, CONFIG, CITIES).values] == [1162.9, 1079.1]
 
 
 def test_configuration_with_a_heading_owned_twice_is_refused(tmp_path):
