@@ -250,3 +250,20 @@ def test_difference_gmm_ignores_instruments_of_the_level_equation(gapped):
     )
     np.testing.assert_allclose(plain.params, more.params)
     assert plain.n_instruments == more.n_instruments
+
+
+def test_negative_corrected_variance_is_a_note_and_a_missing_error(gapped, monkeypatch):
+    from estimation import algebra
+    from estimation.errors import CovarianceWarning
+
+    def overcorrected(D, V_first, V_second):
+        V = V_second.copy()
+        V[1, 1] = -V[1, 1]
+        return V
+
+    monkeypatch.setattr(algebra, "windmeijer_covariance", overcorrected)
+    model = SystemGMM(gapped, entity="id", time="year", dependent="y", endogenous=["x"], exogenous=["w"])
+    with pytest.warns(CovarianceWarning, match="variance of x is negative"):
+        results = model.fit()
+    assert np.isnan(results.std_errors["x"]) and np.isfinite(results.std_errors["w"])
+    assert results.to_dict()["coefs"]["x"][1] is None and "nan" in str(results)
