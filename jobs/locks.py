@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -18,8 +19,12 @@ from pathlib import Path
 
 from jobs.errors import LakeError, LockedError
 
-COMMIT_WAIT_SECONDS = 900.0
+# a write holds its lock while Spark computes the rows: hours for a year of a full vintage on one machine
+COMMIT_WAIT_SECONDS = 6 * 3600.0
 _POLL_SECONDS = 0.05
+_TELL_SECONDS = 10.0
+
+log = logging.getLogger("customs_lake")
 
 
 @contextlib.contextmanager
@@ -47,17 +52,21 @@ def hold_commit(folder: Path, table: str) -> Iterator[None]:
     Raises
     ------
     LockedError
-        If it has not come free after fifteen minutes.
+        If it has not come free after six hours.
     """
-    deadline = time.monotonic() + COMMIT_WAIT_SECONDS
+    start, told = time.monotonic(), False
     with _open(folder, f"{table}.commit") as handle:
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > deadline:
+                waited = time.monotonic() - start
+                if waited > COMMIT_WAIT_SECONDS:
                     raise LockedError(_busy(table, folder, handle)) from None
+                if waited > _TELL_SECONDS and not told:
+                    log.info("%s: waiting for the write of another run (process %s)", table, _holder(handle))
+                    told = True
                 time.sleep(_POLL_SECONDS)
         _sign(handle)
         yield
@@ -91,10 +100,13 @@ def _sign(handle) -> None:
         os.write(handle.fileno(), str(os.getpid()).encode())
 
 
-def _busy(what: str, folder: Path, handle) -> str:
+def _holder(handle) -> str:
     handle.seek(0)
-    holder = handle.read().strip() or "unknown"
+    return handle.read().strip() or "unknown"
+
+
+def _busy(what: str, folder: Path, handle) -> str:
     return (
-        f"{what} in {folder.parent} is being written by another run (process {holder})."
+        f"{what} in {folder.parent} is being written by another run (process {_holder(handle)})."
         " Wait for it to end, then run again; nothing was changed."
     )
