@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Literal
 
 from jobs.placebook import CITY_KINDS, INSIDE_TYPES, OPEN_END, PlaceBook
-from jobs.transforms.places import PlaceReference
+from jobs.transforms.places import MAX_CANDIDATES, PlaceReference
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -43,8 +44,10 @@ class Lookups:
     Attributes
     ----------
     postcodes : list of dict
-        ``prefix4, from_month, to_month, place, others``; ``others`` lists all candidates, longest prefix and best vote
-        first, where there is more than one.
+        ``prefix4, from_month, to_month, place, digits``; where four digits do not settle the place, ``place`` is None
+        and ``digits`` says how many are needed.
+    shared : list of dict
+        ``key, from_month, to_month, place1 ... place3``: the heads of these postcodes with their candidates, best first.
     texts : list of dict
         ``alias, from_month, to_month, province_code, place``; ``place`` is None for a province.
     districts : list of dict
@@ -52,6 +55,7 @@ class Lookups:
     """
 
     postcodes: list[dict]
+    shared: list[dict]
     texts: list[dict]
     districts: list[dict]
 
@@ -67,8 +71,10 @@ def build_lookups(book: PlaceBook, *, convention: Convention = "year_end") -> Lo
     if convention not in CONVENTIONS:
         raise ValueError(f"convention: expected one of {', '.join(CONVENTIONS)}; found {convention!r}.")
     gazetteer = Gazetteer(book, convention)
+    plain, shared = _postcode_rows(book, gazetteer)
     return Lookups(
-        postcodes=list(_postcode_rows(book, gazetteer)),
+        postcodes=plain,
+        shared=shared,
         texts=list(_text_rows(book, gazetteer)),
         districts=list(_district_rows(book, gazetteer)),
     )
@@ -140,52 +146,68 @@ class Gazetteer:
         }
 
 
-def _postcode_rows(book: PlaceBook, gazetteer: Gazetteer) -> Iterator[dict]:
+def _postcode_rows(book: PlaceBook, gazetteer: Gazetteer) -> tuple[list[dict], list[dict]]:
+    """Rows by four digits, and rows by as many digits as it takes for areas of which four do not settle the place."""
     claims: dict[str, list[tuple]] = {}
     for row in book.prefixes.itertuples():
         for start, end, kind, prefecture in gazetteer.unit_spans(row.unit_code, row.valid_from, row.valid_to):
             claims.setdefault(row.prefix[:4], []).append((start, end, row, kind, prefecture))
+    plain, shared = [], []
     for prefix4, rows in claims.items():
         spans = [
             (start, end, _candidates([r for r in rows if r[0] <= start < r[1]], gazetteer, start))
             for start, end in _segments((a, b) for a, b, *_ in rows)
         ]
         for start, end, candidates in _merge_equal(spans):
-            yield {
-                "prefix4": prefix4, "from_month": start, "to_month": end, "place": candidates[0],
-                "others": candidates if len(candidates) > 1 or len(candidates[0]["prefix"]) > 4 else None,
-            }
+            span = {"from_month": start, "to_month": end}
+            settled = list(candidates) == [prefix4] and len(candidates[prefix4]) == 1
+            digits = max(map(len, candidates))
+            place = candidates[prefix4][0] if settled else None
+            plain.append({"prefix4": prefix4, **span, "place": place, "digits": None if settled else digits})
+            if not settled:
+                shared += _shared_rows(prefix4, digits, candidates, span)
+    return plain, shared
 
 
-def _candidates(rows: list[tuple], gazetteer: Gazetteer, month: int) -> list[dict]:
-    """Places a four-digit area may be, longest prefix first, then the best vote, then districts before counties."""
+def _shared_rows(prefix4: str, digits: int, candidates: dict[str, list[dict]], span: dict) -> Iterator[dict]:
+    """One row per postcode head of the given length, with the candidates of its longest prefix."""
+    for tail in product("0123456789", repeat=digits - 4):
+        key = prefix4 + "".join(tail)
+        matching = [prefix for prefix in candidates if key.startswith(prefix)]
+        if matching:
+            best = candidates[max(matching, key=len)][:MAX_CANDIDATES]
+            places = {f"place{n + 1}": best[n] if n < len(best) else None for n in range(MAX_CANDIDATES)}
+            yield {"key": key, **span, **places}
+
+
+def _candidates(rows: list[tuple], gazetteer: Gazetteer, month: int) -> dict[str, list[dict]]:
+    """Prefix to the places it may be, best vote first, districts before counties on a tie."""
     by_prefix: dict[str, list[tuple]] = {}
     for _, _, row, kind, prefecture in rows:
         by_prefix.setdefault(row.prefix, []).append((row, kind, prefecture))
+    return {prefix: _places_of(prefix, claims, gazetteer, month) for prefix, claims in sorted(by_prefix.items())}
+
+
+def _places_of(prefix: str, claims: list[tuple], gazetteer: Gazetteer, month: int) -> list[dict]:
+    """Units of one type in one prefecture need no telling apart: they are one place, without a unit code."""
+    shared = len({(kind in INSIDE_TYPES, prefecture) for _, kind, prefecture in claims}) > 1
+    votes = sum(max(row.n_agree, 1) for row, _, _ in claims)
+    groups: dict[tuple[str, str], list] = {}
+    for row, kind, prefecture in claims:
+        groups.setdefault((prefecture, kind), []).append(row)
     found = []
-    for prefix, claims in sorted(by_prefix.items(), key=lambda item: (-len(item[0]), item[0])):
-        shared = len({(kind in INSIDE_TYPES, prefecture) for _, kind, prefecture in claims}) > 1
-        votes = sum(max(row.n_agree, 1) for row, _, _ in claims)
-        groups: dict[tuple, list] = {}
-        for row, kind, prefecture in claims:
-            # units of one kind in one prefecture need no telling apart, unless the area is contested
-            groups.setdefault((prefecture, kind, row.unit_code if shared else ""), []).append(row)
-        for (prefecture, kind, _), members in sorted(
-            groups.items(), key=lambda g: (-max(r.n_agree for r in g[1]), g[0][1] not in INSIDE_TYPES, g[1][0].unit_code)
-        ):
-            best = max(members, key=lambda r: r.n_agree)
-            sure = SURE_OF_USER if best.is_user else SURE_OF_VOTE[best.n_agree]
-            unit = best.unit_code if len(members) == 1 else None
-            weight = sum(max(r.n_agree, 1) for r in members) / votes if shared else 1.0
-            place = gazetteer.place(prefecture, month, unit=unit, kind=kind)
-            found.append(
-                place
-                | {
-                    "prefix": prefix, "n_sources": int(best.n_agree), "share": round(sure * weight, 3),
-                    "is_shared": shared,
-                }
-            )
-    return found
+    for (prefecture, kind), members in groups.items():
+        best = max(members, key=lambda row: row.n_agree)
+        sure = SURE_OF_USER if best.is_user else SURE_OF_VOTE[best.n_agree]
+        weight = sum(max(row.n_agree, 1) for row in members) / votes if shared else 1.0
+        unit = best.unit_code if len(members) == 1 else None
+        found.append(
+            gazetteer.place(prefecture, month, unit=unit, kind=kind)
+            | {
+                "prefix": prefix, "n_sources": int(best.n_agree), "share": round(sure * weight, 3), "is_shared": shared,
+            }
+        )
+    return sorted(found, key=lambda p: (-p["n_sources"], p["unit_type"] not in INSIDE_TYPES, p["unit_code"] or ""))
 
 
 def _text_rows(book: PlaceBook, gazetteer: Gazetteer) -> Iterator[dict]:
@@ -284,15 +306,14 @@ def _segments(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
             yield start, end
 
 
-def _merge_equal(spans: list[tuple[int, int, list[dict]]]) -> list[tuple[int, int, list[dict]]]:
-    merged: list[tuple[int, int, list[dict]]] = []
+def _merge_equal(spans: list[tuple[int, int, dict]]) -> list[tuple[int, int, dict]]:
+    merged: list[tuple[int, int, dict]] = []
     for start, end, value in spans:
         if merged and merged[-1][1] == start and merged[-1][2] == value:
             merged[-1] = (merged[-1][0], end, value)
         else:
             merged.append((start, end, value))
     return merged
-
 
 
 def place_reference(spark: SparkSession, book: PlaceBook, *, convention: Convention = "year_end") -> PlaceReference:
@@ -308,10 +329,10 @@ def place_reference(spark: SparkSession, book: PlaceBook, *, convention: Convent
         ``year_end`` or ``approval``.
     """
     lookups = build_lookups(book, convention=convention)
+    candidates = ", ".join(f"place{n + 1} {PLACE_TYPE}" for n in range(MAX_CANDIDATES))
     return PlaceReference(
-        postcodes=to_frame(
-            spark, lookups.postcodes, f"prefix4 string, {SPAN_TYPE}, place {PLACE_TYPE}, others array<{PLACE_TYPE}>"
-        ),
+        postcodes=to_frame(spark, lookups.postcodes, f"prefix4 string, {SPAN_TYPE}, place {PLACE_TYPE}, digits int"),
+        shared=to_frame(spark, lookups.shared, f"key string, {SPAN_TYPE}, {candidates}"),
         texts=to_frame(spark, lookups.texts, f"alias string, {SPAN_TYPE}, province_code string, place {PLACE_TYPE}"),
         districts=to_frame(spark, lookups.districts, f"code4 string, {SPAN_TYPE}, place {PLACE_TYPE}"),
         convention=convention,

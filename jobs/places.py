@@ -7,11 +7,11 @@ a record gets when its text names no other prefecture. ``place_coverage`` sums s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jobs.errors import InputRefusedError
-from jobs.lookups import Convention, build_lookups
+from jobs.lookups import Convention, Lookups, build_lookups
 from jobs.placebook import INSIDE_TYPES, OPEN_END, PlaceBook, load_place_book
 from schemas.reference.builders.common import read_source
 
@@ -130,11 +130,10 @@ def explain_postcode(
     book = book or load_place_book()
     found = _candidates(book, postcode, year)
     longest = max((len(candidate.prefix) for candidate in found), default=0)
-    spans = [
-        (row["from_month"] // 12, row["to_month"] // 12, _pick(row, postcode))
-        for row in build_lookups(book, convention=convention).postcodes
-        if row["prefix4"] == postcode[:4]
-    ]
+    area = replace(
+        book, prefixes=book.prefixes[book.prefixes["prefix"].str.startswith(postcode[:4])], names=book.names.iloc[:0]
+    )
+    spans = _spans(build_lookups(area, convention=convention), postcode)
     place = next((place for start, end, place in spans if start <= year < end), None)
     return Explanation(
         postcode=postcode,
@@ -313,18 +312,16 @@ def _seats(year: int) -> dict[str, dict[str, str]]:
     }
 
 
-def _pick(row: dict, postcode: str) -> dict | None:
-    """The candidate the resolver takes when the text adds nothing."""
-    if row["others"] is None:
-        return row["place"]
-    return next((place for place in row["others"] if postcode.startswith(place["prefix"])), None)
+def _spans(lookups: Lookups, postcode: str) -> list[tuple[int, int, dict]]:
+    """Years and the place the resolver takes in them when the text adds nothing."""
+    rows = [(row, row["place"]) for row in lookups.postcodes if row["prefix4"] == postcode[:4]]
+    rows += [(row, row["place1"]) for row in lookups.shared if postcode.startswith(row["key"])]
+    return [(row["from_month"] // 12, row["to_month"] // 12, place) for row, place in rows if place]
 
 
-def _fold_years(spans: Sequence[tuple[int, int, dict | None]]) -> tuple[tuple[int, int, str], ...]:
+def _fold_years(spans: Sequence[tuple[int, int, dict]]) -> tuple[tuple[int, int, str], ...]:
     folded: list[tuple[int, int, str]] = []
     for start, end, place in sorted(spans, key=lambda span: span[0]):
-        if place is None:
-            continue
         last = min(end - 1, LAST_YEAR)
         if folded and folded[-1][2] == place["unit_type"] and folded[-1][1] == start - 1:
             folded[-1] = (folded[-1][0], last, place["unit_type"])

@@ -37,6 +37,9 @@ WITHOUT_TEXT = 0.90
 AGAINST_TEXT_UNIT = 0.80
 FROM_HISTORY = 0.85
 
+MAX_CANDIDATES = 3
+"""Places a shared postcode is told apart between: district, county and county-level city; the shipped table needs two."""
+
 # a yearly file has no month; by approval, a change counts for the year it held for the greater part of
 MONTH_OF_YEARLY_FILES = 7
 ADDRESS_PATTERN = (
@@ -56,7 +59,9 @@ class PlaceReference:
     Attributes
     ----------
     postcodes : DataFrame
-        ``prefix4, from_month, to_month, place, others``.
+        ``prefix4, from_month, to_month, place, digits``.
+    shared : DataFrame
+        ``key, from_month, to_month, place1 ... place3``: areas of which four digits do not settle the place.
     texts : DataFrame
         ``alias, from_month, to_month, province_code, place``.
     districts : DataFrame
@@ -66,6 +71,7 @@ class PlaceReference:
     """
 
     postcodes: DataFrame
+    shared: DataFrame
     texts: DataFrame
     districts: DataFrame
     convention: str = "year_end"
@@ -117,8 +123,7 @@ def resolve_places(
     rows = _with_defaults(frame)
     rows = rows.withColumn("_month", _record_month(reference.convention))
     rows = _join_text(rows, reference.texts, "_text", F.upper("production_place"))
-    rows = _join_postcode(rows, reference.postcodes, "_area", "postcode")
-    rows = rows.withColumn("_post", _choose_candidate("_area", "postcode"))
+    rows = _join_postcode(rows, reference, "_post", "postcode")
     has_district = "district_code" in evidence_order and "district_code" in frame.columns
     rows = _join_district(rows, reference.districts, used=has_district)
     rows = rows.withColumn("_city", _decide_prefecture(evidence_order))
@@ -191,9 +196,17 @@ def _join_text(rows: DataFrame, texts: DataFrame, name: str, value: Column) -> D
     return _join_span(rows, texts, "alias", value, {"place": name, "province_code": f"{name}_province"})
 
 
-def _join_postcode(rows: DataFrame, postcodes: DataFrame, name: str, column: str) -> DataFrame:
-    names = {"place": name, "others": f"{name}_others"}
-    return _join_span(rows, postcodes, "prefix4", F.substring(column, 1, 4), names)
+def _join_postcode(rows: DataFrame, reference: PlaceReference, name: str, column: str) -> DataFrame:
+    """The place of the longest matching prefix: by four digits, and by more where four do not settle it."""
+    settled = _join_span(
+        rows, reference.postcodes, "prefix4", F.substring(column, 1, 4), {"place": "_settled", "digits": "_digits"}
+    )
+    candidates = {f"place{n}": f"_place{n}" for n in range(1, MAX_CANDIDATES + 1)}
+    # null where four digits settle it, and a null key costs no look-up
+    head = F.when(F.col("_digits").isNotNull(), F.col(column).substr(F.lit(1), F.col("_digits")))
+    found = _join_span(settled, reference.shared, "key", head, candidates)
+    place = F.when(F.col("_digits").isNull(), F.col("_settled")).otherwise(_choose_candidate([*candidates.values()]))
+    return found.withColumn(name, place).drop("_settled", "_digits", *candidates.values())
 
 
 def _join_district(rows: DataFrame, districts: DataFrame, *, used: bool) -> DataFrame:
@@ -202,16 +215,15 @@ def _join_district(rows: DataFrame, districts: DataFrame, *, used: bool) -> Data
     return _join_span(rows, districts, "code4", F.substring("district_code", 1, 4), {"place": "_district"})
 
 
-def _choose_candidate(area: str, postcode: str) -> Column:
-    """The longest matching prefix; among its candidates the text's unit, then the text's prefecture, then the best vote."""
-    matching = F.filter(F.col(f"{area}_others"), lambda c: F.startswith(F.col(postcode), c["prefix"]))
-    longest = F.filter(matching, lambda c: F.length(c["prefix"]) == F.length(F.get(matching, F.lit(0))["prefix"]))
-    text = F.col("_text")
-    of_unit = F.filter(longest, lambda c: c["unit_code"] == text["unit_code"])
-    of_city = F.filter(longest, lambda c: c["prefecture_code"] == text["prefecture_code"])
-    first = F.lit(0)
-    chosen = F.coalesce(F.get(of_unit, first), F.get(of_city, first), F.get(longest, first))
-    return F.when(F.col(f"{area}_others").isNull(), F.col(area)).otherwise(chosen)
+def _choose_candidate(places: Sequence[str]) -> Column:
+    """Of the candidates the one of the text's type and prefecture, then the best of its prefecture, then the best."""
+    in_city = {name: F.col(name)["prefecture_code"] == F.col("_text.prefecture_code") for name in places}
+    of_type = {name: in_city[name] & (F.col(name)["unit_type"] == F.col("_text.unit_type")) for name in places}
+    return F.coalesce(
+        *(F.when(of_type[name], F.col(name)) for name in places),
+        *(F.when(in_city[name], F.col(name)) for name in places),
+        F.col(places[0]),
+    )
 
 
 def _province_disagrees() -> Column:
@@ -252,8 +264,7 @@ def _join_fallbacks(
             firm_postcodes.select(F.col("firm_id").alias("_history_firm"), "history_postcode"),
             on=F.col("_firm") == F.col("_history_firm"), how="left",
         )
-        rows = _join_postcode(rows, reference.postcodes, "_past", "history_postcode")
-        rows = rows.withColumn("_history", _choose_candidate("_past", "history_postcode"))
+        rows = _join_postcode(rows, reference, "_history", "history_postcode")
     else:
         rows = rows.withColumn("_history", nothing)
     if "address" in fallbacks and has_address:

@@ -131,7 +131,8 @@ def test_own_regions_must_cover_every_province_once(tmp_path):
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_lookup_spans_of_a_key_never_overlap(shipped, convention):
     lookups = build_lookups(shipped, convention=convention)
-    for rows, key in ((lookups.postcodes, "prefix4"), (lookups.texts, "alias"), (lookups.districts, "code4")):
+    tables = {"postcodes": "prefix4", "shared": "key", "texts": "alias", "districts": "code4"}
+    for rows, key in ((getattr(lookups, name), key) for name, key in tables.items()):
         ordered = sorted(rows, key=lambda row: (row[key], row["from_month"]))
         clashes = [
             (a[key], a["to_month"], b["from_month"])
