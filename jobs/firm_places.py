@@ -12,6 +12,7 @@ from collections import Counter
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
+from jobs.frames import rows_to_spark
 from jobs.placebook import CITY_KINDS, PlaceBook
 
 FIRST_SURVEY_YEAR, LAST_SURVEY_YEAR = 1998, 2016
@@ -43,7 +44,7 @@ def place_table(book: PlaceBook) -> pd.DataFrame:
 def place_frame(spark: SparkSession, book: PlaceBook) -> DataFrame:
     """Return :func:`place_table` as a frame."""
     schema = "year int, " + ", ".join(f"{name} string" for name in COLUMNS[1:])
-    return spark.createDataFrame(list(place_table(book).itertuples(index=False, name=None)), schema)
+    return rows_to_spark(spark, list(place_table(book).itertuples(index=False, name=None)), schema)
 
 
 def _units_of(book: PlaceBook, year: int) -> dict[str, tuple[str, str]]:

@@ -19,6 +19,7 @@ from conf.firms import load_investment_prices
 from conf.productivity import Productivity
 from jobs.errors import InputRefusedError
 from jobs.firm_files import read_table, series_path
+from jobs.frames import rows_to_spark
 from jobs.transforms.firm_capital import FIRST_PRICE_YEAR
 
 SERIES = ("output", "input", "investment")
@@ -71,13 +72,13 @@ class FirmSeries:
             for industry in INDUSTRIES
             for year in years
         ]
-        return spark.createDataFrame(rows, "industry_code string, year int, output_price double, input_price double")
+        return rows_to_spark(spark, rows, "industry_code string, year int, output_price double, input_price double")
 
     def growth_frame(self, spark: SparkSession) -> DataFrame | None:
         """Back-cast growth as a frame, None when the survey's own is to be used."""
         if self.growth is None:
             return None
-        return spark.createDataFrame(list(self.growth), "province2 string, industry_code string, growth double")
+        return rows_to_spark(spark, self.growth, "province2 string, industry_code string, growth double")
 
     def technology_rows(self) -> list[tuple]:
         """Known technology as rows of ``jobs.firm_technology.COEFFICIENTS``."""

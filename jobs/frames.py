@@ -5,6 +5,7 @@ Through Arrow and by column name: a nullable integer, a missing text and an all-
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -33,5 +34,27 @@ def to_spark(spark: SparkSession, frame: pd.DataFrame, table: Table) -> DataFram
     columns = [
         pa.array(frame[name].astype(object).where(frame[name].notna(), None), type=arrow_schema.field(name).type)
         for name in table.columns
+    ]
+    return spark.createDataFrame(pa.Table.from_arrays(columns, schema=arrow_schema), schema=schema)
+
+
+def rows_to_spark(spark: SparkSession, rows: Sequence[tuple], ddl: str) -> DataFrame:
+    """Return rows of plain values as a Spark frame; Arrow again, so that no Python worker is started to read them.
+
+    Parameters
+    ----------
+    rows : sequence of tuple
+        Values in the order of the columns.
+    ddl : str
+        Columns as Spark DDL.
+    """
+    from pyspark.sql.pandas.types import to_arrow_schema
+    from pyspark.sql.types import StructType
+
+    schema = StructType.fromDDL(ddl)
+    arrow_schema = to_arrow_schema(schema)
+    columns = [
+        pa.array([row[position] for row in rows], type=arrow_schema.field(position).type)
+        for position in range(len(schema))
     ]
     return spark.createDataFrame(pa.Table.from_arrays(columns, schema=arrow_schema), schema=schema)

@@ -30,6 +30,7 @@ from jobs.firm_files import FirmFile, find_given_file, find_survey_files, read_g
 from jobs.firm_places import place_frame
 from jobs.firm_series import FirmSeries, load_series
 from jobs.firm_technology import COEFFICIENTS, estimate_technology
+from jobs.frames import rows_to_spark
 from jobs.lake import Written
 from jobs.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
 from jobs.placebook import load_place_book
@@ -122,7 +123,7 @@ def run(context: JobContext) -> Outcome:
         units=settings["places"]["user_units"], data=package_hash(*REFERENCES, *RULES),
     )
     built = builds_of(context.lake, tables.CITY_PRODUCTIVITY).fingerprints
-    if built and set(built.values()) == {wanted}:
+    if built and set(built.values()) == {wanted} and not context.rebuild:
         return Outcome("firm productivity is up to date", changed=False)
     with context.lake.lock(*tables.TABLES):
         return _build(context, sources, wanted, sorted(built))
@@ -262,9 +263,9 @@ def _write_technology(context: JobContext, inputs: DataFrame, series: FirmSeries
     lake, choices = context.lake, context.settings.productivity
     if choices.method == "known":
         rows = series.technology_rows()
-        found = context.spark.createDataFrame(rows, COEFFICIENTS)
+        found = rows_to_spark(context.spark, rows, COEFFICIENTS)
     elif choices.method == "index":
-        found = context.spark.createDataFrame([], COEFFICIENTS)
+        found = rows_to_spark(context.spark, [], COEFFICIENTS)
     else:
         sample = inputs
         if choices.imputation == "freeze_2007":

@@ -137,12 +137,11 @@ def write_firm_accounts(
     folder.mkdir(parents=True, exist_ok=True)
     files, n_rows, refused = [], 0, dict.fromkeys(DIRT, 0)
     for year, rows in firms.groupby("year", sort=True):
-        dirty = _dirty_rows(rows, model.n_dirty)
-        for kind in DIRT:
-            refused[kind] += int((dirty["dirt"] == kind).sum()) if len(dirty) else 0
-        everything = pd.concat([rows, dirty], ignore_index=True)
-        files.append(_write_year(everything, int(year), folder))
-        n_rows += len(everything)
+        parts = [rows, *(_dirty_rows(rows, kind, model.n_dirty) for kind in DIRT if model.n_dirty)]
+        for part in parts[1:]:
+            refused[part["dirt"].iloc[0]] += len(part)
+        files.append(_write_year(pd.concat(parts, ignore_index=True), int(year), folder))
+        n_rows += sum(map(len, parts))
     _write_series(folder, years, model)
     truth = firms[["firm_id", "year", "city_id", "industry_code", "omega", "ln_workers", "ln_capital", "error"]]
     return WrittenAccounts(tuple(files), n_rows, refused, truth)
@@ -262,34 +261,31 @@ def _add_accounts(frame: pd.DataFrame, ln_value_added: np.ndarray, ln_inputs: np
     )
 
 
-def _dirty_rows(rows: pd.DataFrame, n_dirty: int) -> pd.DataFrame:
-    """Rows that one rule each must refuse, made from sound ones under new firm codes."""
-    parts = []
-    for number, kind in enumerate(DIRT):
-        part = rows.iloc[:n_dirty].copy().astype({"n_workers": object})
-        part["firm_id"] = [f"D{number:02d}{i:05d}" for i in range(len(part))]
-        part["dirt"] = kind
-        match kind:
-            case "capital_nonpositive":
-                part["fixed_assets_original"] = np.where(np.arange(len(part)) % 2, 0.0, -5.0)
-            case "output_nonpositive":
-                part["output_current"] = 0.0
-            case "workers_below_8":
-                part["n_workers"] = 3.0
-            case "fixed_assets_above_total":
-                part["fixed_assets_total"] = part["total_assets"] + 1.0
-            case "place_unknown":
-                part["place_code"] = "990000"
-            case "industry_unknown":
-                part["industry_code"] = ""
-            case "not_manufacturing":
-                part["industry_code"] = "44"
-            case "number_malformed":
-                part["n_workers"] = "12x"
-            case "firm_code_missing":
-                part["firm_id"] = ""
-        parts.append(part)
-    return pd.concat(parts, ignore_index=True)
+def _dirty_rows(rows: pd.DataFrame, kind: str, n_dirty: int) -> pd.DataFrame:
+    """Rows that one rule must refuse, made from sound ones under new firm codes."""
+    part = rows.iloc[:n_dirty].astype({"n_workers": object})
+    part["firm_id"] = [f"D{DIRT.index(kind):02d}{i:05d}" for i in range(len(part))]
+    part["dirt"] = kind
+    match kind:
+        case "capital_nonpositive":
+            part["fixed_assets_original"] = np.where(np.arange(len(part)) % 2, 0.0, -5.0)
+        case "output_nonpositive":
+            part["output_current"] = 0.0
+        case "workers_below_8":
+            part["n_workers"] = 3.0
+        case "fixed_assets_above_total":
+            part["fixed_assets_total"] = part["total_assets"] + 1.0
+        case "place_unknown":
+            part["place_code"] = "990000"
+        case "industry_unknown":
+            part["industry_code"] = ""
+        case "not_manufacturing":
+            part["industry_code"] = "44"
+        case "number_malformed":
+            part["n_workers"] = "12x"
+        case "firm_code_missing":
+            part["firm_id"] = ""
+    return part
 
 
 def _write_year(rows: pd.DataFrame, year: int, folder: Path) -> Path:
@@ -329,7 +325,7 @@ def _write_series(folder: Path, years: tuple[int, ...], model: AccountsModel) ->
     prices = [
         (series, "", year, repr(100.0 * (1 + rate) ** (year - BASE_YEAR)))
         for series, rate in (("output", OUTPUT_INFLATION), ("input", INPUT_INFLATION))
-        for year in years
+        for year in range(min(years), max(years) + 1)
     ]
     tables = {
         "deflators.csv": (("series", "industry_code", "year", "price_index"), prices),
