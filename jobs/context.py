@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -104,10 +105,11 @@ def parse_years(text: str | None) -> frozenset[int] | None:
         return None
     years: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdigit() or (last and not last.isdigit()) or int(last or first) < int(first):
+        match = re.fullmatch(r"(\d{4})(?:-(\d{4}))?", part.strip())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last < first:
             raise InputRefusedError(f"--years: expected years or ranges such as 2003-2011 or 2003,2005; found {text!r}.")
-        years.update(range(int(first), int(last or first) + 1))
+        years.update(range(first, last + 1))
     return frozenset(years)
 
 

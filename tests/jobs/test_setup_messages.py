@@ -1,0 +1,111 @@
+"""What a machine without the right Java, JARs or arguments is told; no JVM."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from jobs import doctor
+from jobs.cli import COMMANDS, run_command
+from jobs.context import parse_years
+from jobs.errors import EXIT_DONE, EXIT_REFUSED, InputRefusedError
+from jobs.jars import JARS_VARIABLE, JarsNotFoundError, jar_paths
+from jobs.java import JavaNotUsableError, java_major, require_java
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _fake_java(folder, text):
+    program = folder / "bin" / "java"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\necho '{text}' >&2\n")
+    program.chmod(program.stat().st_mode | stat.S_IEXEC)
+    return program
+
+
+@pytest.mark.parametrize(
+    ("text", "major"),
+    [('openjdk version "17.0.15" 2025-04-15', 17), ('java version "1.8.0_401"', 8), ('openjdk version "21" 2023-09-19', 21)],
+)
+def test_java_version_is_read_in_its_old_and_new_form(tmp_path, text, major):
+    assert java_major(str(_fake_java(tmp_path, text))) == major
+
+
+@pytest.mark.parametrize("version", ["1.8.0_401", "11.0.2", "25.0.1"])
+def test_java_that_spark_does_not_take_is_named_with_the_remedy(tmp_path, monkeypatch, version):
+    _fake_java(tmp_path, f'openjdk version "{version}"')
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(JavaNotUsableError, match=r"Java (8|11|25) found .* runs on Java 17 or 21. Install Java 17 or 21"):
+        require_java()
+
+
+def test_missing_java_and_wrong_java_home_are_told_apart(tmp_path, monkeypatch):
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(JavaNotUsableError, match="No Java found"):
+        require_java()
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "nowhere"))
+    with pytest.raises(JavaNotUsableError, match="there is no bin/java in it. Unset JAVA_HOME"):
+        require_java()
+
+
+def test_set_up_without_java_is_a_sentence_and_makes_nothing(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "JAVA_HOME"}
+    environment["JAVA_HOME"] = str(tmp_path)
+    result = subprocess.run(
+        ["bash", ".ci/setup", "python3", str(tmp_path / "venv")], cwd=ROOT, env=environment, capture_output=True, text=True,
+        timeout=60,
+    )
+    assert result.returncode == 1
+    assert "set-up stopped: JAVA_HOME is" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_set_up_without_python_is_a_sentence(tmp_path):
+    result = subprocess.run(
+        ["bash", ".ci/setup", "python-not-there", str(tmp_path / "venv")], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 1
+    assert "no 'python-not-there' on the PATH. Install Python 3.11 or newer" in result.stderr
+
+
+def test_missing_jars_are_named_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setenv(JARS_VARIABLE, str(tmp_path))
+    with pytest.raises(JarsNotFoundError, match=r"expected delta-spark_4.2_2.13-4.4.0.jar, .*Run `make setup`"):
+        jar_paths()
+    assert [finding.is_fine for finding in doctor.examine() if finding.name == "Delta JARs"] == [False]
+
+
+def test_years_are_ranges_and_lists():
+    assert parse_years("2003-2005,2007") == {2003, 2004, 2005, 2007}
+    assert parse_years(None) is None
+    for text in ("2005-2003", "early", "2003-"):
+        with pytest.raises(InputRefusedError, match="--years: expected years or ranges"):
+            parse_years(text)
+
+
+def test_every_command_of_the_list_exists(capsys):
+    for group in COMMANDS.values():
+        for name in group:
+            with pytest.raises(SystemExit) as ended:
+                run_command([name, "--help"])
+            assert ended.value.code == 0, name
+            assert "usage:" in capsys.readouterr().out, name
+
+
+def test_unknown_command_is_refused_with_the_list(capsys):
+    assert run_command(["estimat"]) == EXIT_REFUSED
+    assert "customs-lake estimat: no such command. There are: run, land" in capsys.readouterr().err
+    assert run_command([]) == EXIT_DONE
+    assert "From raw files to tables" in capsys.readouterr().out
+
+
+def test_postcode_is_explained_without_a_lake(capsys):
+    assert run_command(["places", "explain", "312000", "2007"]) == EXIT_DONE
+    said = capsys.readouterr().out
+    assert "绍兴市" in said and "ambiguous" in said and "绍兴县" in said
