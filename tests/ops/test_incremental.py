@@ -133,8 +133,8 @@ def test_change_by_someone_else_is_refused_found_and_taken_back(site, spark):
     spark.sql(f"DELETE FROM delta.`{lake.path(table)}` WHERE year = 2003")
     with pytest.raises(LakeError, match=f"changed by someone else: version {before + 1} is a DELETE.*--version {before}"):
         count.run(context)
-    found = fsck.run(context)
-    assert f"version {before + 1} is a DELETE of someone else" in found.detail
+    (found,) = fsck.check_writers(context, table)
+    assert found.line().startswith("error") and f"version {before + 1} is a DELETE of someone else" in found.what
     restore.restore(lake, {table.name: before})
     assert site.rows() == site.first_rows
     assert all(row.is_idle for row in site.plan().values())
