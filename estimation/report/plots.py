@@ -54,10 +54,10 @@ def coefficient_plot(comparison: pd.DataFrame, *, terms: Sequence[str], title: s
         _intervals(axes, pd.DataFrame(rows, columns=[*comparison.columns, "place"]))
         axes.axvline(0, color="black", linewidth=0.6)
         axes.set_yticks([place for place, _ in labels], [text for _, text in labels])
-        axes.set_title(title, loc="left")
-        axes.set_xlabel("per standard deviation")
-        # below the axis title, at the same distance whatever the height
-        axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.42 / figure.get_figheight() * 1.25), ncols=3)
+        axes.set_title(f"{title} (per SD)", loc="left")
+        # below the tick labels, a quarter of an inch whatever the height
+        below = -0.25 / (figure.get_figheight() * axes.get_position().height)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.4, below), ncols=3)
         return _svg(figure, title)
 
 

@@ -152,7 +152,7 @@ def significance_ranges(fit: ColumnFit) -> pd.DataFrame:
     rows = []
     for moderator, product in ((fit.column.resilience, resilience_term(fit)), ("lnPro", PRODUCTIVITY)):
         found = johnson_neyman(fit.results, "lnAgg", moderator, product)
-        text = " or ".join(f"{low:.2f} to {high:.2f} SD" for low, high in found.significant) or "nowhere"
+        text = " or ".join(_range_in_words(low, high) for low, high in found.significant) or "nowhere"
         rows.append({"variable": moderator, "significant": text, "share_of_observations": found.share})
     return pd.DataFrame(rows)
 
@@ -178,6 +178,15 @@ def long_run(fit: ColumnFit) -> pd.DataFrame:
         "upper": gap.upper, "fieller_lower": np.nan, "fieller_upper": np.nan, "fieller_kind": "",
     })
     return pd.DataFrame(rows)
+
+
+def _range_in_words(low: float, high: float) -> str:
+    """Name a range of a moderator, open ends as words."""
+    if np.isinf(low) and np.isinf(high):
+        return "everywhere"
+    if np.isinf(low):
+        return f"below {high:.2f} SD"
+    return f"above {low:.2f} SD" if np.isinf(high) else f"{low:.2f} to {high:.2f} SD"
 
 
 def _difference(table: PrintedTable, fit: ColumnFit, panel: StudyPanel, *, natural: bool) -> Contrast:
