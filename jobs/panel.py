@@ -60,12 +60,12 @@ log = logging.getLogger("customs_lake")
 
 def run(context: JobContext) -> Outcome:
     """Rebuild the panel when a source, an option or a shipped table changed."""
-    years = [year for year in context.settings.study.years if context.selects(year)]
+    _require_sources(context)
+    years = panel_years(context)
     wanted = _fingerprint(context, years)
     built = builds_of(context.lake, tables.CITY_PANEL).fingerprints
-    if {year for year, value in built.items() if value == wanted} == set(years):
+    if {built.get(year) for year in years} == {wanted}:
         return Outcome("panel is up to date", changed=False)
-    _require_sources(context)
     if context.settings.panel.resilience == "minmax":
         log.warning("panel: %s", MINMAX_WARNING)
     assembled = collect_panel(context, years)
@@ -81,6 +81,28 @@ def run(context: JobContext) -> Outcome:
         + (f"; no source at all for {', '.join(absent)}" if absent else ""),
         detail=_explain(panel, report, scaled),
     )
+
+
+def panel_years(context: JobContext) -> list[int]:
+    """Return the years of the panel: those of the study from the first to the last with exports in the lake.
+
+    ``--years`` does not narrow them: the panel is one table, and a run on one new year must not leave only that year.
+
+    Raises
+    ------
+    InputRefusedError
+        If no year of the study has exports.
+    """
+    study = context.settings.study
+    counted = builds_of(context.lake, gold.CITY_EXPORTS).n_rows
+    loaded = [year for year in study.years if counted.get(year, 0) > 0]
+    if not loaded:
+        raise InputRefusedError(
+            f"panel: expected exports in some of the study's years {study.first_year}-{study.last_year}; the lake has"
+            f" {years_text(year for year, n in counted.items() if n) or 'none'}. Load those years, or change the study with"
+            " --set study.first_year=... and --set study.last_year=..."
+        )
+    return list(range(loaded[0], loaded[-1] + 1))
 
 
 def collect_panel(context: JobContext, years: list[int]) -> pd.DataFrame:

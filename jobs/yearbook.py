@@ -58,7 +58,7 @@ def run(context: JobContext) -> Outcome:
             " docs/methodology/variables.md describes the layout."
         )
     side = _side_files(folder, context.settings.panel)
-    wanted = _fingerprint(files, side)
+    wanted = _fingerprint(folder, files, side)
     built = builds_of(context.lake, tables.YEARBOOK)
     if set(built.fingerprints.values()) - {NO_DATA} == {wanted}:
         return Outcome("yearbook is up to date", changed=False)
@@ -83,16 +83,15 @@ def _side_files(folder: Path, options: Panel) -> dict[str, Path]:
     return {name: path for name, path in paths.items() if path.exists() or named.get(name)}
 
 
-def _fingerprint(files: list[Path], side: dict[str, Path]) -> str:
-    inputs = {path.as_posix(): path for path in files} | side
+def _fingerprint(folder: Path, files: list[Path], side: dict[str, Path]) -> str:
+    # the name below the folder counts, it holds the edition; where the folder lies does not
+    inputs = {path.relative_to(folder).as_posix(): path for path in files} | side
     absent = [str(path) for path in inputs.values() if not path.is_file()]
     if absent:
         raise InputRefusedError(f"{', '.join(absent)}: named in the settings ([panel]), but no such file.")
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in inputs.items()}
-    # the folder may move, its content counts
-    content = sorted((Path(name).name, value) for name, value in hashes.items())
     packaged = package_hash("conf/yearbook.toml", "conf/exchange_rates.csv", "schemas/reference/prefectures.csv")
-    return fingerprint(files=content, config=packaged)
+    return fingerprint(files=hashes, config=packaged)
 
 
 def _write(

@@ -16,6 +16,7 @@ from jobs.context import JobContext
 from jobs.errors import InputRefusedError
 from jobs.frames import to_spark
 from jobs.lake import Lake, Written
+from jobs.ledger import record_builds
 from jobs.missing import BASELINE
 from schemas import firms, gold
 from schemas import panel as tables
@@ -119,7 +120,9 @@ def context(spark, settings, numbers):
         (yearbook_tables.YEARLY_SERIES, series),
     ):  # fmt: skip
         lake.overwrite(table, to_spark(spark, frame, table))
-    study = settings.replaced("study", first_year=2006, last_year=2010)
+    # 2011 is in the study, but nothing is loaded for it
+    record_builds(lake, "run-0", gold.CITY_EXPORTS, Written(0, 0), dict.fromkeys(YEARS, "x"), dict.fromkeys(YEARS, 3))
+    study = settings.replaced("study", first_year=2006, last_year=2011)
     return JobContext(spark, lake, study, "run-1")
 
 
@@ -206,6 +209,13 @@ def test_second_run_does_nothing_and_another_option_rebuilds(context, built, mon
     other = dataclasses.replace(context, settings=context.settings.replaced("panel", zones="ever"))
     with pytest.raises(RebuiltError):
         panel.run(other)
+
+
+def test_panel_covers_the_loaded_years_of_the_study_whatever_years_a_run_works_on(context):
+    assert panel.panel_years(dataclasses.replace(context, years=frozenset({2010}))) == list(YEARS)
+    later = context.settings.replaced("study", first_year=2012, last_year=2014)
+    with pytest.raises(InputRefusedError, match="study's years 2012-2014; the lake has 2006-2010"):
+        panel.panel_years(dataclasses.replace(context, settings=later))
 
 
 def test_minmax_resilience_warns(context, monkeypatch, caplog):
