@@ -83,7 +83,9 @@ def main() -> None:
     """Print seconds and rows per second of both variants, and the share that placing adds."""
     records = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000
     repeats = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    spark = build_session(load_settings(profile="test", environment={}), app="bench-places")
+    # not the test profile: it switches code generation off, which makes small tests fast and large runs slow
+    settings = load_settings(environment={}, overrides=["spark.master=local[2]"])
+    spark = build_session(settings, app="bench-places")
     places = place_reference(spark, load_place_book())
     products, partners, rules = product_reference(spark), partner_reference(spark), load_rules()
 
