@@ -82,11 +82,14 @@ class Report:
         Rows of ``gold.production_function``.
     notes : tuple of str
         What the user's series leave open.
+    years : tuple of int
+        Years delivered.
     """
 
     counts: dict[str, int]
     estimates: list[dict]
     notes: tuple[str, ...] = ()
+    years: tuple[int, ...] = ()
 
     @property
     def lost(self) -> list[dict]:
@@ -154,10 +157,10 @@ def _build(context: JobContext, sources: Sources, wanted: str, years_built: list
     lake, choices = context.lake, context.settings.productivity
     write = {"given": _write_given, "survey": _write_survey}[sources.kind]
     written, report = write(context, sources, years_built)
+    years = sorted({*years_built, *report.years})
     relative = {"given": "none", "survey": "industry"}[sources.kind] if choices.relative == "auto" else choices.relative
     firms = lake.read(tables.FIRM_TFP)
     cities = firms.transform(average_by_city, relative=relative, weights=choices.weights, area=choices.area)
-    years = sorted({*years_built, *_years_of(firms)})
     cities_written = lake.replace_years(tables.CITY_PRODUCTIVITY, cities, years, metadata={"run": context.run_id})
     per_year = dict(lake.read(tables.CITY_PRODUCTIVITY).groupBy("year").count().collect())
     fingerprints = dict.fromkeys(years, wanted)
@@ -181,12 +184,17 @@ def _write_given(context: JobContext, sources: Sources, years_built: list[int]) 
     labels = {"is_imputed": F.lit(False), "tfp_source": F.lit("given"), "tfp_method": F.lit("given"),
               "value_added_method": F.lit(None).cast("string")}
     with cached(judged):
-        counts = _write_quarantine(context, judged, _years_of(judged))
+        delivered = _years_of(judged)
+        if not delivered:
+            raise InputRefusedError(f"{sources.files[0].source_file}: headings but no rows. Deliver it again, or move it away.")
+        counts = _write_quarantine(context, judged, delivered)
         firms = judged.where(F.size("reasons") == 0).withColumns(
             labels | {name: F.lit(None).cast("double") for name in unknown}
         )
-        written = _write_firms(context, firms, years_built)
-    return written, Report(counts, [])
+        # year 0 stands for a year that cannot be read: it exists in the quarantine only
+        years = tuple(year for year in delivered if year)
+        written = _write_firms(context, firms, {*years_built, *years})
+    return written, Report(counts, [], years=years)
 
 
 def _write_survey(context: JobContext, sources: Sources, years_built: list[int]) -> tuple[Written, Report]:
@@ -212,9 +220,9 @@ def _write_survey(context: JobContext, sources: Sources, years_built: list[int])
         else:
             firms = inputs.transform(add_productivity, technology.where(F.col("estimate_status").isin(*USABLE)))
         labels = {"tfp_source": F.lit("survey"), "tfp_method": F.lit(choices.method)}
-        written = _write_firms(context, firms.withColumns(labels), years_built)
+        written = _write_firms(context, firms.withColumns(labels), {*years_built, *survey_years})
     estimates = [row.asDict() for row in technology.orderBy("industry_code").collect()]
-    return written, Report(counts, estimates, sources.series.notes)
+    return written, Report(counts, estimates, sources.series.notes, tuple(survey_years))
 
 
 @contextmanager
@@ -227,8 +235,8 @@ def cached(frame: DataFrame) -> Iterator[None]:
         frame.unpersist()
 
 
-def _write_firms(context: JobContext, firms: DataFrame, years_built: list[int]) -> Written:
-    years = sorted({*years_built, *_years_of(firms)})
+def _write_firms(context: JobContext, firms: DataFrame, years: set[int]) -> Written:
+    """Replace all years that are delivered or were built: an industry that fails may leave a year without a firm."""
     return context.lake.replace_years(
         tables.FIRM_TFP, firms.transform(add_relative_productivity), years, metadata={"run": context.run_id}
     )
