@@ -186,7 +186,8 @@ def _write_given(context: JobContext, sources: Sources, years_built: list[int]) 
     with cached(judged):
         delivered = _years_of(judged)
         if not delivered:
-            raise InputRefusedError(f"{sources.files[0].source_file}: headings but no rows. Deliver it again, or move it away.")
+            name = sources.files[0].source_file
+            raise InputRefusedError(f"{name}: headings but no rows. Deliver it again, or move it away.")
         counts = _write_quarantine(context, judged, delivered)
         firms = judged.where(F.size("reasons") == 0).withColumns(
             labels | {name: F.lit(None).cast("double") for name in unknown}
