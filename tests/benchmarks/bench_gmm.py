@@ -139,9 +139,9 @@ scalar n_moments = model.ninst
 string blas = sys.blas
 printf "JSON %.12g %.12g %.12g %d %s\\n", best, b[1], errors[1], n_moments, blas
 """
-    with tempfile.NamedTemporaryFile("w", suffix=".inp", delete=False) as file:
-        file.write(script)
-    done = subprocess.run(["gretlcli", "-b", file.name], capture_output=True, text=True, check=False)
+    commands = path.with_suffix(".inp")
+    commands.write_text(script, encoding="utf-8")
+    done = subprocess.run(["gretlcli", "-b", str(commands)], capture_output=True, text=True, check=False)
     line = next((line for line in done.stdout.splitlines() if line.startswith("JSON ")), None)
     if line is None:
         print(f"  gretl failed: {done.stdout.strip().splitlines()[-3:]}")
