@@ -35,7 +35,7 @@ from jobs.reconcile import reconcile_years
 from jobs.references import reference_hash, references_for
 from jobs.transforms.declarations import apply_rules, parse_declarations
 from jobs.transforms.partners import add_partners
-from jobs.transforms.places import resolve_places
+from jobs.transforms.places import firm_postcode_history, resolve_places
 from jobs.transforms.products import add_products
 from schemas import bronze, ops, silver
 
@@ -65,29 +65,57 @@ def year_fingerprints(context: JobContext, receipts: Sequence[Row]) -> dict[int,
     files: dict[int, list[str]] = {}
     for row in receipts:
         files.setdefault(row["source_year"], []).append(row["file_sha256"])
+    # a year without postcodes borrows its firms' postcodes from all other years
+    borrowing = _years_without_postcode(receipts) if _uses_history(context) else []
+    everything = sorted(row["file_sha256"] for row in receipts)
     return {
         year: fingerprint(
             files=sorted(hashes), rules=rules, references=reference_hash(context.settings), places=settings["places"],
             base_revision=context.settings.count.base_revision,
+            **({"history": everything} if year in borrowing else {}),
         )
         for year, hashes in sorted(files.items())
     }
 
 
-def judge_declarations(context: JobContext, rows: DataFrame, years_without_postcode: Sequence[int]) -> DataFrame:
+def judge_declarations(context: JobContext, rows: DataFrame, receipts: Sequence[Row]) -> DataFrame:
     """Bronze rows to parsed, placed records with their reasons: the whole of cleaning, still one row per line."""
     references = references_for(context)
-    places = context.settings.places
     return (
-        rows.transform(parse_declarations, years_without_postcode=years_without_postcode)
+        parse_records(rows, receipts)
         .transform(add_products, references.products, base_revision=context.settings.count.base_revision)
         .transform(add_partners, references.partners)
-        .transform(
-            resolve_places, references.places, evidence_order=places.evidence_order, fallbacks=places.fallbacks,
-            ambiguous=places.ambiguous,
-        )
+        .transform(lambda parsed: place_records(context, parsed, receipts))
         .transform(apply_rules, load_rules())
     )
+
+
+def parse_records(rows: DataFrame, receipts: Sequence[Row]) -> DataFrame:
+    """Parse bronze rows, knowing from the receipts which years carry no postcodes."""
+    return parse_declarations(rows, years_without_postcode=_years_without_postcode(receipts))
+
+
+def place_records(context: JobContext, parsed: DataFrame, receipts: Sequence[Row]) -> DataFrame:
+    """Resolve the production site of parsed records under the settings."""
+    places = context.settings.places
+    return resolve_places(
+        parsed, references_for(context).places, evidence_order=places.evidence_order, fallbacks=places.fallbacks,
+        ambiguous=places.ambiguous, firm_postcodes=_firm_postcodes(context, receipts),
+    )
+
+
+def _firm_postcodes(context: JobContext, receipts: Sequence[Row]) -> DataFrame | None:
+    """Each firm's postcode in the years that carry one; None when no year has to borrow it."""
+    without = _years_without_postcode(receipts)
+    if not without or not _uses_history(context):
+        return None
+    lending = [row["file_sha256"] for row in receipts if row["source_year"] not in without]
+    rows = context.lake.read(bronze.DECLARATION).where(F.col("file_sha256").isin(lending))
+    return parse_records(rows, receipts).where("malformed_row IS NULL").transform(firm_postcode_history)
+
+
+def _uses_history(context: JobContext) -> bool:
+    return "firm_history" in context.settings.places.fallbacks
 
 
 def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[int, str]) -> Outcome:
@@ -95,7 +123,7 @@ def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[i
     in_force = [row["file_sha256"] for row in receipts]
     rows = lake.read(bronze.DECLARATION).where(F.col("source_year").isin(years) & F.col("file_sha256").isin(in_force))
     # personal data end here: only the columns of the two tables are carried on
-    judged = judge_declarations(context, rows, _years_without_postcode(receipts)).select(*_CARRIED).persist()
+    judged = judge_declarations(context, rows, receipts).select(*_CARRIED).persist()
     try:
         metadata = {"run": context.run_id, "years": years}
         quarantined = lake.replace_years(

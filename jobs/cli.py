@@ -45,6 +45,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "reconcile": "recount every file: lines and dollars in = kept + quarantined",
         "verify": "hold a generated world's lake against its truth",
         "explain": "walk a number back: explain table1.col1.lnAgg",
+        "resolve": "how production sites resolve to prefectures under the present settings",
         "places": "explain POSTCODE YEAR | coverage | ambiguity | conflicts",
         "describe": "summary statistics, correlations and coverage of the panel",
         "compare": "hold the newest year against the years before",

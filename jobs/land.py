@@ -99,15 +99,16 @@ def inspect_folder(raw: Path, context: JobContext, receipts: Sequence[Row] = ())
     found: list[Inspection] = []
     problems: list[str] = []
     known = {row["source_file"]: row for row in receipts}
+    paths = list_raw_files(raw)
     with ThreadPoolExecutor(max_workers=4) as pool:
-        for result in pool.map(lambda path: _try_inspect(path, raw, known), list_raw_files(raw)):
+        for result in pool.map(lambda path: _try_inspect(path, raw, known), paths):
             (found if isinstance(result, Inspection) else problems).append(result)
     problems += _outside_years(found, context) + _same_content(found)
     if problems:
         shown = "\n  - ".join(problems[:MAX_PROBLEMS_SHOWN])
         more = f"\n  ... and {len(problems) - MAX_PROBLEMS_SHOWN} more" if len(problems) > MAX_PROBLEMS_SHOWN else ""
         raise InputRefusedError(
-            f"{raw}: {len(problems)} problem(s) in {len(found) + len(problems)} files; nothing was loaded.\n  - {shown}{more}"
+            f"{raw}: {len(problems)} problem(s) in {len(paths)} files; nothing was loaded.\n  - {shown}{more}"
         )
     return [item for item in found if context.selects(item.year)]
 

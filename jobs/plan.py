@@ -84,7 +84,8 @@ def receipts_after(receipts: Sequence[Row], delivery: Delivery | None) -> list[R
     in_force = {row["source_file"]: row for row in receipts if row["receipt_status"] == "received"}
     for item in (*delivery.new, *delivery.corrected) if delivery else ():
         in_force[item.source_file] = Row(
-            source_file=item.source_file, file_sha256=item.sha256, source_year=item.year, n_lines=item.n_lines
+            source_file=item.source_file, file_sha256=item.sha256, source_year=item.year, n_lines=item.n_lines,
+            layout=item.layout.name, headings=list(item.headings),
         )
     return [row for _, row in sorted(in_force.items())]
 
