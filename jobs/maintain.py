@@ -254,7 +254,9 @@ def maintain(context: JobContext, actions: Sequence[str], *, tables: Sequence[st
 def checkpoint(lake: Lake, table: Table) -> None:
     """Write a checkpoint of the log, so that readers need not replay it."""
     log_of = lake.spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(lake.spark._jsparkSession, lake.path(table))
-    log_of.checkpoint(log_of.update(False, log_of.update_default_2(), log_of.update_default_3()))
+    # Scala's default arguments, under the names they have in the JVM
+    at_any_time, no_catalog = (getattr(log_of, f"update$default${number}")() for number in (2, 3))
+    log_of.checkpoint(log_of.update(False, at_any_time, no_catalog), no_catalog)
 
 
 def _health_line(context: JobContext, health: Health, done: Sequence[str]) -> str:
