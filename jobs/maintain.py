@@ -149,12 +149,17 @@ def vacuum(context: JobContext, table: Table, *, dry_run: bool) -> int:
     """Remove (or with ``dry_run`` count) files that no version within the retention needs; return their number."""
     lake, hours = context.lake, retention_hours(context, table)
     mode = " DRY RUN" if dry_run else ""
-    before = 0 if dry_run else len(lake.store.walk(table.relative_path))
+    before = 0 if dry_run else _n_data_files(lake, table)
     with lake.lock_whole(table), lake.committing(table, {"run": context.run_id}):
         result = lake.spark.sql(f"VACUUM delta.`{lake.path(table)}` RETAIN {hours} HOURS{mode}")
         if dry_run:
             return result.count()
-    return before - len(lake.store.walk(table.relative_path))
+    return before - _n_data_files(lake, table)
+
+
+def _n_data_files(lake: Lake, table: Table) -> int:
+    # vacuum itself adds to the log
+    return sum(not item.path.startswith("_delta_log/") for item in lake.store.walk(table.relative_path))
 
 
 def retention_hours(context: JobContext, table: Table) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 from pyspark.sql import functions as F
@@ -202,6 +204,20 @@ def test_maintenance_changes_files_but_no_row_and_keeps_pinned_versions(site, se
     with pytest.raises(InputRefusedError, match="no study 'paper' is pinned"):
         maintain.release(tight, "paper")
     assert all(row.is_idle for row in site.plan().values()), "compaction must not look like a change"
+
+
+def test_file_of_a_killed_writer_is_found_and_vacuumed_and_nothing_else(site):
+    context = site.context()
+    orphan = Path(context.lake.path(ops.RUN)) / "part-00000-left-behind.snappy.parquet"
+    orphan.write_bytes(b"half a file")
+    assert list(fsck.check_files(context, ops.RUN)) == [], "a young file may belong to a writer at work"
+    os.utime(orphan, (orphan.stat().st_mtime - 400 * 86_400,) * 2)
+    (found,) = fsck.check_files(context, ops.RUN)
+    assert found.kind == "notice" and "1 orphan files" in found.what and "vacuum" in found.repair
+    n_rows, files = context.lake.read(ops.RUN).count(), site.files(ops.RUN)
+    assert maintain.vacuum(context, ops.RUN, dry_run=False) == 1
+    assert files - site.files(ops.RUN) == {orphan.name}
+    assert context.lake.read(ops.RUN).count() == n_rows
 
 
 def test_rebuild_on_demand_gives_the_same_rows(site):

@@ -1,0 +1,137 @@
+"""Lake operations: one more year against a ninth of the full build, a run with nothing new, reading after fifty loads.
+
+    python tests/benchmarks/bench_lake.py [--lines 60000] [--loads 50]
+
+``--lines`` are data lines a year. What a run costs whatever its size (planning, some fifty commits) is paid once by the
+full build and again by the added year, so the first ratio falls with the lines; the seconds of both are printed. Exits
+with 1 when a bound is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import logging
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from jobs import maintain  # noqa: E402
+from jobs.context import JobContext, configure_logging  # noqa: E402
+from jobs.lake import Lake  # noqa: E402
+from jobs.ledger import new_run_id  # noqa: E402
+from jobs.pipeline import run_through  # noqa: E402
+from jobs.session import build_session  # noqa: E402
+from schemas import gold  # noqa: E402
+
+from conf.settings import load_settings  # noqa: E402  # isort: skip
+
+YEARS = tuple(range(2003, 2012))
+ADDED = 2012
+MAX_YEAR_RATIO = 1.3
+MAX_IDLE_SECONDS = 10.0
+# the median of reads of a few milliseconds is known to a few percent only
+MAX_READ_RATIO = 1.15
+READS = 9
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lines", type=int, default=60_000)
+    parser.add_argument("--loads", type=int, default=50)
+    arguments = parser.parse_args()
+    configure_logging()
+    logging.getLogger("customs_lake").setLevel(logging.WARNING)
+    settings = load_settings(overrides=[f"study.last_year={ADDED}", "spark.master=local[2]"], environment={})
+    spark = build_session(settings)
+    spark.range(10).count()
+    with tempfile.TemporaryDirectory() as folder:
+        missed = bench(spark, settings, Path(folder), arguments)
+    spark.stop()
+    return 1 if missed else 0
+
+
+def bench(spark, settings, folder: Path, arguments) -> list[str]:
+    """Run the three measurements and return the bounds that were missed."""
+    write = _write_delivery()
+    raw = write(folder / "raw", YEARS, months=range(1, 13), n_lines=arguments.lines // 12)
+
+    def context() -> JobContext:
+        return JobContext(spark, Lake.open(spark, str(folder / "lake"), create=True), settings, new_run_id(), raw)
+
+    full = _seconds(lambda: run_through(context(), "count"))
+    store = context().lake.store
+    before = {item.path for item in store.walk("")}
+    idle = max(_seconds(lambda: run_through(context(), "count")) for _ in range(2))
+    written = len({item.path for item in store.walk("")} - before)
+    write(raw, [ADDED], months=range(1, 13), n_lines=arguments.lines // 12)
+    added = _seconds(lambda: run_through(context(), "count"))
+    ratio = added / (full / len(YEARS))
+    reads = _reads_after_loads(context(), settings, folder, arguments.loads)
+    print(f"full build of {len(YEARS)} years of {arguments.lines:,} lines  {full:8.1f} s")
+    print(f"one more year                                {added:8.1f} s   {ratio:.2f} x a ninth (bound {MAX_YEAR_RATIO})")
+    print(f"nothing new                                  {idle:8.1f} s   {written} files (bounds {MAX_IDLE_SECONDS}, 0)")
+    shown = " / ".join(f"{seconds:.3f}" for seconds in reads)
+    print(f"reading gold: fresh / after {arguments.loads} loads / maintained  {shown} s (bound {MAX_READ_RATIO} x fresh)")
+    bounds = {
+        "one more year": ratio <= MAX_YEAR_RATIO,
+        "nothing new": idle <= MAX_IDLE_SECONDS and written == 0,
+        "reading after maintenance": reads[2] <= MAX_READ_RATIO * reads[0],
+    }
+    missed = [name for name, is_met in bounds.items() if not is_met]
+    print("missed: " + ", ".join(missed) if missed else "all bounds met")
+    return missed
+
+
+def _reads_after_loads(context: JobContext, settings, folder: Path, n_loads: int) -> tuple[float, float, float]:
+    """Median seconds of a typical read of the cube: as built, after rewriting years again and again, and maintained."""
+    lake, table = context.lake, gold.CITY_PRODUCT_DESTINATION
+    shutil.copytree(Path(lake.path(table)), folder / "fresh")
+    years = [*YEARS, ADDED]
+
+    def read(path: str) -> None:
+        frame = context.spark.read.format("delta").load(path)
+        frame.where("city_id = '320400'").groupBy("year").agg({"value_usd": "sum", "hs6_code": "count"}).collect()
+
+    for number in range(n_loads):
+        year = years[number % len(years)]
+        rows = lake.read(table).where(f"year = {year}").repartition(1 + number % 6)
+        lake.replace_years(table, rows.localCheckpoint(), [year])
+    worn = _median(lambda: read(lake.path(table)))
+    tidy = JobContext(
+        context.spark, lake, settings.replaced("operations", max_small_files=1), context.run_id, context.raw
+    )
+    maintain.maintain(tidy, ("compact", "checkpoint"), tables=[table.name])
+    # turn about, so that a change of the machine's load meets both
+    fresh, kept = [], []
+    for _ in range(READS):
+        fresh.append(_seconds(lambda: read(str(folder / "fresh"))))
+        kept.append(_seconds(lambda: read(lake.path(table))))
+    return statistics.median(fresh), worn, statistics.median(kept)
+
+
+def _median(action) -> float:
+    return statistics.median(_seconds(action) for _ in range(READS))
+
+
+def _seconds(action) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def _write_delivery():
+    specification = importlib.util.spec_from_file_location("deliveries", ROOT / "tests" / "ops" / "conftest.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module.write_delivery
+
+
+if __name__ == "__main__":
+    sys.exit(main())
