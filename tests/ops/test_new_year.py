@@ -10,7 +10,7 @@ import pytest
 
 from conf.layouts import load_layouts
 from jobs.cli import run_command
-from jobs.errors import EXIT_DONE, EXIT_REFUSED
+from jobs.errors import EXIT_DONE, EXIT_QUALITY, EXIT_REFUSED
 
 pytestmark = [pytest.mark.lake, pytest.mark.timeout(3600)]
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,7 +83,8 @@ def test_every_command_of_the_page_does_what_the_page_says(shell, write_delivery
     code, said = shell(reconcile)
     assert code == EXIT_DONE and re.search(r"2012 +1 +40 .* 0$", said, re.MULTILINE)
     code, said = shell(compare)
-    assert code == EXIT_DONE and re.search(r"^2012 +40", said, re.MULTILINE), said
+    # forty lines a year are few enough for a count to move more than the bounds allow: that is told, with its exit code
+    assert code in (EXIT_DONE, EXIT_QUALITY) and re.search(r"^2012 +40", said, re.MULTILINE), said
     code, said = shell(fsck)
     assert code == EXIT_DONE and " 0 errors" in said, said
     code, said = shell(pin)
