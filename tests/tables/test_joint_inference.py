@@ -159,11 +159,11 @@ def test_choices_change_what_they_name_and_failures_are_rows(baseline, study, cl
     panel, _ = study
     column = baseline[0].column
     grid = instrument_sensitivity(column, panel, classes).set_index("choice")
-    assert grid.loc["lags 2-4, collapsed", "n_instruments"] == baseline[0].results.n_instruments
+    assert grid.loc["lags 2-3, collapsed", "n_instruments"] == baseline[0].results.n_instruments
     assert grid["n_instruments"].nunique() > 4
     out = without_cities(column, panel, classes, {"none": set(), "all": set(zip(
         panel.natural["city_id"], panel.natural["year"], strict=True))})
-    assert out.loc[0, "difference"] == pytest.approx(grid.loc["lags 2-4, collapsed", "difference"])
+    assert out.loc[0, "difference"] == pytest.approx(grid.loc["lags 2-3, collapsed", "difference"])
     assert out.loc[1, "problem"]
     same = outcome_variants(column, panel, classes, {"itself": panel.natural["lnvalue"]})
     assert same.loc[0, "productivity_channel"] == pytest.approx(out.loc[0, "productivity_channel"])
