@@ -21,6 +21,7 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
 from conf.settings import Settings
+from jobs.codebooks import partner_reference, product_reference
 from jobs.context import JobContext, Outcome, job_main
 from jobs.ledger import builds_of, fingerprint, record_builds
 from jobs.lookups import place_reference
@@ -68,8 +69,8 @@ def load_references(spark: SparkSession, settings_key: tuple[str, str, str]) -> 
     book = load_place_book(user_postcodes=user_postcodes, user_units=user_units)
     return References(
         places=place_reference(spark, book, convention=convention),
-        products=ProductReference(spark.createDataFrame(product_codes())),
-        partners=PartnerReference(spark.createDataFrame(partner_aliases())),
+        products=product_reference(spark),
+        partners=partner_reference(spark),
     )
 
 
@@ -86,37 +87,6 @@ def reference_hash(settings: Settings) -> str:
         if path:
             digest.update(Path(path).read_bytes())
     return digest.hexdigest()
-
-
-def product_codes() -> pd.DataFrame:
-    """Every HS6 code of every revision with its family and its code in each older revision (None: no way there)."""
-    codes = read_shipped("hs6_codes")
-    steps = {
-        (row.from_revision, row.from_hs6): row.to_hs6 for row in read_shipped("hs6_conversions").itertuples()
-    }
-    families = {(row.revision, row.hs6_code): row.family for row in read_shipped("hs6_families").itertuples()}
-    revisions = [name.removeprefix("in_hs") for name in codes.columns if name.startswith("in_hs")]
-    rows = []
-    for revision in revisions:
-        for code in codes.loc[codes[f"in_hs{revision}"] == "1", "hs6_code"]:
-            converted: dict[str, str | None] = {f"hs6_{base}": None for base in revisions}
-            current: str | None = code
-            for base in reversed(revisions[: revisions.index(revision) + 1]):
-                converted[f"hs6_{base}"] = current
-                current = steps.get((base, current)) if current else None
-            family = families.get((revision, code), code)
-            rows.append({"hs_revision": revision, "hs6_code": code, "hs6_family": family} | converted)
-    return pd.DataFrame(rows)
-
-
-def partner_aliases() -> pd.DataFrame:
-    """Every name and code of a partner with its customs code, ISO code and kind."""
-    partners = read_shipped("partners").rename(columns={"iso3": "country_iso3", "kind": "partner_kind"})
-    aliases = read_shipped("partner_aliases").rename(columns={"code": "partner_code"})
-    table = aliases.merge(
-        partners[["code", "country_iso3", "partner_kind"]], left_on="partner_code", right_on="code", validate="m:1"
-    )
-    return table.assign(alias=table["alias"].str.upper())[["alias", "partner_code", "country_iso3", "partner_kind"]]
 
 
 def city_names(spark: SparkSession) -> DataFrame:
