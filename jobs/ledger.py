@@ -174,21 +174,25 @@ def refuse_foreign_changes(lake: Lake, table: Table, *, after: int) -> None:
         )
 
 
+def build_rows(
+    run_id: str, table: Table, written: Written, fingerprints: Mapping[int, str], rows: Mapping[int, int]
+) -> list[dict[str, object]]:
+    """Rows of ops.build that mark years of a table complete."""
+    now = utc_now()
+    return [
+        {
+            "table_name": table.name, "year": year, "fingerprint": str(value), "table_version": written.version,
+            "n_rows": rows.get(year, 0), "built_at": now, "run_id": run_id, "inputs": getattr(value, "parts", None),
+        }
+        for year, value in sorted(fingerprints.items())
+    ]
+
+
 def record_builds(
     lake: Lake, run_id: str, table: Table, written: Written, fingerprints: Mapping[int, str], rows: Mapping[int, int]
 ) -> None:
     """Mark years of a table complete; the last thing a build does."""
-    now = utc_now()
-    lake.append_rows(
-        ops.BUILD,
-        [
-            {
-                "table_name": table.name, "year": year, "fingerprint": str(value), "table_version": written.version,
-                "n_rows": rows.get(year, 0), "built_at": now, "run_id": run_id, "inputs": getattr(value, "parts", None),
-            }
-            for year, value in sorted(fingerprints.items())
-        ],
-    )
+    lake.append_rows(ops.BUILD, build_rows(run_id, table, written, fingerprints, rows))
 
 
 def forget_builds(lake: Lake, run_id: str, table: Table, years: Iterable[int]) -> None:

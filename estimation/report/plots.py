@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 matplotlib.use("Agg")
-from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402  (after the backend is chosen)
 
 WIDTH = 4.4  # inches
 #: Okabe-Ito: told apart by colour-blind readers and in grey print.

@@ -99,7 +99,6 @@ def test_a_number_is_walked_back_to_its_versions_and_estimated_again(context):
 
 @pytest.mark.lake
 def test_the_report_of_a_lake_is_one_page_with_its_command(context):
-    pytest.importorskip("jinja2", reason="the report is a jinja2 template")
     outcome = report.run(context, tables="1", profiles=("defensible",))
     page = (context.out / "report.html").read_text("utf-8")
     version = context.lake.version(CITY_PANEL)

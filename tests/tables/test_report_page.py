@@ -11,9 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-pytest.importorskip("jinja2", reason="the report is a jinja2 template")
-
-from estimation.report import plots, render_report  # noqa: E402
+from estimation.report import plots, render_report
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PHONE, DESK = (390, 844), (1280, 900)
