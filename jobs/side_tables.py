@@ -1,8 +1,9 @@
 """Tables a user lays beside the yearbook sheets: development zones, exchange rates, deflators.
 
 ``etdz.csv``: ``city_id, approved_year`` (and, where known, ``closed_year``, ``source``), or one line per year with
-``city_id, year, ETDZ``, in the place of the shipped list (schemas/reference/development_zones.csv). ``exchange_rates.csv``: ``year, cny_per_usd``, in the place of the shipped annual averages
-(National Bureau of Statistics, China Statistical Yearbook, table of exchange rates). ``deflators.csv``:
+``city_id, year, ETDZ``, in the place of the shipped list (schemas/reference/development_zones.csv).
+``exchange_rates.csv``: ``year, cny_per_usd``, in the place of the shipped annual averages (National Bureau of
+Statistics, China Statistical Yearbook, table of exchange rates). ``deflators.csv``:
 ``province_code, year, gdp_deflator`` on any base, since only ratios are used.
 
 The decision worth knowing: a line that cannot be used stops the job with its number. These are small files, made by

@@ -51,7 +51,7 @@ DEVELOPMENT_ZONE = Table(
     name="silver.development_zone",
     fields=fields("city_id!", "approved_year!", "closed_year", "zone_source!"),
     key=("city_id",),
-    description="One row per city with a national economic and technological development zone: the user's list, else the shipped.",
+    description="One row per city with a national economic and technological development zone: own list, else the shipped.",
     caveats=(
         "The shipped list ends with 2011 and has one zone less than were approved (docs/methodology/variables.md).",
         "A user's list without a line means no list: the variable ETDZ is then missing, not zero.",
