@@ -62,6 +62,16 @@ def test_resilience_that_is_growth_is_said_to_be(panel):
     assert "not only growth" in render(other)
 
 
+def test_text_fits_a_terminal_and_numbers_its_correlations(panel):
+    description = describe_panel(panel)
+    text = render(description).splitlines()
+    # of 100 columns; the sentence at the end wraps by itself
+    assert max(map(len, text[:-1])) <= 100
+    rows = {line[5:14].strip(): line[14:].split() for line in text if line.startswith(" (")}
+    assert rows["lnvalue"] == [] and len(rows["lnnumcou"]) == 2
+    assert rows["lnnumcou"][1] == f"{description.correlations.loc['lnnumcou', 'lnnum']:.2f}"
+
+
 def test_coverage_names_the_state_of_every_city_year(panel):
     states = coverage_states(panel)
     names = states.map(lambda index: STATES[index][0])
