@@ -161,7 +161,8 @@ def render(description: PanelDescription) -> str:
             "Variables (sd between cities and within them over time; share: of the variance within)",
             summary.to_string(index=False), "",
             "Correlations over complete rows", _lower_triangle(description.correlations), "",
-            "City-years by year", description.years.to_string(), "",
+            "City-years by year: cities, complete ones, and those that lack a variable",
+            description.years.rename(columns=lambda name: name.removeprefix("no_")).to_string(), "",
             _growth_note(description.res_is_growth),
         ]  # fmt: skip
     return "\n".join(parts)
