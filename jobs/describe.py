@@ -201,7 +201,7 @@ def _lower_triangle(correlations: pd.DataFrame) -> str:
     width = max(map(len, names))
     lines = [" " * (width + 5) + "".join(f"{f'({number})':>7}" for number in range(1, len(names)))]
     for row, name in enumerate(names):
-        cells = "".join(f"{correlations.iloc[row, column]:>7.2f}" for column in range(row))
+        cells = "".join(f"{round(correlations.iloc[row, column], 2) + 0.0:>7.2f}" for column in range(row))
         lines.append(f"{f'({row + 1})':>4} {name:<{width}}{cells}".rstrip())
     return "\n".join(lines)
 

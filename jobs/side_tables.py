@@ -25,6 +25,8 @@ from schemas.reference.shipped import read_shipped
 
 ZONES, EXCHANGE_RATES, DEFLATORS = "etdz.csv", "exchange_rates.csv", "deflators.csv"
 SHIPPED_RATES = "conf/exchange_rates.csv"
+# how the source of a shipped zone begins, and the last year whose approvals the list has
+SHIPPED_ZONES, SHIPPED_ZONES_END = "development_zones.csv", 2011
 NATIONAL = "000000"
 ZONE_COLUMNS = ("city_id", "approved_year", "closed_year", "zone_source")
 SERIES_COLUMNS = ("series", "province_code", "year", "series_value", "series_source")

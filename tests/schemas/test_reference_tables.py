@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from jobs.side_tables import SHIPPED_ZONES, SHIPPED_ZONES_END
 from schemas.places import TABLES
 from schemas.reference.builders.common import read_source
 from schemas.reference.shipped import TABLE_NAMES, read_shipped
@@ -83,7 +84,10 @@ def test_development_zones_lie_in_the_city_they_count_for():
     owner |= {(row.name_zh, row.city_id) for row in prefectures.itertuples()}
     zones = read_source("development_zones").query("city_id != ''")
     assert [row.zone_name for row in zones.itertuples() if (row.place_name, row.city_id) not in owner] == []
-    assert set(read_shipped("development_zones")["city_id"]) <= set(zones["city_id"])
+    shipped = read_shipped("development_zones")
+    assert set(shipped["city_id"]) <= set(zones["city_id"])
+    assert int(shipped["approved_year"].max()) == SHIPPED_ZONES_END
+    assert shipped["zone_source"].str.startswith(SHIPPED_ZONES).all()
 
 
 def test_conversions_are_one_to_one_backward():

@@ -148,6 +148,14 @@ def test_inputs_follow_the_options():
     assert variable_inputs(Panel(human_capital="published"))["lnphumc"] == ("students_per_10k",)
 
 
+def test_losses_are_counted_by_reason():
+    no_fdi = {"lnfdi": None, "fdi": None}
+    changes = [no_fdi, no_fdi | {"year": 2005}, no_fdi | {"year": 2006, "lnrd": None, "science_spending": -2.0}]
+    frame = pd.DataFrame([assembled(**change).iloc[0].to_dict() for change in changes])
+    losses = explain_missing(frame, REFUSED, Panel()).losses()
+    assert losses.values.tolist() == [["lnfdi", 3, 2, "2 not_printed, 1 refused"], ["lnrd", 1, 0, "1 not_positive"]]
+
+
 def test_complete_panel_has_no_losses():
     report = explain_missing(assembled(), REFUSED, Panel())
     assert report.reasons.empty and report.losses().empty and report.missing_variables == [[]]
