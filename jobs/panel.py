@@ -32,6 +32,7 @@ from jobs.frames import to_spark
 from jobs.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
 from jobs.missing import BASELINE, MissingReport, explain_missing
 from jobs.scaling import ScaledPanel, scale_panel
+from jobs.side_tables import SHIPPED_ZONES, SHIPPED_ZONES_END
 from jobs.transforms.panel import PanelSources, assemble_panel
 from jobs.transforms.variables import widen_yearbook
 from jobs.yearbook_cities import CityNames, load_city_names
@@ -48,6 +49,10 @@ NATIONAL = "000000"
 MINMAX_WARNING = (
     "resilience = 'minmax' makes the weakest city-year an outlier (z below -15 is usual) and changes every value when one"
     " city-year is added; compare it with growth_factor_index before using it"
+)
+ZONES_WARNING = (
+    f"the shipped list of development zones ends with {SHIPPED_ZONES_END}: in later years ETDZ is 0 in cities whose zone was"
+    " approved since. Give your own list, raw/yearbook/etdz.csv"
 )
 CITY_YEAR_DDL = (
     "city_id string, year int, city_name string, province_code string, km_to_port double, approved_year int,"
@@ -109,12 +114,15 @@ def collect_panel(context: JobContext, years: list[int]) -> pd.DataFrame:
     """Return the assembled panel in natural units on the driver, in the order of its key."""
     options, lake, spark = context.settings.panel, context.lake, context.spark
     count = context.settings.count
+    zones = lake.read(yearbook_tables.DEVELOPMENT_ZONE).toPandas()
+    if years[-1] > SHIPPED_ZONES_END and zones["zone_source"].str.startswith(SHIPPED_ZONES).any():
+        log.warning("panel: %s", ZONES_WARNING)
     cities = load_city_names()
     areas = yearbook_areas(load_yearbook_config(), options)
     # read once, used by the variables and by the episode measures
     wide = widen_yearbook(lake.read(yearbook_tables.YEARBOOK), areas).persist()
     sources = PanelSources(
-        city_years=_city_years(spark, cities, years, options, lake.read(yearbook_tables.DEVELOPMENT_ZONE).toPandas()),
+        city_years=_city_years(spark, cities, years, options, zones),
         exports=lake.read(gold.CITY_EXPORTS).select(
             "city_id", "year", "value_usd", F.col(count.product_column).alias("n_products"),
             F.col(count.destination_column).alias("n_destinations"),
@@ -259,7 +267,7 @@ def _explain(panel: pd.DataFrame, report: MissingReport, scaled: ScaledPanel) ->
     if len(losses):
         lines.append("City-years lost, by variable (gold.panel_missing has each with its reason):")
         lines += [
-            f"  {row.variable:<10} {row.missing:>5} missing, {row.only_this:>5} of them only here; mostly {row.main_reason}"
+            f"  {row.variable:<10} {row.missing:>5} missing, {row.only_this:>5} of them only here: {row.by_reason}"
             for row in losses.itertuples()
         ]
     if scaled.constant_variables:

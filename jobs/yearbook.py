@@ -28,7 +28,6 @@ from jobs.ledger import builds_of, fingerprint, package_hash, record_builds, yea
 from jobs.side_tables import (
     DEFLATORS,
     EXCHANGE_RATES,
-    ZONE_COLUMNS,
     ZONES,
     read_deflators,
     read_exchange_rates,
@@ -90,7 +89,10 @@ def _fingerprint(folder: Path, files: list[Path], side: dict[str, Path]) -> str:
     if absent:
         raise InputRefusedError(f"{', '.join(absent)}: named in the settings ([panel]), but no such file.")
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in inputs.items()}
-    packaged = package_hash("conf/yearbook.toml", "conf/exchange_rates.csv", "schemas/reference/prefectures.csv")
+    packaged = package_hash(
+        "conf/yearbook.toml", "conf/exchange_rates.csv", "schemas/reference/prefectures.csv",
+        "schemas/reference/development_zones.csv",
+    )
     return fingerprint(files=hashes, config=packaged)
 
 
@@ -119,14 +121,14 @@ def _write(
         f"{years_text(per_year)}: {len(values):,} values of {values['city_id'].nunique()} cities,"
         f" {values['indicator'].nunique()} indicators from {n_files} files; {len(checked.refused):,} cells refused,"
         f" {checked.counts['corrected'] + checked.counts['added']} corrected;"
-        f" {f'{len(zones)} cities with a development zone' if ZONES in side else 'no list of development zones'}",
+        f" {len(zones)} cities with a development zone ({ZONES if ZONES in side else 'shipped list'})",
         detail=_explain(rows, checked),
     )
 
 
 def _read_side_tables(side: dict[str, Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
     cities = load_city_names()
-    zones = read_zones(side[ZONES], cities) if ZONES in side else pd.DataFrame(columns=list(ZONE_COLUMNS))
+    zones = read_zones(side.get(ZONES), cities)
     series = [read_exchange_rates(side.get(EXCHANGE_RATES))]
     if DEFLATORS in side:
         series.append(read_deflators(side[DEFLATORS]))
