@@ -261,7 +261,7 @@ def _options_note(table: ResultTable) -> str:
     first, last = options.lags
     rules = {column.sample.rule for column in table.columns}
     parts = [
-        f"System GMM, {'two' if options.steps == 2 else 'one'}-step, {options.errors} errors by city",
+        f"System GMM, {'two' if options.steps == 2 else 'one'}-step, {options.errors.replace('w', 'W', 1)} errors by city",
         f"lags {first}-{'all' if last is None else last}{' collapsed' if options.collapse else ''}",
         "no year dummies" if options.time_effects == "none" else f"year dummies ({options.time_effects} equation)",
         "variables in standard deviations of the " + options.scaling,

@@ -28,10 +28,13 @@ class CityClasses:
         Region variant to (province code to class).
     size_bounds : dict
         Standard to a list of (class, at least, below or None), in 10,000 persons.
+    province_names : dict
+        Province code to the name a reader knows.
     """
 
     regions: dict[str, dict[str, str]] = field(default_factory=dict)
     size_bounds: dict[str, list[tuple[str, float, float | None]]] = field(default_factory=dict)
+    province_names: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_frames(cls, regions: pd.DataFrame, sizes: pd.DataFrame) -> CityClasses:
@@ -47,6 +50,7 @@ class CityClasses:
         return cls(
             {name: dict(zip(regions["province_code"].astype(str), regions[name], strict=True)) for name in variants},
             bounds,
+            dict(zip(regions["province_code"].astype(str), regions["province_name"], strict=True)),
         )
 
 

@@ -65,7 +65,8 @@ def test_every_format_has_every_printed_cell(printed, name, tmp_path):
     write_excel([table], tmp_path / "tables.xlsx")
     sheet = load_workbook(tmp_path / "tables.xlsx")[name]
     excel = [str(cell.value) for row in sheet.iter_rows() for cell in row if cell.value is not None]
-    for text in (to_text(table), to_markdown(table).replace("\\*", "*"), to_latex(table), to_html(table)):
+    html = re.sub(r'<span class="stars">(\**)</span>', r"\1", to_html(table))
+    for text in (to_text(table), to_markdown(table).replace("\\*", "*"), to_latex(table), html):
         for cell in set(cells):
             assert text.count(cell) >= 1, cell
     assert not set(cells) - set(excel)
