@@ -51,10 +51,10 @@ PRESETS: dict[str, dict[str, object]] = {
 MANIFEST = "world.json"
 FIRMS = ("tfp", "survey")
 #: Raise when the same options give other bytes.
-EDITION = 3
+EDITION = 4
 REFERENCE_TABLES = (
     "prefectures", "county_units", "postcode_prefixes", "place_names", "partners", "partner_aliases", "hs6_codes",
-    "hs6_conversions", "hs6_families", "city_coordinates",
+    "hs6_conversions", "hs6_families", "city_coordinates", "paper_tables",
 )
 
 
@@ -245,11 +245,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--without-postcode", default="", help="years whose files have no postcode column, e.g. 2007,2008")
     parser.add_argument("--firms", choices=FIRMS, default="tfp", help="table of productivity, or survey accounts")
     parser.add_argument("--year-effect", type=float, help="spread of common year effects in sd, 0 for none")
+    parser.add_argument("--resilience", default="lnRes", help="measure the outcomes follow: lnRes, lnRunepd or lnResc")
+    parser.add_argument("--sample", default="full", help="the paper's sample whose coefficients all cities obey")
     parser.add_argument("--reference", type=Path, help="folder with reference tables instead of the shipped ones")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier world")
     options = parser.parse_args(argv)
     try:
-        model = WorldModel() if options.year_effect is None else WorldModel(year_effect=options.year_effect)
+        chosen = {} if options.year_effect is None else {"year_effect": options.year_effect}
+        model = WorldModel(resilience=options.resilience, sample=options.sample, **chosen)
         generate(
             options.out, seed=options.seed, preset=options.preset, records=options.records,
             years=_years(options.years), n_cities=options.cities, model=model,

@@ -12,7 +12,7 @@ import logging
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -71,7 +71,11 @@ def run(
     handed = collect_panel(context, at=at)
     printed = print_tables(context, handed, tables=tables, profiles=profiles, table_files=table_files)
     by_profile = {profile: [one for one in printed if one.table.profile == profile] for profile in profiles}
-    provenance = _provenance(context, handed, by_profile, outline, at=at)
+    asked = {
+        "--tables": tables, "--study-profile": ",".join(profiles), "--table-files": table_files, "--geojson": geojson,
+        "--out": context.out,
+    }
+    provenance = _provenance(context, handed, by_profile, outline, command=repeat_command(context, handed, asked))
     log.info("report: data collected after %.0f s", time.monotonic() - start)
     report = build_report(by_profile, handed.panel, city_classes(), paper_numbers(), provenance)
     page = write_report(report, folder)
@@ -112,12 +116,12 @@ def _read_outline(path: Path | None) -> dict | None:
 
 
 def _provenance(
-    context: JobContext, handed: HandOff, tables: dict[str, list[PrintedTable]], outline: dict | None, *, at: int | None
+    context: JobContext, handed: HandOff, tables: dict[str, list[PrintedTable]], outline: dict | None, *, command: str
 ) -> Provenance:
     variants = collect_variants(context, handed.panel)
     rejects = _rejects(context)
     return Provenance(
-        command=_command(context, handed),
+        command=command,
         facts={
             "code": f"customs-lake {code_version()}", "panel": f"{CITY_PANEL.name} version {handed.panel_version}",
             "configuration": context.settings.sha256(), "panel sha256": handed.sha256, "run": context.run_id,
@@ -136,10 +140,21 @@ def _provenance(
     )
 
 
-def _command(context: JobContext, handed: HandOff) -> str:
+def repeat_command(context: JobContext, handed: HandOff, asked: Mapping[str, object]) -> str:
+    """Return the command that makes this report again: panel version, options that are no default, settings by origin."""
     parts = ["customs-lake", "report", "--lake", context.lake.root, "--at", str(handed.panel_version)]
     parts += ["--raw", str(context.raw)] if context.raw else []
-    for key, origin in sorted(context.settings.origins.items()):
+    defaults = {"--tables": "all", "--study-profile": ",".join(PROFILES)}
+    for option, value in asked.items():
+        if value is not None and value != defaults.get(option):
+            parts += [option, str(value)]
+    origins = context.settings.origins
+    for origin in dict.fromkeys(origins.values()):
+        if origin.startswith("profile "):
+            parts += ["--profile", origin.removeprefix("profile ")]
+        elif not origin.startswith(("conf/default.toml", "environment ", "--set")):
+            parts += ["--config", origin]
+    for key, origin in sorted(origins.items()):
         if origin == "--set" or origin.startswith("environment"):
             section, name = key.split(".")
             value = getattr(getattr(context.settings, section), name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import jobs  # noqa: F401  (sets one BLAS thread before NumPy loads: small matrices on a busy machine are seven times faster)
 from conf.settings import load_settings
 
 _ORDER = {"spark": 1, "lake": 2, "cluster": 3}

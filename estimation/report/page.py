@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Mapping
 from importlib import resources
 
 import pandas as pd
@@ -32,6 +33,24 @@ COUNT_COLUMNS = ("table", "column", "n_obs", "n_cities", "n_instruments", "df", 
                  "provinces", "n_left_out", "city_years", "complete", "year", "rows", "percentile")
 
 
+NUMBER = ' class="number"'
+#: Texts longer than this may wrap; shorter ones stay on one line.
+LONG_TEXT = 48
+#: Columns of the channel tests shown at once; the rest is in a second table, or the p-values would be out of sight.
+CHANNELS_SHOWN = (
+    "table", "column", "dependent", "sample", "resilience", "resilience_channel", "productivity_channel", "difference",
+    "std_error", "pvalue", "holm", "romano_wolf",
+)
+CHANNELS_FURTHER = (
+    "table", "column", "dependent", "sample", "resilience", "correlation", "z", "pvalue_larger", "natural_difference",
+    "natural_std_error", "natural_pvalue",
+)
+PROFILE_MEANING = {
+    "defensible": "what a referee would accept",
+    "paper": "what the paper says, or its counts imply",
+}
+
+
 def render_report(report: StudyReport, *, title: str = "Through which channel does agglomeration raise exports?") -> str:
     """Return the whole page as text."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -50,10 +69,21 @@ def render_report(report: StudyReport, *, title: str = "Through which channel do
     return environment.from_string(source).render(
         title=title, title_zh="集聚通过何种渠道促进城市出口：生产率还是经济韧性？", profiles=profiles, numbers=numbers,
         printed=printed, main=main, report=report, claims=report.claims, plots=report.plots, facts=report.provenance,
-        listed={name: Markup(list_frame(frame)) for name, frame in report.frames.items()},
+        listed={name: Markup(list_frame(frame)) for name, frame in _listed(report.frames).items()},
+        meaning=PROFILE_MEANING,
         coverage=Markup(list_frame(report.provenance.coverage)), missing=Markup(list_frame(report.provenance.missing)),
         rejects=Markup(list_frame(_with_years(report.provenance.rejects))),
     )
+
+
+def _listed(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Frames as they are listed: the channel tests in two tables."""
+    tests = frames["channel_tests"]
+    halves = {
+        "channel_tests": tests[[name for name in CHANNELS_SHOWN if name in tests]],
+        "channel_units": tests[[name for name in CHANNELS_FURTHER if name in tests]],
+    }
+    return {**frames, **halves}
 
 
 def list_frame(frame: pd.DataFrame) -> str:
@@ -62,12 +92,19 @@ def list_frame(frame: pd.DataFrame) -> str:
         return '<p class="none">Not available in this lake.</p>'
     shown = frame.drop(columns=[name for name in ("problem",) if name in frame and (frame[name].fillna("") == "").all()])
     shown = shown.dropna(axis=1, how="all")
-    heads = "".join(f"<th>{html.escape(LABELS.get(str(name), str(name).replace('_', ' ')))}</th>" for name in shown)
+    heads = "".join(
+        f"<th{NUMBER if _is_numeric(shown[name]) else ''}>"
+        f"{html.escape(LABELS.get(str(name), str(name).replace('_', ' ')))}</th>" for name in shown
+    )
     body = "".join(
         "<tr>" + "".join(_cell(str(name), value) for name, value in zip(shown.columns, row, strict=True)) + "</tr>"
         for row in shown.itertuples(index=False, name=None)
     )
     return f'<div class="scroll"><table class="list"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
 def _cell(name: str, value: object) -> str:
@@ -83,10 +120,11 @@ def _cell(name: str, value: object) -> str:
             text = f"{number:.0f}" if name == "year" else f"{number:,.0f}"
         else:
             text = f"{number:.3f}" if name in P_COLUMNS else three_digits(number)
-        return f'<td class="number">{text}</td>'
+        return f"<td{NUMBER}>{text}</td>"
     if hasattr(value, "item"):
         return _cell(name, value.item())
-    return f"<td>{html.escape(str(value))}</td>"
+    text = html.escape(str(value))
+    return f'<td class="long">{text}</td>' if len(text) > LONG_TEXT else f"<td>{text}</td>"
 
 
 def _with_years(frame: pd.DataFrame) -> pd.DataFrame:

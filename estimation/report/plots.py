@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import matplotlib
@@ -40,21 +41,28 @@ def coefficient_plot(comparison: pd.DataFrame, *, terms: Sequence[str], title: s
     """
     groups = list(comparison.groupby("column"))
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 0.6 + 0.27 * len(terms) * len(groups)))
+        figure = Figure(figsize=(WIDTH, 0.6 + 0.25 * (len(terms) + 1) * len(groups)))
         axes = figure.subplots()
         labels, rows, position = [], [], 0.0
         for number, cells in groups:
             cells = cells.set_index("variable")
+            first = cells.iloc[0]
+            labels.append((position, f"({number}) {first['dependent']}, {first['sample']}"))
+            position += 0.2
             for term in terms:
+                position -= 1
                 if term in cells.index:
                     rows.append(cells.loc[term].to_dict() | {"place": position})
-                labels.append((position, f"({number}) {term}"))
-                position -= 1
-            position -= 0.6
+                labels.append((position, term))
+            position -= 1.5
         _intervals(axes, pd.DataFrame(rows, columns=[*comparison.columns, "place"]))
         axes.axvline(0, color="black", linewidth=0.6)
         axes.set_yticks([place for place, _ in labels], [text for _, text in labels])
-        axes.set_title(f"{title} (per SD)", loc="left")
+        for label in axes.get_yticklabels():
+            label.set_fontweight("normal" if label.get_text() in terms else "bold")
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(position + 1.0, 0.6)
+        axes.set_title(_wrapped(f"{title} (per SD)"), loc="left", x=-0.3)
         # below the tick labels, a quarter of an inch whatever the height
         below = -0.25 / (figure.get_figheight() * axes.get_position().height)
         axes.legend(loc="upper center", bbox_to_anchor=(0.4, below), ncols=3)
@@ -203,6 +211,11 @@ def _intervals(axes, rows: pd.DataFrame) -> None:
                       color=PAPER, elinewidth=0.8, label="paper")
     if len(known):
         axes.plot(known["truth"], known["place"] + 0.25, "v", markersize=4, color=TRUTH, label="truth")
+
+
+def _wrapped(title: str) -> str:
+    """Break a title that is wider than the figure, which would shrink everything else."""
+    return textwrap.fill(title, 52)
 
 
 def _outline_lines(outline: Mapping[str, object] | None) -> list[np.ndarray]:

@@ -170,6 +170,7 @@ def _province_extremes(fits: Sequence[ColumnFit], panel: StudyPanel, classes: Ci
         frame = leave_one_province_out(fit.column, panel, classes).dropna(subset=["difference"])
         if frame.empty:
             continue
+        frame["choice"] = frame["choice"].replace(classes.province_names)
         low, high = frame.loc[frame["difference"].idxmin()], frame.loc[frame["difference"].idxmax()]
         rows.append({
             "dependent": fit.column.dependent, "provinces": len(frame),

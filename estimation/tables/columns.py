@@ -114,7 +114,7 @@ def build_model(column: Column, panel: StudyPanel, mask: np.ndarray) -> SystemGM
     data = source.standardised(column.variables)
     exogenous = list(column.exogenous)
     extra: list[IVStyle] = []
-    if options.cut == "before_lags":
+    if cut_before_lags(column):
         data = data[mask].reset_index(drop=True)
     elif exogenous and not mask.all():
         data.loc[~mask, exogenous] = np.nan
@@ -141,6 +141,11 @@ def build_model(column: Column, panel: StudyPanel, mask: np.ndarray) -> SystemGM
         regressors=column.regressors, instruments=[*groups, *extra],
         time_effects=None if options.time_effects == "none" else options.time_effects, transform=options.transform,
     )
+
+
+def cut_before_lags(column: Column) -> bool:
+    """Whether rows outside the sample are no source of lags: asked for, or the year that trimmed must not come back."""
+    return column.options.cut == "before_lags" or (column.sample.rule == "trim" and column.options.trim == "first_year")
 
 
 def _has_variances(results: GMMResults) -> None:

@@ -21,6 +21,8 @@ _LATEX_SPECIAL = str.maketrans({
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
 })
 TEXT_WIDTH = 118
+#: Tables with more printed columns than three times ours, paper, truth are set smaller in HTML.
+WIDE = 9
 
 
 def to_text(table: PrintedTable) -> str:
@@ -93,13 +95,13 @@ def to_latex(table: PrintedTable) -> str:
 def to_html(table: PrintedTable) -> str:
     """Return the table as an HTML fragment: a figure with both titles, the table and its notes (pandas Styler)."""
     layout = lay_out(table)
-    frame = _frame(layout, html.escape)
+    frame = _frame(layout, _html_cell)
     # integer labels: the Styler needs unique rows, the shown label is written by format_index
     labels = [html.escape(label) for label, _ in layout.rows]
     frame.index = range(len(labels))
     styler = (
         frame.style.format_index(lambda position: labels[position], axis=0)
-        .set_table_attributes('class="results"')
+        .set_table_attributes('class="results wide"' if frame.shape[1] > WIDE else 'class="results"')
         .set_uuid(table.table.name + "_" + table.table.profile)
         .set_td_classes(_cell_classes(layout, frame))
     )
@@ -182,6 +184,13 @@ def _cell_classes(layout: Layout, frame: pd.DataFrame) -> pd.DataFrame:
         for row, (label, _) in enumerate(layout.rows)
     ]
     return pd.DataFrame([[f"{side} {kind}" for side in sides] for kind in kinds], index=frame.index, columns=frame.columns)
+
+
+def _html_cell(text: str) -> str:
+    """Escape a cell; stars get an element of their own, so that a style sheet can let them hang and digits line up."""
+    digits = text.rstrip("*")
+    stars = f'<span class="stars">{text[len(digits):]}</span>' if len(digits) < len(text) else ""
+    return html.escape(digits) + stars
 
 
 def _marked(text: str) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from estimation.results import GMMResults
 from estimation.summary import stars as stars_of
-from estimation.tables.columns import CONSTANT_TERM, LAG_TERM, ColumnFit
+from estimation.tables.columns import CONSTANT_TERM, LAG_TERM, ColumnFit, cut_before_lags
 from estimation.tables.spec import ResultTable
 
 #: Statistics below the coefficients, in print order, with their labels.
@@ -30,6 +30,11 @@ STATISTICS = {
     "hansen_p": "Hansen p",
 }
 COUNTS = ("n_raw", "n_level", "n_transformed", "n_cities", "n_instruments")
+_TRIMMED = {
+    "first_year": "cities trimmed by their first year, which is used for nothing else",
+    "cities": "cities trimmed by their mean over years",
+    "rows": "city-years trimmed by their own value",
+}
 STAR_NOTE = "*** p<0.01, ** p<0.05, * p<0.1 (normal distribution); standard errors in parentheses."
 
 
@@ -256,7 +261,7 @@ def _options_note(table: ResultTable) -> str:
     first, last = options.lags
     rules = {column.sample.rule for column in table.columns}
     parts = [
-        f"System GMM, {'two' if options.steps == 2 else 'one'}-step, {options.errors} errors by city",
+        f"System GMM, {'two' if options.steps == 2 else 'one'}-step, {options.errors.replace('w', 'W', 1)} errors by city",
         f"lags {first}-{'all' if last is None else last}{' collapsed' if options.collapse else ''}",
         "no year dummies" if options.time_effects == "none" else f"year dummies ({options.time_effects} equation)",
         "variables in standard deviations of the " + options.scaling,
@@ -267,7 +272,8 @@ def _options_note(table: ResultTable) -> str:
     if "region" in rules:
         parts.append(f"regions {options.region_classes}")
     if "trim" in rules:
-        parts.append(f"trimmed by {options.trim}")
+        parts.append(_TRIMMED[options.trim])
     if rules - {"all"}:
-        parts.append(f"sample cut {options.cut.replace('_', ' ')}")
+        cuts = dict.fromkeys("before" if cut_before_lags(column) else "after" for column in table.columns)
+        parts.append(f"sample cut {' or '.join(cuts)} lags")
     return f"Profile {table.profile}: " + "; ".join(parts) + "."

@@ -3,7 +3,8 @@
 Every rule of the paper and its defensible twin is an option (conf/tables/model.toml). The decision worth knowing: cut
 "after lags" leaves the rows outside in the data as sources of lags, differences of instruments and nothing else, by
 making their regressors missing; that is what Stata's ``if`` does, and what the paper's counts imply (1,871 = 2,337 -
-2 x 233 rows, no further loss). A transformed row needs both of its periods inside.
+2 x 233 rows, no further loss). A transformed row needs both of its periods inside. Trimming by the first year keeps whole
+cities and spends that year on the choice, so it is always cut before lags.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ class CityClasses:
         Region variant to (province code to class).
     size_bounds : dict
         Standard to a list of (class, at least, below or None), in 10,000 persons.
+    province_names : dict
+        Province code to the name a reader knows.
     """
 
     regions: dict[str, dict[str, str]] = field(default_factory=dict)
     size_bounds: dict[str, list[tuple[str, float, float | None]]] = field(default_factory=dict)
+    province_names: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_frames(cls, regions: pd.DataFrame, sizes: pd.DataFrame) -> CityClasses:
@@ -46,6 +50,7 @@ class CityClasses:
         return cls(
             {name: dict(zip(regions["province_code"].astype(str), regions[name], strict=True)) for name in variants},
             bounds,
+            dict(zip(regions["province_code"].astype(str), regions["province_name"], strict=True)),
         )
 
 
@@ -68,7 +73,7 @@ def in_sample(
     elif rule.rule == "region":
         mask = np.isin(region_class(panel, options, classes), rule.classes)
     elif rule.rule == "trim":
-        mask = _trimmed(panel, rule, options, entity)
+        mask = _trimmed(panel, rule, options, entity=entity, time=time)
     elif rule.rule == "where":
         mask = _within(panel, rule)
     else:
@@ -110,8 +115,10 @@ def region_class(panel: pd.DataFrame, options: Options, classes: CityClasses) ->
     return panel["province_code"].astype(str).map(classes.regions[options.region_classes]).fillna("").to_numpy()
 
 
-def _trimmed(panel: pd.DataFrame, rule: SampleRule, options: Options, entity: str) -> np.ndarray:
-    """Keep what lies between the percentiles, city-years by their own value or whole cities by their mean."""
+def _trimmed(
+    panel: pd.DataFrame, rule: SampleRule, options: Options, *, entity: str, time: str
+) -> np.ndarray:
+    """Keep what lies between the percentiles: city-years by their own value, whole cities by their mean or first year."""
     _need(panel, rule.by, "trim by")
     value = panel[rule.by]
     if options.trim == "rows":
@@ -120,9 +127,16 @@ def _trimmed(panel: pd.DataFrame, rule: SampleRule, options: Options, entity: st
         low, high = int(rule.below_percentile / 100 * n), int((100 - rule.above_percentile) / 100 * n)
         rank = value.rank(method="first")
         return ((rank > low) & (rank <= n - high)).to_numpy()
-    means = value.groupby(panel[entity]).mean()
-    bounds = np.percentile(means.dropna(), [rule.below_percentile, rule.above_percentile])
-    return panel[entity].map(means).between(*bounds).to_numpy()
+    if options.trim == "cities":
+        judged = value.groupby(panel[entity]).mean()
+        is_used_up = np.zeros(len(panel), dtype=bool)
+    else:
+        present = panel.loc[value.notna(), [entity, time, rule.by]].sort_values(time).drop_duplicates(entity)
+        judged = present.set_index(entity)[rule.by]
+        # the year that selects holds the shock that selected: it is in no equation and in no lag
+        is_used_up = (panel[time] <= panel[entity].map(present.set_index(entity)[time])).to_numpy()
+    bounds = np.percentile(judged.dropna(), [rule.below_percentile, rule.above_percentile])
+    return panel[entity].map(judged).between(*bounds).to_numpy() & ~is_used_up
 
 
 def _within(panel: pd.DataFrame, rule: SampleRule) -> np.ndarray:

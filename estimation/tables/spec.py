@@ -16,7 +16,7 @@ from estimation.spec import check_option
 
 Rule = Literal["all", "size", "region", "trim", "where"]
 SizeClasses = Literal["base_year", "moving"]
-Trim = Literal["cities", "rows"]
+Trim = Literal["first_year", "cities", "rows"]
 Cut = Literal["after_lags", "before_lags"]
 Scaling = Literal["panel", "sample"]
 TimeEffects = Literal["level", "difference", "both", "none"]
@@ -85,7 +85,7 @@ class Options:
     size_classes: SizeClasses = "base_year"
     size_measure: str = "lnAgg"
     region_classes: str = "region_11_8_12"
-    trim: Trim = "cities"
+    trim: Trim = "first_year"
     cut: Cut = "after_lags"
     scaling: Scaling = "panel"
 

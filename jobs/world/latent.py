@@ -1,6 +1,7 @@
 """The latent city panel: what is true before a single record or yearbook sheet is written.
 
-Three outcomes follow the paper's dynamic equation (section on the model, Table 1) city by city; integer outcomes are
+Three outcomes follow the paper's dynamic equation (section on the model) city by city, with the coefficients of Table 1 or
+of other columns of the paper; integer outcomes are
 rounded at random INSIDE the recursion, so the rounding is part of the innovation and the truth of the counts is exact.
 Published regressors are rounded as the yearbook prints them BEFORE they enter the equation, so a panel built from the
 sheets holds the very numbers that made the outcomes.
@@ -39,6 +40,10 @@ BASE_YEAR = 2008
 PRE_SAMPLE_YEAR = 2002
 _PATH_YEARS = np.arange(PRE_SAMPLE_YEAR - BURN_IN, ALL_YEARS[-1] + 1)
 _N_PATHS = 16
+#: Years averaged in the third measure of resilience, this one and those before it.
+AVERAGE_YEARS = 3
+#: Spread of log unemployment beside what growth does to it.
+UNEMPLOYMENT_NOISE = 0.15
 #: Core regressors and shocks stay within this many standard deviations, so that counts stay below their caps.
 LIMIT = 2.4
 #: Most products and destinations a city-year can have: fewer than the codes and economies there are.
@@ -53,6 +58,9 @@ class WorldModel:
     ----------
     seed : int
         Root of every random stream.
+    resilience, sample : str
+        The paper's columns whose coefficients all cities obey: ``lnRes`` and ``full`` are Table 1; see
+        :func:`jobs.world.equation.paper_coefficients`. The draws do not depend on the choice.
     mean_products, mean_destinations : float
         Geometric means of the two counts over city-years.
     mean_ln_value : float
@@ -67,6 +75,8 @@ class WorldModel:
     """
 
     seed: int = 7
+    resilience: str = "lnRes"
+    sample: str = "full"
     mean_products: float = 50.0
     mean_destinations: float = 33.0
     mean_ln_value: float = 18.0
@@ -84,8 +94,9 @@ class LatentPanel:
     model : WorldModel
         What it was drawn from.
     panel : DataFrame
-        One row per (city_id, year), 2002-2011: the twelve variables of the model, ``value_usd``, ``n_products``,
-        ``n_destinations`` and every published indicator; regressors of 2002 are unpublished and missing.
+        One row per (city_id, year), 2002-2011: the variables of the model, with all three measures of resilience,
+        ``value_usd``, ``n_products``, ``n_destinations`` and every published indicator; regressors of 2002 are
+        unpublished.
     equations : dict
         Outcome to its coefficients in natural units.
     """
@@ -100,7 +111,7 @@ def simulate(model: WorldModel, reference: WorldReference) -> LatentPanel:
     cities = reference.cities
     draws = _city_draws(model.seed, cities["city_id"])
     published = _published_paths(model, draws, cities, reference)
-    equations = natural_equations(model)
+    equations = natural_equations(model, reference.table("paper_tables"))
     outcomes, published = _run_recursion(model, draws, published, equations)
     keep = _PATH_YEARS >= PRE_SAMPLE_YEAR
     columns = {name: path[:, keep].ravel() for name, path in {**published, **outcomes}.items()}
@@ -205,7 +216,7 @@ def _run_recursion(
     """Run shocks, core regressors and outcomes forward together; returns (outcomes, published with the core)."""
     shocks = np.clip(_correlated(draws.paths[:, :, 7:10], DESIGN.shock_correlation), -LIMIT, LIMIT)
     effects = np.clip(_correlated(draws.fixed[:, None, 9:12], DESIGN.effect_correlation)[:, 0], -LIMIT, LIMIT)
-    core = _core_regressors(model, draws, effects, shocks)
+    core = _core_regressors(model, draws, effects, shocks, published["employed"])
     published = {**published, **core}
     year_effects = _year_effects(model)
     outcomes: dict[str, np.ndarray] = {}
@@ -233,9 +244,9 @@ def _year_effects(model: WorldModel) -> np.ndarray:
 
 
 def _core_regressors(
-    model: WorldModel, draws: _Draws, effects: np.ndarray, shocks: np.ndarray
+    model: WorldModel, draws: _Draws, effects: np.ndarray, shocks: np.ndarray, employed: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Agglomeration, productivity and resilience, with growth and unemployment behind the last."""
+    """Agglomeration, productivity and the three measures of resilience, with growth and unemployment behind them."""
     shock = shocks.mean(axis=2) / shocks.mean(axis=2).std()
     lagged = np.concatenate([np.zeros((len(shock), 1)), shock[:, :-1]], axis=1)
     answer = model.shock_feedback * (shock + 0.5 * lagged)
@@ -256,12 +267,23 @@ def _core_regressors(
     ln_growth = CENTRES["ln_growth"] + SPREADS["ln_growth"].within * growth_path
     growth = np.round(100 * np.expm1(ln_growth), 2)
     base = growth[:, _PATH_YEARS == BASE_YEAR]
-    resilience = np.log(100 * (1 + growth / 100) / (1 + base / 100))
-    ln_unemployment = np.log(0.04) - 3.0 * (ln_growth - CENTRES["ln_growth"]) + 0.15 * draws.paths[:, :, 13]
+    index = 100 * (1 + growth / 100) / (1 + base / 100)
+    noise = UNEMPLOYMENT_NOISE * _autoregression(draws.paths[:, :, 13], DESIGN.growth_root)
+    share = np.exp(CENTRES["lnRunepd"] - 3.0 * (ln_growth - CENTRES["ln_growth"]) + noise)
+    unemployed = np.round(employed * share / (1 - share))
+    unemployment = unemployed / (unemployed + employed)
     return {
-        "lnAgg": np.log(population), "lnRes": resilience, "lnPro": own["lnPro"],
-        "population_nonagricultural": population, "growth": growth, "unemployment": np.exp(ln_unemployment),
+        "lnAgg": np.log(population), "lnRes": np.log(index), "lnPro": own["lnPro"], "lnRunepd": np.log(unemployment),
+        "lnResc": np.log(_trailing_mean(index, AVERAGE_YEARS)), "population_nonagricultural": population, "growth": growth,
+        "unemployed": unemployed,
     }
+
+
+def _trailing_mean(path: np.ndarray, n_years: int) -> np.ndarray:
+    """Mean of a year and those before it along the second axis; the first years, of the burn-in, keep their own value."""
+    mean = path.copy()
+    mean[:, n_years - 1 :] = sum(path[:, k : path.shape[1] - n_years + 1 + k] for k in range(n_years)) / n_years
+    return mean
 
 
 def _integer_recursion(

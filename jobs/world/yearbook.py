@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from jobs.world.equation import CENTRES
 from jobs.world.reference import ALL_YEARS
 from jobs.world.streams import generator
 from jobs.world.world import World
@@ -72,21 +73,19 @@ def write_sheets(world: World, folder: Path, truth_folder: Path) -> None:
 
 def _district_values(panel: pd.DataFrame) -> dict[str, np.ndarray]:
     gdp = _nominal_gdp(panel)
-    employed = panel["employed"].to_numpy()
-    unemployed = np.round(employed * panel["unemployment"] / (1 - panel["unemployment"]))
     return {
         "population": panel["population"], "nonagri_population": panel["population_nonagricultural"],
-        "gdp": np.round(gdp), "gdp_growth": panel["growth"], "employees": employed, "unemployed": unemployed,
+        "gdp": np.round(gdp), "gdp_growth": panel["growth"], "employees": panel["employed"], "unemployed": panel["unemployed"],
         "students": panel["students"], "science_spending": panel["science"], "fdi": panel["fdi_usd"],
         "road_area": panel["road_area"], "land_area": panel["land_area"],
     }
 
 
 def _nominal_gdp(panel: pd.DataFrame) -> np.ndarray:
-    """Chain real growth and a price change from a start of 8,000 to 30,000 yuan a head, in 10,000 yuan."""
+    """Chain real growth and a price change from a start of 10,000 to 30,000 yuan a head, in 10,000 yuan."""
     factor = (1 + panel["growth"] / 100) * (1 + panel["inflation"])
     first = panel.groupby("city_id")[["population", "lnAgg"]].transform("first")
-    start = 1e4 * first["population"] * (1 + first["lnAgg"] / 4)
+    start = 1e4 * first["population"] * (1 + first["lnAgg"] / CENTRES["lnAgg"])
     return (start * factor.groupby(panel["city_id"]).cumprod()).to_numpy()
 
 

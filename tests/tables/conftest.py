@@ -8,11 +8,9 @@ import pytest
 
 from conf.tables import read_table_files
 from estimation.tables import CityClasses, StudyPanel, estimate_tables, paper_columns, parse_tables, print_table
-from jobs.world.equation import CONTROLS, INTERACTIONS, OUTCOMES, REGRESSORS, standardised_truth
-from jobs.world.latent import WorldModel, simulate
+from jobs.world.equation import standardised_truth
+from jobs.world.latent import AVERAGE_YEARS, WorldModel, simulate
 from jobs.world.reference import WorldReference
-
-TRUTH_NAMES = (*OUTCOMES, *REGRESSORS, *CONTROLS, *INTERACTIONS)
 
 
 @pytest.fixture(scope="session")
@@ -23,18 +21,19 @@ def world_reference():
 
 @pytest.fixture(scope="session")
 def make_study(world_reference):
-    """Return a maker of (StudyPanel, truth) by seed."""
+    """Return a maker of (StudyPanel, truth) by seed and the paper's columns the world obeys."""
 
-    def make(seed: int):
-        latent = simulate(WorldModel(seed=seed), world_reference)
+    def make(seed: int, **obeyed: str):
+        latent = simulate(WorldModel(seed=seed, **obeyed), world_reference)
         frame = latent.panel[(latent.panel["year"] >= 2003) & latent.panel["is_city"]].copy()
         frame["province_code"] = frame["city_id"].str[:2] + "0000"
-        frame["lnRunepd"] = np.log(frame["unemployment"])
-        by_city = frame.sort_values(["city_id", "year"]).groupby("city_id")["lnRes"]
-        frame["lnResc"] = by_city.transform(lambda values: values.rolling(3).mean())
+        # a panel that starts in 2003 has no three years before 2005
+        frame["lnResc"] = frame["lnResc"].where(frame["year"] >= 2002 + AVERAGE_YEARS)
         panel = StudyPanel.from_natural(frame)
-        constants = {name: panel.constant(name) for name in TRUTH_NAMES}
-        truth = {(outcome, "lnRes"): standardised_truth(eq, constants) for outcome, eq in latent.equations.items()}
+        truth = {
+            (outcome, eq.resilience): standardised_truth(eq, {name: panel.constant(name) for name in eq.variables})
+            for outcome, eq in latent.equations.items()
+        }
         return panel, truth
 
     return make
