@@ -144,7 +144,10 @@ def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[i
     record_builds(lake, context.run_id, silver.DECLARATION, kept, fingerprints, per_year)
     if alarms:
         raise QualityError("; ".join(alarms) + ". Everything is written; look at silver.quarantine and ops.quality.")
-    return Outcome(f"{years_text(years)}: {kept.n_rows:,} declarations kept, {quarantined.n_rows:,} quarantined")
+    return Outcome(
+        f"{years_text(years)}: {kept.n_rows:,} declarations kept, {quarantined.n_rows:,} quarantined",
+        n_rows=kept.n_rows + quarantined.n_rows,
+    )
 
 
 def _years_without_postcode(receipts: Sequence[Row]) -> list[int]:

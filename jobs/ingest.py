@@ -74,7 +74,10 @@ def run(context: JobContext) -> Outcome:
         _refuse_difference(waiting, written)
         _record_years(context, receipts, written)
     years = years_text(group.year for group in groups)
-    return Outcome(f"{written.n_rows:,} rows from {len(waiting)} files of {years} appended to bronze (load {load_id})")
+    return Outcome(
+        f"{written.n_rows:,} rows from {len(waiting)} files of {years} appended to bronze (load {load_id})",
+        n_rows=written.n_rows, load_id=load_id,
+    )
 
 
 def read_group(spark, raw: Path, group: Group, load_id: str) -> DataFrame:
