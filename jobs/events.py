@@ -1,9 +1,10 @@
 """What a run tells the outside world: JSON log lines, and OpenLineage events when a listener is given. Never a secret.
 
-One JSON line per event (start, complete, fail) with run id, job, seconds and rows written, and, for a job that
-works record by record, its records and records per second; rows and seconds go to the run manifest (``ops.run``) too. OpenLineage: https://openlineage.io/spec/2-0-2/OpenLineage.json, run events with
-the tables read and written; written here because its Spark listener does not yet cover this Delta. A listener that
-does not answer is reported once and never ends a run. Key: ``OPENLINEAGE_API_KEY``, from the environment only.
+One JSON line per event (start, complete, fail) with run id, job, seconds and rows written; for a job that works record
+by record also its records, records per second and load id. Rows and seconds go to the run manifest (``ops.run``) too.
+OpenLineage: https://openlineage.io/spec/2-0-2/OpenLineage.json, run events with the tables read and written; written
+here because its Spark listener does not yet cover this Delta. A listener that does not answer is reported once and
+never ends a run. Key: ``OPENLINEAGE_API_KEY``, from the environment only.
 """
 
 from __future__ import annotations

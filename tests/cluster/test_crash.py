@@ -50,7 +50,8 @@ def test_run_killed_at_random_moments_ends_like_an_undisturbed_one(launcher, too
             kills += 1
             places[tools.newest_table(lake)] += 1
             log.info("killed %d of %d, at file %d of %d, in %s", kills, KILLS, target, complete, tools.newest_table(lake))
-        launcher.finish(launcher.start(lake, STEPS), 0, 3)
+        said = launcher.finish(launcher.start(lake, STEPS), 0, 3)
+        assert "WARNING" not in said and "log level" not in said, "the JVM greets on the terminal"
         found = content(lake)
         differing = [name for name in expected if found[name] != expected[name]]
         assert differing == [], f"after kills in {dict(places)}"
