@@ -195,10 +195,13 @@ def check_balance(context: JobContext) -> Iterator[Finding]:
     """Lines received = rows in bronze = kept + quarantined, for every file of a built year."""
     lake = context.lake
     built = sorted(builds_of(lake, silver.DECLARATION).fingerprints) if not _is_foreign(context) else []
-    receipts = files_in_force(lake).where(F.col("source_year").isin(built)) if built else None
-    if receipts is None:
+    receipts = [row for row in files_in_force(lake) if row["source_year"] in built]
+    if not receipts:
         return
-    frame = receipts.select("source_file", "file_sha256", "n_lines")
+    frame = lake.spark.createDataFrame(
+        [(row["source_file"], row["file_sha256"], row["n_lines"]) for row in receipts],
+        "source_file string, file_sha256 string, n_lines bigint",
+    )
     for name, table in (("bronze", bronze.DECLARATION), ("kept", silver.DECLARATION), ("quarantined", silver.QUARANTINE)):
         frame = frame.join(lake.read(table).groupBy("file_sha256").agg(F.count("*").alias(name)), "file_sha256", "left")
     unequal = (F.col("n_lines") != F.col("bronze")) | (F.col("bronze") != F.col("kept") + F.col("quarantined"))

@@ -139,7 +139,7 @@ def year_fingerprints(receipts: Iterable[Row]) -> dict[int, Fingerprint]:
 
 
 def _files_of_changed_years(context: JobContext) -> list[Row]:
-    receipts = [row for row in files_in_force(context.lake).collect() if context.selects(row["source_year"])]
+    receipts = [row for row in files_in_force(context.lake) if context.selects(row["source_year"])]
     changed = set(builds_of(context.lake, bronze.DECLARATION).stale(year_fingerprints(receipts)))
     return [row for row in receipts if row["source_year"] in changed]
 

@@ -34,7 +34,7 @@ def run(context: JobContext) -> Outcome:
     """Inspect the raw folder and append receipts of new and changed files."""
     raw = context.require_raw()
     with context.lake.lock(ops.FILE_RECEIPT):
-        receipts = latest_receipts(context.lake).collect()
+        receipts = latest_receipts(context.lake)
         inspections = inspect_folder(raw, context, receipts)
         news = sort_delivery(inspections, receipts)
         arrived = [*news.new, *news.corrected]

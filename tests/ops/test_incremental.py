@@ -13,7 +13,7 @@ from jobs import clean, count, fsck, ingest, land, maintain, plan, restore, with
 from jobs.context import JobContext, run_job
 from jobs.errors import InputRefusedError, LakeError
 from jobs.lake import Lake
-from jobs.ledger import forget_builds, new_run_id
+from jobs.ledger import files_in_force, forget_builds, new_run_id
 from schemas import bronze, gold, ops, silver
 
 pytestmark = [pytest.mark.lake, pytest.mark.timeout(3600)]
@@ -44,7 +44,7 @@ class Site:
 
     def _future(self):
         context = self.context()
-        receipts = plan.latest_receipts(context.lake).collect()
+        receipts = plan.latest_receipts(context.lake)
         delivery = plan.sort_delivery(plan.inspect_folder(self.raw, context, receipts), receipts)
         return plan.receipts_after(receipts, delivery)
 
@@ -243,5 +243,4 @@ def _hashes_in_silver(lake, year):
 
 
 def _hashes_in_force(lake, year):
-    receipts = plan.latest_receipts(lake).where((F.col("source_year") == year) & (F.col("receipt_status") == "received"))
-    return {row["file_sha256"] for row in receipts.collect()}
+    return {row["file_sha256"] for row in files_in_force(lake) if row["source_year"] == year}
