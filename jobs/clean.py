@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -126,15 +127,18 @@ def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[i
     judged = judge_declarations(context, rows, receipts).select(*_CARRIED).persist()
     try:
         metadata = {"run": context.run_id, "years": years}
-        quarantined = lake.replace_years(
-            silver.QUARANTINE,
-            judged.where(F.size("reasons") > 0)
+        sides = {
+            silver.QUARANTINE: judged.where(F.size("reasons") > 0)
             .withColumn("primary_reason", F.col("reasons")[0])
             .withColumn("postcode", F.col("postcode_raw"))
             .withColumn("production_place", F.col("production_place_raw")),
-            years, metadata=metadata,
-        )
-        kept = lake.replace_years(silver.DECLARATION, judged.where(F.size("reasons") == 0), years, metadata=metadata)
+            silver.DECLARATION: judged.where(F.size("reasons") == 0),
+        }
+        # side by side: one is planned and committed while the other's rows are computed
+        with ThreadPoolExecutor(len(sides)) as pool:
+            quarantined, kept = pool.map(
+                lambda side: lake.replace_years(*side, years, metadata=metadata), sides.items()
+            )
     finally:
         judged.unpersist()
     balance = reconcile_years(context, years)

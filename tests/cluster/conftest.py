@@ -29,8 +29,10 @@ COMPARED = (
 )
 POLL_SECONDS = 0.02
 GROUP_SECONDS = 30.0
-# short enough for every run: a submit from the clone as it stands
-ALWAYS_RUN = ("test_bare_submit.py",)
+# short enough for every run: a submit from the clone as it stands, and the zip on a cluster that loses a worker
+ALWAYS_RUN = (
+    "test_bare_submit_from_the_clone_lands_the_files", "test_zip_runs_on_two_workers_and_the_pipeline_outlives_one",
+)
 
 
 def _write_delivery():
@@ -41,13 +43,13 @@ def _write_delivery():
 
 
 def pytest_collection_modifyitems(items):
-    """Ten JVMs one after the other take minutes: asked for with CUSTOMS_LAKE_CLUSTER_TESTS=1 (`docs/operations`)."""
+    """Dozens of JVMs one after the other take minutes: asked for with CUSTOMS_LAKE_CLUSTER_TESTS=1 (`docs/operations`)."""
     if os.environ.get("CUSTOMS_LAKE_CLUSTER_TESTS") or os.environ.get("CUSTOMS_LAKE_CRASH_KILLS"):
         return
     here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents and item.path.name not in ALWAYS_RUN:
-            item.add_marker(pytest.mark.skip(reason="set CUSTOMS_LAKE_CLUSTER_TESTS=1: kills, clusters and full disks"))
+        if here in item.path.parents and item.name not in ALWAYS_RUN:
+            item.add_marker(pytest.mark.skip(reason="set CUSTOMS_LAKE_CLUSTER_TESTS=1: kills, full disks, two processes"))
 
 
 class Launcher:

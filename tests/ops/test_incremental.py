@@ -100,6 +100,7 @@ def test_corrected_withdrawn_and_returned_file_changes_its_year_only(site, write
     untouched = _files_of_year(site, 2003)
     # a correction: same name, other content; and the other year's file once more under a new name
     write_delivery(site.raw, [2004], months=(1,), salt="corrected")
+    _add_column(site.raw / "customs" / "data200401.csv", "bonded_zone", "no")
     shutil.move(site.raw / "customs" / "data200301.csv", site.raw / "customs" / "copy_200301.csv")
     planned = site.plan()
     assert planned[2003].is_idle
@@ -108,6 +109,12 @@ def test_corrected_withdrawn_and_returned_file_changes_its_year_only(site, write
     site.run()
     assert all(row.is_idle for row in site.plan().values())
     assert lake.read(bronze.DECLARATION).count() == 200, "bronze keeps the superseded rows"
+    # the column nobody knew is kept as delivered; what silver looks like is decided by its contract alone
+    extra = lake.read(bronze.DECLARATION).where("extra IS NOT NULL").select("source_file", "extra").collect()
+    assert {(row["source_file"], *row["extra"].items()) for row in extra} == {
+        ("customs/data200401.csv", ("bonded_zone", "no"))
+    }
+    assert set(lake.read(silver.DECLARATION).columns) == set(silver.DECLARATION.columns)
     assert _hashes_in_silver(lake, 2004) == _hashes_in_force(lake, 2004)
     assert site.rows() != site.first_rows
     # withdrawn: the year goes, although the files stay in the folder
@@ -226,6 +233,12 @@ def test_rebuild_on_demand_gives_the_same_rows(site):
     assert site.plan()[2003].why == "to be built again on demand"
     site.run()
     assert site.rows() == site.first_rows
+
+
+def _add_column(path, heading, value):
+    """A delivery whose office has added a column at the end."""
+    first, *lines = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join([f"{first},{heading}", *(f"{line},{value}" for line in lines)]) + "\n", "utf-8")
 
 
 def _files_of_year(site, year):
