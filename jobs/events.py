@@ -70,7 +70,7 @@ def observe(name: str, run: Callable[[JobContext], Outcome], context: JobContext
             told = f"{type(error).__name__}: {error}"
             emit(context, name, "FAIL", message=told, read=read, wrote=wrote, **numbers)
     rate = ""
-    if outcome.n_rows is not None:
+    if outcome.n_rows:
         numbers |= {"rows": outcome.n_rows, "rows_per_second": round(outcome.n_rows / max(seconds, 1e-3))}
         rate = f", {numbers['rows_per_second']:,} rows/s"
     if outcome.load_id:

@@ -97,6 +97,11 @@ class Builds:
     n_rows: dict[int, int] = field(default_factory=dict)
     inputs: dict[int, dict[str, str]] = field(default_factory=dict)
 
+    @property
+    def oldest_version(self) -> int:
+        """Version since which every year was built again: a foreign change before it is gone, one after it may stand."""
+        return min(self.versions.values(), default=-1)
+
     def stale(self, wanted: Mapping[int, str]) -> list[int]:
         """Years whose wanted fingerprint is not the one built, and years built that are wanted no more."""
         changed = [year for year, value in wanted.items() if self.fingerprints.get(year) != value]
@@ -112,18 +117,23 @@ def builds_of(lake: Lake, table: Table) -> Builds:
         If someone else changed the table's rows since, or the table is older than the manifest says: what is recorded
         of its rows holds no more.
     """
+    builds = recorded_builds(lake, table)
+    if not lake.replaces_foreign:
+        _refuse_older_table(lake, table, recorded=max(builds.versions.values(), default=-1))
+        refuse_foreign_changes(lake, table, after=builds.oldest_version)
+    return builds
+
+
+def recorded_builds(lake: Lake, table: Table) -> Builds:
+    """Return what the manifest says of each year of a table, without a look at the table."""
     # oldest first: the latest row of a year wins
     rows = sorted((row for row in lake.rows(ops.BUILD) if row["table_name"] == table.name), key=lambda row: row["built_at"])
-    builds = Builds(
+    return Builds(
         {row["year"]: row["fingerprint"] for row in rows},
         {row["year"]: row["table_version"] for row in rows},
         {row["year"]: row["n_rows"] for row in rows},
         {row["year"]: row["inputs"] or {} for row in rows},
     )
-    if not lake.replaces_foreign:
-        _refuse_older_table(lake, table, recorded=max(builds.versions.values(), default=-1))
-        refuse_foreign_changes(lake, table, after=max(builds.versions.values(), default=-1))
-    return builds
 
 
 def _refuse_older_table(lake: Lake, table: Table, *, recorded: int) -> None:

@@ -20,8 +20,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(7200)]
 KILLS = int(os.environ.get("CUSTOMS_LAKE_CRASH_KILLS", "3"))
 STEPS = os.environ.get("CUSTOMS_LAKE_CRASH_STEPS", "land,ingest,clean,count")
 KILLS_PER_LAKE = 5
-# sixteen tables: a definition, a data file, its log entry and the manifest's row with its own
-REFERENCE_FILES = 16 * 5
 SMALL_DISK = "2500k"
 
 log = logging.getLogger(__name__)
@@ -29,7 +27,7 @@ log = logging.getLogger(__name__)
 
 def test_run_killed_at_random_moments_ends_like_an_undisturbed_one(launcher, tools, undisturbed, expected, content, tmp_path):
     draw = random.Random(20031)
-    complete = tools.count_files(undisturbed) + (REFERENCE_FILES if "references" in STEPS else 0)
+    complete = tools.count_files(undisturbed) + (tools.reference_files if "references" in STEPS else 0)
     assert complete > 30
     kills = n_lakes = 0
     places = collections.Counter()

@@ -142,7 +142,7 @@ def test_executors_killed_at_random_moments_change_no_row(
     cluster, submit, launcher, tools, undisturbed, expected, content, tmp_path
 ):
     draw = random.Random(20032)
-    complete = tools.count_files(undisturbed)
+    complete = tools.count_files(undisturbed) + tools.reference_files
     kills, places = 0, collections.Counter()
     while kills < EXECUTOR_KILLS:
         lake = tmp_path / f"lake_{kills}"

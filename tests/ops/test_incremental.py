@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -142,15 +143,26 @@ def test_change_by_someone_else_is_refused_found_and_taken_back(site, spark):
     spark.sql(f"DELETE FROM delta.`{lake.path(table)}` WHERE year = 2003")
     with pytest.raises(LakeError, match=f"changed by someone else: version {before + 1} is a DELETE.*--version {before}"):
         count.run(context)
+    # another year that is built since does not hide it
+    count.run(replace(site.context(), rebuild=True, years=frozenset({2004}), lake=_replacing(site)))
+    with pytest.raises(LakeError, match="changed by someone else"):
+        count.run(site.context())
     (found,) = fsck.check_writers(context, table)
     assert found.line().startswith("error") and f"version {before + 1} is a DELETE of someone else" in found.what
     restore.restore(lake, {table.name: before})
     assert site.rows() == site.first_rows
+    assert site.plan()[2003].is_idle and site.plan()[2004].why == "to be built again on demand"
+    run_job("count", count.run, site.context())
     assert all(row.is_idle for row in site.plan().values())
+    assert list(fsck.check_writers(context, table)) == [], "taken back and built again: nothing is left to repair"
     # the table gone altogether: the manifest must not pass for it
     shutil.move(lake.path(table), f"{site.raw}/away")
     with pytest.raises(LakeError, match="knows version .*, the table is not there.*--rebuild"):
         count.run(context)
+    (found,) = fsck.check_presence(context)
+    assert found.table == table.name and "--rebuild" in found.repair
+    with pytest.raises(LakeError, match=f"{table.name} is not in "):
+        restore.restore(lake, {table.name: before})
     shutil.move(f"{site.raw}/away", lake.path(table))
     assert fsck.run(context).message.endswith(" 0 errors, 0 notices")
 
@@ -233,6 +245,13 @@ def test_rebuild_on_demand_gives_the_same_rows(site):
     assert site.plan()[2003].why == "to be built again on demand"
     site.run()
     assert site.rows() == site.first_rows
+
+
+def _replacing(site):
+    """The lake of a run that was asked to build again."""
+    lake = site.context().lake
+    lake.replaces_foreign = True
+    return lake
 
 
 def _add_column(path, heading, value):

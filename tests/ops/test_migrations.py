@@ -113,6 +113,14 @@ def test_newer_lake_broken_marker_and_foreign_folder_are_refused(spark, tmp_path
     for attempt in (Lake.open, Lake.peek):
         with pytest.raises(LakeError, match=message):
             attempt(spark, str(tmp_path))
+    if content is not None:
+        # written by Hadoop a file has its checksum beside it: a marker changed by hand is told, not traced
+        lake = Lake(spark, str(tmp_path))
+        lake.store.write_text(MARKER, "{}")
+        (tmp_path / MARKER).write_text(content + " ")
+        with pytest.raises(LakeError, match="is not what was written: its checksum"):
+            Lake.open(spark, str(tmp_path))
+        (tmp_path / f".{MARKER}.crc").unlink()
     untouched = {"data.csv"} | ({MARKER} if content is not None else set())
     assert {path.name for path in tmp_path.iterdir()} == untouched
 
