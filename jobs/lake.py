@@ -120,6 +120,7 @@ class Lake:
         self.store = Store(spark, self.root)
         self.scope: frozenset[int] | None = None
         self.replaces_foreign = False
+        self._commits: dict[str, Commit] = {}
         self._remembered: dict[str, tuple[int, list[Row]]] = {}
         self._read: dict[str, int] = {}
         self._wrote: dict[str, Written] = {}
@@ -234,8 +235,11 @@ class Lake:
         for name in self.store.names(f"{table.relative_path}/_delta_log"):
             match = _COMMIT_FILE.match(name)
             if match and int(match.group(1)) > after:
-                text = self.store.read_text(f"{table.relative_path}/_delta_log/{name}")
-                found.append(_parse_commit(int(match.group(1)), text or ""))
+                entry = f"{table.relative_path}/_delta_log/{name}"
+                if entry not in self._commits:
+                    # an entry never changes: a run that asks for the same table again need not read it again
+                    self._commits[entry] = _parse_commit(int(match.group(1)), self.store.read_text(entry) or "")
+                found.append(self._commits[entry])
         return found
 
     def delta(self, table: Table):
