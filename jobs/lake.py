@@ -112,6 +112,8 @@ class Lake:
         Years this process was asked to work on; its work locks cover them only. None: the whole table.
     replaces_foreign : bool
         The years are built again on demand, so that a table changed by someone else need not be refused.
+    remembered : dict
+        Small tables that were collected, by name: (version, rows). See ``rows``.
     """
 
     def __init__(self, spark: SparkSession, root: str) -> None:
@@ -121,7 +123,7 @@ class Lake:
         self.scope: frozenset[int] | None = None
         self.replaces_foreign = False
         self._commits: dict[str, Commit] = {}
-        self._remembered: dict[str, tuple[int, list[Row]]] = {}
+        self.remembered: dict[str, tuple[int, list[Row]]] = {}
         self._read: dict[str, int] = {}
         self._wrote: dict[str, Written] = {}
 
@@ -220,9 +222,9 @@ class Lake:
         if version < 0:
             return []
         self._read[table.name] = version
-        if self._remembered.get(table.name, (None,))[0] != version:
-            self._remembered[table.name] = (version, self.read(table).collect())
-        return self._remembered[table.name][1]
+        if self.remembered.get(table.name, (None,))[0] != version:
+            self.remembered[table.name] = (version, self.read(table).collect())
+        return self.remembered[table.name][1]
 
     def version(self, table: Table) -> int:
         """Latest version of a table, -1 before its creation; from the names in its log, without a Spark job."""
@@ -279,11 +281,11 @@ class Lake:
         if rows:
             ordered = [tuple(row.get(name) for name in table.columns) for row in rows]
             written = self.append(table, self.spark.createDataFrame(ordered, table.ddl()).coalesce(1))
-            known = self._remembered.pop(table.name, None)
+            known = self.remembered.pop(table.name, None)
             if known is not None and known[0] == written.version - 1:
                 # nobody wrote in between: what is in the table now is known without reading it
                 named = Row(*table.columns)
-                self._remembered[table.name] = (written.version, [*known[1], *(named(*row) for row in ordered)])
+                self.remembered[table.name] = (written.version, [*known[1], *(named(*row) for row in ordered)])
 
     @contextlib.contextmanager
     def lock(self, *tables: Table) -> Iterator[None]:
