@@ -51,7 +51,8 @@ def run(context: JobContext) -> Outcome:
         )
         record_builds(lake, context.run_id, gold.CITY_EXPORTS, exports, {year: wanted[year] for year in stale}, per_year)
     return Outcome(
-        f"{years_text(stale)}: {exports.n_rows:,} city-years from {cube.n_rows:,} city x product x destination cells"
+        f"{years_text(stale)}: {exports.n_rows:,} city-years from {cube.n_rows:,} city x product x destination cells",
+        n_rows=sum(source.n_rows.get(year, 0) for year in stale),
     )
 
 

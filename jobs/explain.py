@@ -178,7 +178,7 @@ def _depth(name: str) -> tuple[int, str]:
 
 
 def _file_lines(context: JobContext) -> list[str]:
-    files = files_in_force(context.lake).orderBy("source_file").collect()
+    files = files_in_force(context.lake)
     if not files:
         return ["  delivered files: no receipts in this lake"]
     lines = sum(row["n_lines"] for row in files)

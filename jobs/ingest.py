@@ -75,7 +75,10 @@ def run(context: JobContext) -> Outcome:
         _refuse_difference(waiting, written)
         _record_years(context, receipts, written)
     years = years_text(group.year for group in groups)
-    return Outcome(f"{written.n_rows:,} rows from {len(waiting)} files of {years} appended to bronze (load {load_id})")
+    return Outcome(
+        f"{written.n_rows:,} rows from {len(waiting)} files of {years} appended to bronze (load {load_id})",
+        n_rows=written.n_rows, load_id=load_id,
+    )
 
 
 def read_group(spark, raw: Path, group: Group, load_id: str) -> DataFrame:
@@ -136,7 +139,7 @@ def year_fingerprints(receipts: Iterable[Row]) -> dict[int, Fingerprint]:
 
 
 def _files_of_changed_years(context: JobContext) -> list[Row]:
-    receipts = [row for row in files_in_force(context.lake).collect() if context.selects(row["source_year"])]
+    receipts = [row for row in files_in_force(context.lake) if context.selects(row["source_year"])]
     changed = set(builds_of(context.lake, bronze.DECLARATION).stale(year_fingerprints(receipts)))
     return [row for row in receipts if row["source_year"] in changed]
 

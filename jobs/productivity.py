@@ -168,7 +168,7 @@ def _build(context: JobContext, sources: Sources, wanted: str, years_built: list
     return Outcome(
         f"{years_text(per_year)}: {cities_written.n_rows:,} city-years from {written.n_rows:,} firm-years "
         f"({sources.kind}, relative to {relative}, {choices.weights} weights); {report.sentence()}",
-        detail=str(report),
+        detail=str(report), n_rows=written.n_rows,
     )
 
 
