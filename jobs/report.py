@@ -73,7 +73,7 @@ def run(
     by_profile = {profile: [one for one in printed if one.table.profile == profile] for profile in profiles}
     provenance = _provenance(context, handed, by_profile, outline, at=at)
     log.info("report: data collected after %.0f s", time.monotonic() - start)
-    report = build_report(by_profile, handed.panel, city_classes(), paper_numbers(), provenance)
+    report = build_report(by_profile, handed.panel, city_classes(context.settings.places), paper_numbers(), provenance)
     page = write_report(report, folder)
     return Outcome(
         f"{len(printed)} tables, {len(report.claims)} claims judged: {page}", detail=claims_text(report)
