@@ -96,24 +96,35 @@ def compare_treatments(context: JobContext, *, tables: str = "1", profile: str =
     InputRefusedError
         If no delivered file of the years is in force.
     """
-    years, places = panel_years(context), context.settings.places
-    specs = result_tables(tables, profile)
-    ambiguous = configured_place_book(places).ambiguous
-    ambiguous = ambiguous[(ambiguous["valid_from"] <= years[-1]) & (ambiguous["valid_to"] > years[0])]
-    spans = list(ambiguous[["city_id", "valid_from", "valid_to"]].itertuples(index=False, name=None))
-    shared = rows_to_spark(context.spark, spans, "city_id string, valid_from int, valid_to int")
-    marked = mark_treatments(_judged(context, years), shared).where(" OR ".join(f"`{name}`" for name in TREATMENTS)).persist()
-    try:
-        exports = {name: _count(context, marked.where(F.col(name))) for name in TREATMENTS}
-    finally:
-        marked.unpersist()
+    years, specs = panel_years(context), result_tables(tables, profile)
+    ambiguous = ambiguous_cities(context, years)
+    exports = count_treatments(context, years)
     estimated = {}
     for name in TREATMENTS:
         panel = _panel(context, years, exports[name])
-        fits = estimate_tables(specs, panel, city_classes(places))
+        fits = estimate_tables(specs, panel, city_classes(context.settings.places))
         estimated[name] = [print_table(spec, fits[spec.name]) for spec in specs]
     totals = pd.DataFrame([_totals(name, counted) for name, counted in exports.items()])
     return Sensitivity(totals, estimated, ambiguous["city_id"].nunique())
+
+
+def ambiguous_cities(context: JobContext, years: Sequence[int]) -> pd.DataFrame:
+    """Ambiguous cities in some of the years: ``city_id, valid_from, valid_to``, a user's postcodes considered."""
+    spans = configured_place_book(context.settings.places).ambiguous
+    spans = spans[(spans["valid_from"] <= max(years)) & (spans["valid_to"] > min(years))]
+    return spans[["city_id", "valid_from", "valid_to"]]
+
+
+def count_treatments(context: JobContext, years: Sequence[int]) -> dict[str, pd.DataFrame]:
+    """Treatment to the rows that ``gold.city_exports`` would have under it."""
+    spans = list(ambiguous_cities(context, years).itertuples(index=False, name=None))
+    shared = rows_to_spark(context.spark, spans, "city_id string, valid_from int, valid_to int")
+    marked = mark_treatments(_judged(context, years), shared)
+    marked = marked.where(" OR ".join(f"`{name}`" for name in TREATMENTS)).persist()
+    try:
+        return {name: _count(context, marked.where(F.col(name))) for name in TREATMENTS}
+    finally:
+        marked.unpersist()
 
 
 def render_sensitivity(found: Sensitivity) -> str:
