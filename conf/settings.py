@@ -69,6 +69,8 @@ class Places:
     convention: str = "year_end"
     user_postcodes: str = ""
     user_units: str = ""
+    user_cities: str = ""
+    user_regions: str = ""
 
     def __post_init__(self) -> None:
         for value in self.evidence_order:

@@ -40,7 +40,7 @@ from jobs.transforms.places import firm_postcode_history, resolve_places
 from jobs.transforms.products import add_products
 from schemas import bronze, ops, silver
 
-_CARRIED = sorted(
+CARRIED = sorted(
     {*silver.DECLARATION.columns, *silver.QUARANTINE.columns, "postcode_raw", "production_place_raw"} - {"primary_reason"}
 )
 
@@ -62,7 +62,9 @@ def run(context: JobContext) -> Outcome:
 def year_fingerprints(context: JobContext, receipts: Sequence[Row]) -> dict[int, str]:
     """Fingerprint of each year that has files: everything silver of that year depends on."""
     rules = package_hash("conf/rules/declaration.toml")
-    settings = context.settings.as_dict()
+    places = context.settings.as_dict()["places"]
+    # of a user's files the content counts, which is in the references' hash; regions are the study's business
+    policy = {name: value for name, value in places.items() if not name.startswith("user_")}
     files: dict[int, list[str]] = {}
     for row in receipts:
         files.setdefault(row["source_year"], []).append(row["file_sha256"])
@@ -71,7 +73,7 @@ def year_fingerprints(context: JobContext, receipts: Sequence[Row]) -> dict[int,
     everything = sorted(row["file_sha256"] for row in receipts)
     return {
         year: fingerprint(
-            files=sorted(hashes), rules=rules, references=reference_hash(context.settings), places=settings["places"],
+            files=sorted(hashes), rules=rules, references=reference_hash(context.settings), places=policy,
             base_revision=context.settings.count.base_revision,
             **({"history": everything} if year in borrowing else {}),
         )
@@ -124,7 +126,7 @@ def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[i
     in_force = [row["file_sha256"] for row in receipts]
     rows = lake.read(bronze.DECLARATION).where(F.col("source_year").isin(years) & F.col("file_sha256").isin(in_force))
     # personal data end here: only the columns of the two tables are carried on
-    judged = judge_declarations(context, rows, receipts).select(*_CARRIED).persist()
+    judged = judge_declarations(context, rows, receipts).select(*CARRIED).persist()
     try:
         metadata = {"run": context.run_id, "years": years}
         sides = {

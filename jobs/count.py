@@ -43,7 +43,7 @@ def run(context: JobContext) -> Outcome:
         written_cube = lake.read(gold.CITY_PRODUCT_DESTINATION).where(F.col("year").isin(stale))
         exports = lake.replace_years(
             gold.CITY_EXPORTS,
-            written_cube.transform(count_city_exports, declarations, city_names(context.spark)),
+            written_cube.transform(count_city_exports, declarations, city_names(context.spark, context.settings.places)),
             stale, metadata=metadata,
         )
         per_year = dict(

@@ -34,7 +34,7 @@ from jobs.side_tables import (
     read_zones,
 )
 from jobs.yearbook_checks import CheckedYearbook, check_values
-from jobs.yearbook_cities import load_city_names
+from jobs.yearbook_cities import CityNames, load_city_names
 from jobs.yearbook_files import CORRECTIONS, yearbook_files
 from jobs.yearbook_sheets import SheetRows, read_folder
 from schemas import yearbook as tables
@@ -57,19 +57,21 @@ def run(context: JobContext) -> Outcome:
             " docs/methodology/variables.md describes the layout."
         )
     side = _side_files(folder, context.settings.panel)
-    wanted = _fingerprint(folder, files, side)
+    user_cities = context.settings.places.user_cities
+    wanted = _fingerprint(folder, files, side | ({"cities": Path(user_cities)} if user_cities else {}))
     built = builds_of(context.lake, tables.YEARBOOK)
     if set(built.fingerprints.values()) - {NO_DATA} == {wanted}:
         return Outcome("yearbook is up to date", changed=False)
-    rows, checked = read_yearbook(folder)
+    cities = load_city_names(user_cities)
+    rows, checked = read_yearbook(folder, cities)
     if checked.values.empty:
         raise InputRefusedError(f"{folder}: {len(files)} files, not one number could be read. {_explain(rows, checked)}")
-    return _write(context, wanted, rows, checked, side, n_files=len(files))
+    return _write(context, wanted, rows, checked, _read_side_tables(side, cities), n_files=len(files))
 
 
-def read_yearbook(folder: Path) -> tuple[SheetRows, CheckedYearbook]:
+def read_yearbook(folder: Path, cities: CityNames) -> tuple[SheetRows, CheckedYearbook]:
     """Read and check every sheet below a folder."""
-    config, cities = load_yearbook_config(), load_city_names()
+    config = load_yearbook_config()
     rows = read_folder(folder, config, cities)
     corrections = folder / CORRECTIONS
     return rows, check_values(rows, config, cities, corrections=corrections if corrections.exists() else None)
@@ -87,7 +89,7 @@ def _fingerprint(folder: Path, files: list[Path], side: dict[str, Path]) -> str:
     inputs = {path.relative_to(folder).as_posix(): path for path in files} | side
     absent = [str(path) for path in inputs.values() if not path.is_file()]
     if absent:
-        raise InputRefusedError(f"{', '.join(absent)}: named in the settings ([panel]), but no such file.")
+        raise InputRefusedError(f"{', '.join(absent)}: named in the settings, but no such file.")
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in inputs.items()}
     packaged = package_hash(
         "conf/yearbook.toml", "conf/exchange_rates.csv", "schemas/reference/prefectures.csv",
@@ -97,10 +99,11 @@ def _fingerprint(folder: Path, files: list[Path], side: dict[str, Path]) -> str:
 
 
 def _write(
-    context: JobContext, wanted: str, rows: SheetRows, checked: CheckedYearbook, side: dict[str, Path], *, n_files: int
+    context: JobContext, wanted: str, rows: SheetRows, checked: CheckedYearbook,
+    side: tuple[pd.DataFrame, pd.DataFrame], *, n_files: int
 ) -> Outcome:
     lake, values = context.lake, checked.values
-    zones, series = _read_side_tables(side)
+    zones, series = side
     frames = [
         (tables.YEARBOOK_QUARANTINE, checked.refused),
         (tables.DEVELOPMENT_ZONE, zones),
@@ -126,8 +129,7 @@ def _write(
     )
 
 
-def _read_side_tables(side: dict[str, Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    cities = load_city_names()
+def _read_side_tables(side: dict[str, Path], cities: CityNames) -> tuple[pd.DataFrame, pd.DataFrame]:
     zones = read_zones(side.get(ZONES), cities)
     series = [read_exchange_rates(side.get(EXCHANGE_RATES))]
     if DEFLATORS in side:
