@@ -104,12 +104,12 @@ def test_log_file_has_one_json_line_per_event_with_rows_and_ids(tmp_path):
     assert "hunter2" not in path.read_text("utf-8") and "is full" in lines[3]["message"]
 
 
-def test_rate_is_told_of_records_only_and_never_of_what_was_written_besides(caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("customs_lake"), "propagate", True)
-    with caplog.at_level(logging.INFO, logger="customs_lake"):
-        events.observe("clean", _job(None, Outcome("done", changed=False, n_rows=2_400_000)), _context())
-        events.observe("references", _job(None, Outcome("16 tables", changed=False)), _context())
-    clean, references = caplog.messages
+def test_rate_is_told_of_records_only_and_never_of_what_was_written_besides(monkeypatch):
+    told = []
+    monkeypatch.setattr(events.log, "info", lambda text, *values: told.append(text % values))
+    events.observe("clean", _job(None, Outcome("done", changed=False, n_rows=2_400_000)), _context())
+    events.observe("references", _job(None, Outcome("16 tables", changed=False)), _context())
+    clean, references = told
     assert clean.startswith("clean     done (") and " rows/s)" in clean
     assert references.startswith("references 16 tables (") and "rows/s" not in references
 
