@@ -28,6 +28,7 @@ from jobs.ledger import builds_of, fingerprint, package_hash, record_builds, yea
 from jobs.side_tables import (
     DEFLATORS,
     EXCHANGE_RATES,
+    SHIPPED_ZONES,
     ZONES,
     read_deflators,
     read_exchange_rates,
@@ -104,6 +105,7 @@ def _write(
 ) -> Outcome:
     lake, values = context.lake, checked.values
     zones, series = side
+    zones_from = "shipped list" if zones["zone_source"].astype(str).str.startswith(SHIPPED_ZONES).any() else ZONES
     frames = [
         (tables.YEARBOOK_QUARANTINE, checked.refused),
         (tables.DEVELOPMENT_ZONE, zones),
@@ -124,7 +126,7 @@ def _write(
         f"{years_text(per_year)}: {len(values):,} values of {values['city_id'].nunique()} cities,"
         f" {values['indicator'].nunique()} indicators from {n_files} files; {len(checked.refused):,} cells refused,"
         f" {checked.counts['corrected'] + checked.counts['added']} corrected;"
-        f" {len(zones)} cities with a development zone ({ZONES if ZONES in side else 'shipped list'})",
+        f" {len(zones)} cities with a development zone ({zones_from})",
         detail=_explain(rows, checked),
     )
 
