@@ -145,7 +145,7 @@ def render_sensitivity(found: Sensitivity) -> str:
 
 def _judged(context: JobContext, years: Sequence[int]) -> DataFrame:
     """Records of the years with what they are counted by, and whether and why they are refused."""
-    receipts = [row for row in files_in_force(context.lake).collect() if row["source_year"] in years]
+    receipts = [row for row in files_in_force(context.lake) if row["source_year"] in years]
     if not receipts:
         raise InputRefusedError(f"{context.lake.root}: no files in force in {years[0]}-{years[-1]}; load some first.")
     usual = dataclasses.replace(context, settings=context.settings.replaced("places", ambiguous="in"))

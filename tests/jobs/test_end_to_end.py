@@ -108,7 +108,7 @@ def test_ambiguous_cities_in_out_and_whole_are_counted_from_one_pass(context):
     assert (gained[[city == "330600" for city, _ in gained.index]] > 0).all()
     assert (gained[[city not in shared for city, _ in gained.index]] == 0).all()
     # the pass of the resolver under the option itself
-    receipts = files_in_force(context.lake).collect()
+    receipts = files_in_force(context.lake)
     other = replace(context, settings=context.settings.replaced("places", ambiguous="whole_city"))
     judged = judge_declarations(other, context.lake.read(bronze.DECLARATION), receipts).where(F.size("reasons") == 0)
     assert judged.count() == whole.sum()
