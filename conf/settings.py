@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from conf.productivity import Productivity
 
 ENVIRONMENT_PREFIX = "CUSTOMS_LAKE__"
 PROFILES = ("paper", "cluster", "test")
+# a provider of credentials is a class or a path, no secret
+_SECRET_NAME = re.compile(r"secret|password|passwd|token|(access|account|api)[._-]?key", re.IGNORECASE)
 
 
 class SettingsError(ValueError):
@@ -66,6 +69,8 @@ class Places:
     convention: str = "year_end"
     user_postcodes: str = ""
     user_units: str = ""
+    user_cities: str = ""
+    user_regions: str = ""
 
     def __post_init__(self) -> None:
         for value in self.evidence_order:
@@ -119,6 +124,14 @@ class Spark:
     local_dir: str = ""
     log_level: str = "ERROR"
     extra: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        secret = sorted(name for name in self.extra if _SECRET_NAME.search(name))
+        if secret:
+            raise SettingsError(
+                f"spark.extra: {', '.join(secret)} looks like a secret, and settings are printed and kept. Give keys in the"
+                " environment only, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which Hadoop reads by itself."
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -39,14 +40,14 @@ from jobs.transforms.places import firm_postcode_history, resolve_places
 from jobs.transforms.products import add_products
 from schemas import bronze, ops, silver
 
-_CARRIED = sorted(
+CARRIED = sorted(
     {*silver.DECLARATION.columns, *silver.QUARANTINE.columns, "postcode_raw", "production_place_raw"} - {"primary_reason"}
 )
 
 
 def run(context: JobContext) -> Outcome:
     """Rebuild the silver years whose inputs changed."""
-    receipts = [row for row in files_in_force(context.lake).collect() if context.selects(row["source_year"])]
+    receipts = [row for row in files_in_force(context.lake) if context.selects(row["source_year"])]
     wanted = year_fingerprints(context, receipts)
     built = builds_of(context.lake, silver.DECLARATION)
     withdrawn = [year for year in built.fingerprints if context.selects(year) and year not in wanted]
@@ -61,7 +62,9 @@ def run(context: JobContext) -> Outcome:
 def year_fingerprints(context: JobContext, receipts: Sequence[Row]) -> dict[int, str]:
     """Fingerprint of each year that has files: everything silver of that year depends on."""
     rules = package_hash("conf/rules/declaration.toml")
-    settings = context.settings.as_dict()
+    places = context.settings.as_dict()["places"]
+    # of a user's files the content counts, which is in the references' hash; regions are the study's business
+    policy = {name: value for name, value in places.items() if not name.startswith("user_")}
     files: dict[int, list[str]] = {}
     for row in receipts:
         files.setdefault(row["source_year"], []).append(row["file_sha256"])
@@ -70,7 +73,7 @@ def year_fingerprints(context: JobContext, receipts: Sequence[Row]) -> dict[int,
     everything = sorted(row["file_sha256"] for row in receipts)
     return {
         year: fingerprint(
-            files=sorted(hashes), rules=rules, references=reference_hash(context.settings), places=settings["places"],
+            files=sorted(hashes), rules=rules, references=reference_hash(context.settings), places=policy,
             base_revision=context.settings.count.base_revision,
             **({"history": everything} if year in borrowing else {}),
         )
@@ -123,28 +126,34 @@ def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[i
     in_force = [row["file_sha256"] for row in receipts]
     rows = lake.read(bronze.DECLARATION).where(F.col("source_year").isin(years) & F.col("file_sha256").isin(in_force))
     # personal data end here: only the columns of the two tables are carried on
-    judged = judge_declarations(context, rows, receipts).select(*_CARRIED).persist()
+    judged = judge_declarations(context, rows, receipts).select(*CARRIED).persist()
     try:
         metadata = {"run": context.run_id, "years": years}
-        quarantined = lake.replace_years(
-            silver.QUARANTINE,
-            judged.where(F.size("reasons") > 0)
+        sides = {
+            silver.QUARANTINE: judged.where(F.size("reasons") > 0)
             .withColumn("primary_reason", F.col("reasons")[0])
             .withColumn("postcode", F.col("postcode_raw"))
             .withColumn("production_place", F.col("production_place_raw")),
-            years, metadata=metadata,
-        )
-        kept = lake.replace_years(silver.DECLARATION, judged.where(F.size("reasons") == 0), years, metadata=metadata)
+            silver.DECLARATION: judged.where(F.size("reasons") == 0),
+        }
+        # side by side: one is planned and committed while the other's rows are computed
+        with ThreadPoolExecutor(len(sides)) as pool:
+            quarantined, kept = pool.map(
+                lambda side: lake.replace_years(*side, years, metadata=metadata), sides.items()
+            )
     finally:
         judged.unpersist()
     balance = reconcile_years(context, years)
-    alarms = _record_quality(context, years)
     per_year = {year: sum(row["n_rows_kept"] for row in balance if row["year"] == year) for year in years}
+    alarms = _record_quality(context, per_year)
     # last of all: only now do the years count as built
     record_builds(lake, context.run_id, silver.DECLARATION, kept, fingerprints, per_year)
     if alarms:
         raise QualityError("; ".join(alarms) + ". Everything is written; look at silver.quarantine and ops.quality.")
-    return Outcome(f"{years_text(years)}: {kept.n_rows:,} declarations kept, {quarantined.n_rows:,} quarantined")
+    return Outcome(
+        f"{years_text(years)}: {kept.n_rows:,} declarations kept, {quarantined.n_rows:,} quarantined",
+        n_rows=kept.n_rows + quarantined.n_rows,
+    )
 
 
 def _years_without_postcode(receipts: Sequence[Row]) -> list[int]:
@@ -156,15 +165,12 @@ def _years_without_postcode(receipts: Sequence[Row]) -> list[int]:
     return sorted({row["source_year"] for row in receipts} - with_postcode)
 
 
-def _record_quality(context: JobContext, years: Sequence[int]) -> list[str]:
-    """Append the quality metrics of the years and return a sentence for each that leaves its bounds."""
-    bounds = context.settings.quality
+def _record_quality(context: JobContext, kept: Mapping[int, int]) -> list[str]:
+    """Append the quality metrics of years with their kept rows; return a sentence for each that leaves its bounds."""
+    bounds, years = context.settings.quality, sorted(kept)
     rows = (
         context.lake.read(silver.QUARANTINE).where(F.col("year").isin(years))
         .groupBy("year", "primary_reason").agg(F.count("*").alias("n")).collect()
-    )
-    kept = dict(
-        context.lake.read(silver.DECLARATION).where(F.col("year").isin(years)).groupBy("year").count().collect()
     )
     refused: dict[int, dict[str, int]] = {year: {} for year in years}
     for row in rows:

@@ -46,7 +46,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "verify": "hold a generated world's lake against its truth",
         "explain": "walk a number back: explain table1.col1.lnAgg",
         "resolve": "how production sites resolve to prefectures under the present settings",
-        "places": "explain POSTCODE YEAR | coverage | ambiguity | conflicts",
+        "places": "explain POSTCODE YEAR | coverage | conflicts | ambiguity | sensitivity",
         "describe": "summary statistics, correlations and coverage of the panel",
         "compare": "hold the newest year against the years before",
         "export": "hand a table out as .csv, .parquet or .xlsx",
@@ -158,6 +158,8 @@ def config(argv: Sequence[str]) -> int:
 def places(argv: Sequence[str]) -> int:
     """Explain a postcode, or show how the records of a lake were placed."""
     from jobs import places as told
+    from jobs.placebook import configured_place_book
+    from jobs.results import PROFILES
     from schemas import places as references
     from schemas import silver
 
@@ -166,6 +168,7 @@ def places(argv: Sequence[str]) -> int:
     explain = actions.add_parser("explain", help="what a postcode is in a year, by which evidence, what else it could be")
     explain.add_argument("postcode")
     explain.add_argument("year", type=int)
+    add_settings_arguments(explain)
     for name, text in {
         "coverage": "share of records and value by match method, per city and year",
         "conflicts": "records and value per year and kind of disagreement",
@@ -174,10 +177,18 @@ def places(argv: Sequence[str]) -> int:
         sub = actions.add_parser(name, help=text)
         add_arguments(sub)
         sub.add_argument("--city", help="only this city_id")
+    compared = actions.add_parser("sensitivity", help="counts and Table 1 with the ambiguous cities in, out and whole")
+    add_arguments(compared)
+    compared.add_argument("--tables", default="1", help="result tables: 1 or 1,4")
+    compared.add_argument("--study-profile", default="defensible", choices=PROFILES, help="options to estimate under")
     arguments = parser.parse_args(argv)
     if arguments.action == "explain":
-        print(told.render_explanation(told.explain_postcode(arguments.postcode, arguments.year)))
+        settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+        book, convention = configured_place_book(settings.places), settings.places.convention
+        print(told.explain_postcode(arguments.postcode, arguments.year, book=book, convention=convention))
         return EXIT_DONE
+    if arguments.action == "sensitivity":
+        return _place_sensitivity(arguments)
     with open_context(arguments, create=False) as context:
         frames = [context.lake.read(table) for table in (silver.DECLARATION, silver.QUARANTINE)]
         if context.years is not None:
@@ -197,6 +208,19 @@ def places(argv: Sequence[str]) -> int:
         print(frame.head(LIMIT_ROWS).to_string(index=False))
         if len(frame) > LIMIT_ROWS:
             print(f"... {len(frame) - LIMIT_ROWS:,} more rows; --out FOLDER writes all, --city and --years choose")
+    return EXIT_DONE
+
+
+def _place_sensitivity(arguments: argparse.Namespace) -> int:
+    from jobs.sensitivity import compare_treatments
+
+    with open_context(arguments, create=False) as context:
+        found = compare_treatments(context, tables=arguments.tables, profile=arguments.study_profile)
+    print(found)
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        found.to_frame().to_csv(arguments.out / "places_sensitivity.csv", index=False)
+        console.print(f"All numbers: {arguments.out / 'places_sensitivity.csv'}", highlight=False)
     return EXIT_DONE
 
 

@@ -40,11 +40,18 @@ class Outcome:
         False when there was nothing to do.
     detail : str
         Text for the terminal, such as a table.
+    n_rows : int or None
+        Records that went through the job: lines looked at, loaded, judged, counted. None for a job that does not work
+        record by record; its seconds say nothing per row.
+    load_id : str
+        Identifier of the rows the job appended to bronze.
     """
 
     message: str
     changed: bool = True
     detail: str = ""
+    n_rows: int | None = None
+    load_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

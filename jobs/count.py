@@ -43,7 +43,7 @@ def run(context: JobContext) -> Outcome:
         written_cube = lake.read(gold.CITY_PRODUCT_DESTINATION).where(F.col("year").isin(stale))
         exports = lake.replace_years(
             gold.CITY_EXPORTS,
-            written_cube.transform(count_city_exports, declarations, city_names(context.spark)),
+            written_cube.transform(count_city_exports, declarations, city_names(context.spark, context.settings.places)),
             stale, metadata=metadata,
         )
         per_year = dict(
@@ -51,7 +51,8 @@ def run(context: JobContext) -> Outcome:
         )
         record_builds(lake, context.run_id, gold.CITY_EXPORTS, exports, {year: wanted[year] for year in stale}, per_year)
     return Outcome(
-        f"{years_text(stale)}: {exports.n_rows:,} city-years from {cube.n_rows:,} city x product x destination cells"
+        f"{years_text(stale)}: {exports.n_rows:,} city-years from {cube.n_rows:,} city x product x destination cells",
+        n_rows=sum(source.n_rows.get(year, 0) for year in stale),
     )
 
 

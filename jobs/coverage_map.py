@@ -27,10 +27,13 @@ STATES = (
     ("one variable missing", "#6aaed6"),
     ("several missing", "#fdae6b"),
     ("no exports", "#d94801"),
-    ("no city yet, or no longer", "#f0f0f0"),
+    ("no city yet, or no longer", "#d9d9d9"),
 )
-INCHES_PER_CITY, WIDTH, MARGIN = 0.022, 7.5, 1.6
+INCHES_PER_CITY, WIDTH, MARGIN, MIN_HEIGHT = 0.03, 7.5, 1.2, 1.5
 DPI = 150
+# of a province's name in points; names of small provinces that would overlap share a line
+LABEL_SIZE = 6.5
+POINTS_PER_INCH = 72
 
 
 def coverage_states(panel: pd.DataFrame) -> pd.DataFrame:
@@ -58,19 +61,22 @@ def draw_coverage(panel: pd.DataFrame, path: Path) -> Path:
     from matplotlib.patches import Patch
 
     states = coverage_states(panel)
-    figure = Figure(figsize=(WIDTH, MARGIN + max(INCHES_PER_CITY * len(states), 1.5)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, MARGIN + max(INCHES_PER_CITY * len(states), MIN_HEIGHT)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     colours = ListedColormap([colour for _, colour in STATES])
     axes.imshow(states.to_numpy(), aspect="auto", cmap=colours, vmin=-0.5, vmax=len(STATES) - 0.5, interpolation="nearest")
-    axes.set_xticks(range(states.shape[1]), [str(year) for year in states.columns])
+    axes.set_xticks(range(states.shape[1]), [str(year) for year in states.columns], fontsize=8)
     axes.tick_params(length=0)
     _label_provinces(axes, states.index)
     complete = int((states == 0).to_numpy().sum())
-    axes.set_title(f"Coverage of the panel: {complete:,} of {int(len(panel)):,} city-years complete", loc="left")
+    for edge in range(1, states.shape[1]):
+        axes.axvline(edge - 0.5, color="white", linewidth=0.6)
+    title = f"Coverage of the panel: {complete:,} of {len(panel):,} city-years complete"
+    axes.set_title(title, loc="left", fontsize=10)
     used = np.unique(states.to_numpy())
     handles = [Patch(color=STATES[index][1], label=STATES[index][0]) for index in used]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
     figure.savefig(path, dpi=DPI)
     return path
 
@@ -79,12 +85,13 @@ def _label_provinces(axes, city_ids: pd.Index) -> None:
     codes = city_ids.str[:2].to_numpy()
     starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
     ends = np.r_[starts[1:], len(codes)]
-    middles, labels = [], []
+    bands: list[tuple[float, str]] = []
+    inches = max(INCHES_PER_CITY, MIN_HEIGHT / len(codes))
     for start, end in zip(starts, ends, strict=True):
         if start:
             axes.axhline(start - 0.5, color="white", linewidth=0.6)
-        # a band too low for its name goes without
-        if (end - start) * INCHES_PER_CITY > 0.1 or len(codes) < 60:
-            middles.append((start + end - 1) / 2)
-            labels.append(PROVINCE_LABELS.get(codes[start], codes[start]))
-    axes.set_yticks(middles, labels, fontsize=7)
+        middle, label = (start + end - 1) / 2, PROVINCE_LABELS.get(codes[start], codes[start])
+        if bands and (middle - bands[-1][0]) * inches < LABEL_SIZE / POINTS_PER_INCH:
+            middle, label = (bands[-1][0] + middle) / 2, f"{bands.pop()[1]}, {label}"
+        bands.append((middle, label))
+    axes.set_yticks([middle for middle, _ in bands], [label for _, label in bands], fontsize=LABEL_SIZE)

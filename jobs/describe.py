@@ -153,12 +153,16 @@ def write_description(description: PanelDescription, panel: pd.DataFrame, out: P
 
 def render(description: PanelDescription) -> str:
     """Description as text for a terminal of 100 columns."""
-    shown = ["variable", "n", "n_cities", "mean", "sd", "sd_between", "sd_within", "share_within", "min", "max"]
+    shown = {"variable": "variable", "n": "n", "n_cities": "cities", "mean": "mean", "sd": "sd", "sd_between": "between",
+             "sd_within": "within", "share_within": "share", "min": "min", "max": "max"}  # fmt: skip
+    summary = description.summary[list(shown)].rename(columns=shown)
     with pd.option_context("display.width", 100, "display.max_columns", 30, "display.float_format", "{:.3f}".format):
         parts = [
-            "Variables (sd_within: over time inside a city)", description.summary[shown].to_string(index=False), "",
+            "Variables (sd between cities and within them over time; share: of the variance within)",
+            summary.to_string(index=False), "",
             "Correlations over complete rows", _lower_triangle(description.correlations), "",
-            "City-years by year", description.years.to_string(), "",
+            "City-years by year: cities, complete ones, and those that lack a variable",
+            description.years.rename(columns=lambda name: name.removeprefix("no_")).to_string(), "",
             _growth_note(description.res_is_growth),
         ]  # fmt: skip
     return "\n".join(parts)
@@ -192,10 +196,13 @@ def _growth_note(correlation: float) -> str:
 
 
 def _lower_triangle(correlations: pd.DataFrame) -> str:
-    lines = ["          " + "".join(f"{name[:8]:>9}" for name in correlations.columns[:-1])]
-    for row, name in enumerate(correlations.index[1:], start=1):
-        cells = "".join(f"{correlations.iloc[row, column]:>9.2f}" for column in range(row))
-        lines.append(f"{name:<10}{cells}")
+    """Rows named and numbered, columns by number only: twelve names do not fit side by side."""
+    names = list(correlations.index)
+    width = max(map(len, names))
+    lines = [" " * (width + 5) + "".join(f"{f'({number})':>7}" for number in range(1, len(names)))]
+    for row, name in enumerate(names):
+        cells = "".join(f"{round(correlations.iloc[row, column], 2) + 0.0:>7.2f}" for column in range(row))
+        lines.append(f"{f'({row + 1})':>4} {name:<{width}}{cells}".rstrip())
     return "\n".join(lines)
 
 

@@ -43,6 +43,7 @@ from jobs.context import (
 )
 from jobs.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, InputRefusedError
 from jobs.ledger import code_version, fingerprint, utc_now
+from jobs.placebook import user_files_hash
 from jobs.results import (
     PROFILES,
     HandOff,
@@ -123,7 +124,8 @@ def print_tables(
     table_files: Path | None = None,
 ) -> list[PrintedTable]:
     """Estimate the tables of all profiles, in the order of profiles and numbers."""
-    classes, paper, truth = city_classes(), paper_numbers(), truth_of(context, handed.panel)
+    classes, paper = city_classes(context.settings.places), paper_numbers()
+    truth = truth_of(context, handed.panel)
     printed = []
     for profile in profiles:
         chosen = result_tables(tables, profile, table_files)
@@ -204,8 +206,10 @@ def _store(context: JobContext, handed: HandOff, printed: Sequence[PrintedTable]
 
 def _fingerprint(context: JobContext, handed: HandOff, table: PrintedTable) -> str:
     """Hash of all that a table's numbers depend on."""
+    regions = user_files_hash(context.settings.places.user_regions)
     return fingerprint(
-        panel=handed.sha256, spec=spec_hash(table.table), config=context.settings.sha256(), truth=table.has_truth
+        panel=handed.sha256, spec=spec_hash(table.table), config=context.settings.sha256(), truth=table.has_truth,
+        **({"regions": regions} if regions else {}),
     )
 
 

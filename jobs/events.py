@@ -1,9 +1,10 @@
 """What a run tells the outside world: JSON log lines, and OpenLineage events when a listener is given. Never a secret.
 
-One JSON line per event (start, complete, fail) with run id, job, seconds, rows and rows per second; the same numbers
-go to the run manifest (``ops.run``). OpenLineage: https://openlineage.io/spec/2-0-2/OpenLineage.json, run events with
-the tables read and written; written here because its Spark listener does not yet cover this Delta. A listener that
-does not answer is reported once and never ends a run. Key: ``OPENLINEAGE_API_KEY``, from the environment only.
+One JSON line per event (start, complete, fail) with run id, job, seconds and rows written; for a job that works record
+by record also its records, records per second and load id. Rows and seconds go to the run manifest (``ops.run``) too.
+OpenLineage: https://openlineage.io/spec/2-0-2/OpenLineage.json, run events with the tables read and written; written
+here because its Spark listener does not yet cover this Delta. A listener that does not answer is reported once and
+never ends a run. Key: ``OPENLINEAGE_API_KEY``, from the environment only.
 """
 
 from __future__ import annotations
@@ -63,13 +64,17 @@ def observe(name: str, run: Callable[[JobContext], Outcome], context: JobContext
     finally:
         seconds = time.monotonic() - start
         read, wrote = context.lake.take_activity()
-        n_rows = sum(written.n_rows for written in wrote.values())
-        numbers = {"seconds": round(seconds, 3), "rows": n_rows, "rows_per_second": round(n_rows / max(seconds, 1e-3))}
+        numbers = {"seconds": round(seconds, 3), "rows_written": sum(written.n_rows for written in wrote.values())}
         if outcome is None:
             error = sys.exc_info()[1]
             told = f"{type(error).__name__}: {error}"
             emit(context, name, "FAIL", message=told, read=read, wrote=wrote, **numbers)
-    rate = f", {numbers['rows_per_second']:,} rows/s" if numbers["rows_per_second"] >= 1 else ""
+    rate = ""
+    if outcome.n_rows:
+        numbers |= {"rows": outcome.n_rows, "rows_per_second": round(outcome.n_rows / max(seconds, 1e-3))}
+        rate = f", {numbers['rows_per_second']:,} rows/s"
+    if outcome.load_id:
+        numbers["load_id"] = outcome.load_id
     log.info("%-9s %s (%.1f s%s)", name, outcome.message, seconds, rate)
     emit(context, name, "COMPLETE", message=outcome.message, read=read, wrote=wrote, **numbers)
     if outcome.changed:
@@ -85,7 +90,7 @@ def observe(name: str, run: Callable[[JobContext], Outcome], context: JobContext
 
 def emit(
     context: JobContext, job: str, event: str, *, message: str = "", read: Mapping[str, int] | None = None,
-    wrote: Mapping[str, Written] | None = None, **numbers: float,
+    wrote: Mapping[str, Written] | None = None, **numbers: float | str,
 ) -> None:
     """Write one event to the log file and to the lineage listener, as configured."""
     options = context.settings.operations

@@ -119,7 +119,7 @@ def _estimate_again(context: JobContext, row, table_files: Path | None) -> tuple
     handed = collect_panel(context, at=row["panel_version"])
     table = result_tables(row["result_table"], row["study_profile"], table_files)[0]
     column = next(one for one in table.columns if one.name == row["result_column"])
-    return estimate_column(column, handed.panel, city_classes()), handed.panel
+    return estimate_column(column, handed.panel, city_classes(context.settings.places)), handed.panel
 
 
 def _column_lines(fit: ColumnFit, term: str, values: dict, panel_version: int) -> list[str]:
@@ -178,7 +178,7 @@ def _depth(name: str) -> tuple[int, str]:
 
 
 def _file_lines(context: JobContext) -> list[str]:
-    files = files_in_force(context.lake).orderBy("source_file").collect()
+    files = files_in_force(context.lake)
     if not files:
         return ["  delivered files: no receipts in this lake"]
     lines = sum(row["n_lines"] for row in files)

@@ -16,7 +16,7 @@ from conf.productivity import Productivity
 from jobs.transforms.productivity import INPUTS, LOG_OF
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, GroupedData
 
 COEFFICIENTS = (
     "industry_code string, estimate_status string, estimate_reason string, coef_labour double, coef_capital double, "
@@ -45,17 +45,21 @@ def estimate_technology(inputs: DataFrame, choices: Productivity, *, n_industrie
     DataFrame
         One row per industry, columns :data:`COEFFICIENTS`.
     """
+
+    def estimate(accounts: pd.DataFrame) -> pd.DataFrame:
+        return estimate_industry(accounts, choices=choices)
+
+    return industry_groups(inputs, choices, n_industries=n_industries).applyInPandas(estimate, COEFFICIENTS)
+
+
+def industry_groups(inputs: DataFrame, choices: Productivity, *, n_industries: int) -> GroupedData:
+    """Group the columns an estimator needs by industry; parameters as :func:`estimate_technology`."""
     from pyspark.sql import functions as F
 
     # a hash of the firm code is an eighth of its size on the way to the worker
     columns = (*COLUMNS, "ln_investment") if choices.method == "op" else COLUMNS
     narrow = inputs.withColumn("firm", F.xxhash64("legal_person_code")).select(*columns)
-
-    def estimate(accounts: pd.DataFrame) -> pd.DataFrame:
-        return estimate_industry(accounts, choices=choices)
-
-    by_industry = narrow.repartition(max(n_industries, 1), "industry_code").groupBy("industry_code")
-    return by_industry.applyInPandas(estimate, COEFFICIENTS)
+    return narrow.repartition(max(n_industries, 1), "industry_code").groupBy("industry_code")
 
 
 def estimate_industry(accounts: pd.DataFrame, *, choices: Productivity) -> pd.DataFrame:

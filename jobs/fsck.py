@@ -27,9 +27,10 @@ from pyspark.sql import functions as F
 from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, program
 from jobs.errors import EXIT_DONE, EXIT_UNBALANCED
 from jobs.lake import Lake
-from jobs.ledger import builds_of, files_in_force, foreign_changes, years_text
+from jobs.ledger import builds_of, files_in_force, foreign_changes, recorded_builds, years_text
 from jobs.maintain import existing_tables
-from schemas import bronze, gold, silver
+from schemas import bronze, gold, ops, silver
+from schemas.catalog import TABLES
 from schemas.table import Table
 
 Kind = Literal["error", "notice"]
@@ -67,10 +68,18 @@ def run(context: JobContext) -> Outcome:
     """Check the lake and list what was found."""
     tables = existing_tables(context.lake)
     findings = [finding for check in CHECKS for table in tables for finding in check(context, table)]
-    findings += check_balance(context)
+    findings += [*check_presence(context), *check_balance(context)]
     errors = sum(finding.kind == "error" for finding in findings)
     message = f"{len(tables)} tables checked: {errors} errors, {len(findings) - errors} notices"
     return Outcome(message, changed=bool(errors), detail="\n".join(finding.line() for finding in findings))
+
+
+def check_presence(context: JobContext) -> Iterator[Finding]:
+    """Tables that the manifest says were built and that are not there."""
+    lake = context.lake
+    for name in sorted({row["table_name"] for row in lake.rows(ops.BUILD)} & set(TABLES)):
+        if not lake.exists(TABLES[name]):
+            yield Finding("error", name, "the manifest says it was built, the table is not there", _rebuild(lake))
 
 
 def check_shape(context: JobContext, table: Table) -> Iterator[Finding]:
@@ -150,9 +159,9 @@ def check_files(context: JobContext, table: Table) -> Iterator[Finding]:
 
 
 def check_writers(context: JobContext, table: Table) -> Iterator[Finding]:
-    """Commits that changed rows and are not ours, since the table has its present shape."""
+    """Commits that changed rows and are not ours, since the table has its present shape and all its years were built."""
     lake = context.lake
-    floor = lake.marker().get("floors", {}).get(table.name, -1)
+    floor = max(lake.marker().get("floors", {}).get(table.name, -1), recorded_builds(lake, table).oldest_version)
     for commit in foreign_changes(lake, table, after=floor)[:MAX_SHOWN]:
         yield Finding(
             "error", table.name, f"version {commit.version} is a {commit.operation} of someone else",
@@ -194,11 +203,15 @@ def check_builds(context: JobContext, table: Table) -> Iterator[Finding]:
 def check_balance(context: JobContext) -> Iterator[Finding]:
     """Lines received = rows in bronze = kept + quarantined, for every file of a built year."""
     lake = context.lake
-    built = sorted(builds_of(lake, silver.DECLARATION).fingerprints) if not _is_foreign(context) else []
-    receipts = files_in_force(lake).where(F.col("source_year").isin(built)) if built else None
-    if receipts is None:
+    can_tell = lake.exists(silver.DECLARATION) and not list(check_writers(context, silver.DECLARATION))
+    built = set(builds_of(lake, silver.DECLARATION).fingerprints) if can_tell else set()
+    receipts = [row for row in files_in_force(lake) if row["source_year"] in built]
+    if not receipts:
         return
-    frame = receipts.select("source_file", "file_sha256", "n_lines")
+    frame = lake.spark.createDataFrame(
+        [(row["source_file"], row["file_sha256"], row["n_lines"]) for row in receipts],
+        "source_file string, file_sha256 string, n_lines bigint",
+    )
     for name, table in (("bronze", bronze.DECLARATION), ("kept", silver.DECLARATION), ("quarantined", silver.QUARANTINE)):
         frame = frame.join(lake.read(table).groupBy("file_sha256").agg(F.count("*").alias(name)), "file_sha256", "left")
     unequal = (F.col("n_lines") != F.col("bronze")) | (F.col("bronze") != F.col("kept") + F.col("quarantined"))
@@ -214,12 +227,6 @@ def check_balance(context: JobContext) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[JobContext, Table], Iterator[Finding]], ...] = (
     check_shape, check_rows, check_files, check_writers, check_builds,
 )
-
-
-def _is_foreign(context: JobContext) -> bool:
-    return any(finding for finding in check_writers(context, silver.DECLARATION)) if context.lake.exists(
-        silver.DECLARATION
-    ) else False
 
 
 def _rebuild(lake: Lake) -> str:

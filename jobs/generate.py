@@ -26,7 +26,7 @@ from jobs.context import program
 from jobs.errors import EXIT_DONE, CustomsLakeError
 from jobs.world.equation import write_model
 from jobs.world.errors import WorldOptionError
-from jobs.world.firm_tables import write_firm_tfp
+from jobs.world.firm_tables import write_firm_survey, write_firm_tfp
 from jobs.world.latent import WorldModel
 from jobs.world.layouts import plan_files, write_file
 from jobs.world.reference import ALL_YEARS, WorldReference
@@ -49,6 +49,7 @@ PRESETS: dict[str, dict[str, object]] = {
 }
 #: Written last into ``truth/``.
 MANIFEST = "world.json"
+FIRMS = ("tfp", "survey")
 #: Raise when the same options give other bytes.
 EDITION = 4
 REFERENCE_TABLES = (
@@ -83,6 +84,7 @@ def generate(
     years: Sequence[int] | None = None,
     n_cities: int | None = None,
     years_without_postcode: Sequence[int] = (),
+    firms: str = "tfp",
     model: WorldModel | None = None,
     reference: Path | None = None,
     overwrite: bool = False,
@@ -107,6 +109,8 @@ def generate(
         Cities with customs files.
     years_without_postcode : sequence of int
         Years whose files have no postcode column.
+    firms : {'tfp', 'survey'}
+        ``raw/firms``: productivity as a table, or survey accounts it has to be estimated from.
     model : WorldModel, optional
         Latent settings; its seed gives way to ``seed``.
     reference : Path, optional
@@ -127,7 +131,9 @@ def generate(
     strange = set(years_without_postcode) - set(world.years)
     if strange:
         raise WorldOptionError(f"years without postcode: expected some of {world.years}, found {sorted(strange)}.")
-    recipe = _recipe(world, years_without_postcode, reference)
+    if firms not in FIRMS:
+        raise WorldOptionError(f"firms: expected one of {', '.join(FIRMS)}; found {firms!r}.")
+    recipe = _recipe(world, years_without_postcode, firms)
     former = _former_world(Path(out), recipe)
     if former is not None and not overwrite:
         say(f"{out}: holds this world already, used again")
@@ -143,7 +149,10 @@ def generate(
     truth.write(truth_folder)
     write_model(truth_folder / "model.json", world.model, world.latent.equations)
     write_sheets(world, raw / "yearbook", truth_folder)
-    write_firm_tfp(world, raw / "firms")
+    if firms == "survey":
+        write_firm_survey(world, raw / "firms", truth_folder)
+    else:
+        write_firm_tfp(world, raw / "firms")
     done = Generated(Path(out), n_rows, n_files, len(world.city_ids), world.years, time.perf_counter() - start)
     counts = {"n_rows": n_rows, "n_files": n_files, "n_cities": done.n_cities, "years": done.years}
     manifest = json.dumps({"recipe": recipe, "written": counts}, indent=1) + "\n"
@@ -169,7 +178,7 @@ def _build_world(seed, preset, records, years, n_cities, model, reference) -> Wo
     return World(settings, tables, years, pick_cities(tables, n_cities, NAMED_CITIES) if n_cities else (), records)
 
 
-def _recipe(world: World, years_without_postcode: Sequence[int], reference: Path | None) -> dict[str, object]:
+def _recipe(world: World, years_without_postcode: Sequence[int], firms: str) -> dict[str, object]:
     """Everything the bytes follow from, as JSON has it: two equal recipes give the same files."""
     tables = {
         name: hashlib.sha256(world.reference.table(name).to_csv(index=False).encode()).hexdigest()
@@ -178,6 +187,8 @@ def _recipe(world: World, years_without_postcode: Sequence[int], reference: Path
     return {
         "edition": EDITION, "model": dataclasses.asdict(world.model), "records": world.records, "years": list(world.years),
         "cities": list(world.city_ids), "years_without_postcode": sorted(years_without_postcode), "tables": tables,
+        # absent in worlds made before there was a choice, which are the same
+        **({} if firms == FIRMS[0] else {"firms": firms}),
     }
 
 
@@ -232,6 +243,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--years", help="for example 2003-2008")
     parser.add_argument("--cities", type=int, help="cities with customs files")
     parser.add_argument("--without-postcode", default="", help="years whose files have no postcode column, e.g. 2007,2008")
+    parser.add_argument("--firms", choices=FIRMS, default="tfp", help="table of productivity, or survey accounts")
     parser.add_argument("--year-effect", type=float, help="spread of common year effects in sd, 0 for none")
     parser.add_argument("--resilience", default="lnRes", help="measure the outcomes follow: lnRes, lnRunepd or lnResc")
     parser.add_argument("--sample", default="full", help="the paper's sample whose coefficients all cities obey")
@@ -244,8 +256,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         generate(
             options.out, seed=options.seed, preset=options.preset, records=options.records,
             years=_years(options.years), n_cities=options.cities, model=model,
-            years_without_postcode=_years(options.without_postcode) or (), reference=options.reference,
-            overwrite=options.overwrite, progress=print,
+            years_without_postcode=_years(options.without_postcode) or (), firms=options.firms,
+            reference=options.reference, overwrite=options.overwrite, progress=print,
         )
     except CustomsLakeError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

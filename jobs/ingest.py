@@ -23,6 +23,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from conf.layouts import Layout, load_layouts
+from jobs import stata
 from jobs.context import JobContext, Outcome, job_main
 from jobs.errors import InputRefusedError, NotBalancedError
 from jobs.lake import Written
@@ -74,31 +75,17 @@ def run(context: JobContext) -> Outcome:
         _refuse_difference(waiting, written)
         _record_years(context, receipts, written)
     years = years_text(group.year for group in groups)
-    return Outcome(f"{written.n_rows:,} rows from {len(waiting)} files of {years} appended to bronze (load {load_id})")
+    return Outcome(
+        f"{written.n_rows:,} rows from {len(waiting)} files of {years} appended to bronze (load {load_id})",
+        n_rows=written.n_rows, load_id=load_id,
+    )
 
 
 def read_group(spark, raw: Path, group: Group, load_id: str) -> DataFrame:
-    """Read the files of a group as strings, with canonical names, row numbers and lineage.
-
-    The row number is the position inside its block plus the rows of the blocks before it: one cheap pass counts the
-    blocks, no data are shuffled. Spark numbers the rows of a task in the order it reads them.
-    """
-    paths = [str((raw / row["source_file"]).resolve()) for row in group.receipts]
-    lines = _read_csv(spark, paths, group).withColumns(
-        {
-            "file_path": F.col("_metadata.file_path"),
-            "block": F.col("_metadata.file_block_start"),
-            "line_id": F.monotonically_increasing_id(),
-        }
-    )
-    blocks = lines.groupBy("file_path", "block").agg(F.min("line_id").alias("first_id"), F.count("*").alias("n")).collect()
-    offsets = spark.createDataFrame(
-        _block_offsets(blocks, dict(zip(paths, group.receipts, strict=True))),
-        "file_path string, block bigint, first_id bigint, rows_before bigint, source_file string, file_sha256 string,"
-        " source_month int",
-    )
-    joined = lines.join(F.broadcast(offsets), on=["file_path", "block"], how="inner")
-    return joined.select(
+    """Read the files of a group as strings, with canonical names, row numbers and lineage."""
+    paths = {str((raw / row["source_file"]).resolve()): row for row in group.receipts}
+    lines = _stata_lines(spark, paths, group) if not group.delimiter else _text_lines(spark, paths, group)
+    return lines.select(
         *_canonical(group),
         _extra(group).alias("extra"),
         F.col(CORRUPT).alias("malformed_row"),
@@ -107,10 +94,40 @@ def read_group(spark, raw: Path, group: Group, load_id: str) -> DataFrame:
         F.lit(group.layout.name).alias("layout"),
         F.col("source_file"),
         F.col("file_sha256"),
-        (F.col("line_id") - F.col("first_id") + F.col("rows_before") + 1).alias("source_row"),
+        F.col("source_row"),
         F.lit(load_id).alias("load_id"),
         F.lit(utc_now()).alias("loaded_at"),
     )
+
+
+def _text_lines(spark, paths: dict[str, Row], group: Group) -> DataFrame:
+    """Lines of text files. The row number is the position inside its block plus the rows of the blocks before it: one
+    cheap pass counts the blocks, no data are shuffled. Spark numbers the rows of a task in the order it reads them.
+    """
+    lines = _read_csv(spark, list(paths), group).withColumns(
+        {
+            "file_path": F.col("_metadata.file_path"),
+            "block": F.col("_metadata.file_block_start"),
+            "line_id": F.monotonically_increasing_id(),
+        }
+    )
+    blocks = lines.groupBy("file_path", "block").agg(F.min("line_id").alias("first_id"), F.count("*").alias("n")).collect()
+    offsets = spark.createDataFrame(
+        _block_offsets(blocks, paths),
+        "file_path string, block bigint, first_id bigint, rows_before bigint, source_file string, file_sha256 string,"
+        " source_month int",
+    )
+    joined = lines.join(F.broadcast(offsets), on=["file_path", "block"], how="inner")
+    return joined.withColumn("source_row", F.col("line_id") - F.col("first_id") + F.col("rows_before") + 1)
+
+
+def _stata_lines(spark, paths: dict[str, Row], group: Group) -> DataFrame:
+    files = spark.createDataFrame(
+        [(path, row["source_file"], row["file_sha256"], row["source_month"]) for path, row in paths.items()],
+        "file_path string, source_file string, file_sha256 string, source_month int",
+    )
+    rows = stata.spark_rows(spark, list(paths), len(group.headings)).withColumn(CORRUPT, F.lit(None).cast("string"))
+    return rows.join(F.broadcast(files), on="file_path", how="inner")
 
 
 def year_fingerprints(receipts: Iterable[Row]) -> dict[int, Fingerprint]:
@@ -122,7 +139,7 @@ def year_fingerprints(receipts: Iterable[Row]) -> dict[int, Fingerprint]:
 
 
 def _files_of_changed_years(context: JobContext) -> list[Row]:
-    receipts = [row for row in files_in_force(context.lake).collect() if context.selects(row["source_year"])]
+    receipts = [row for row in files_in_force(context.lake) if context.selects(row["source_year"])]
     changed = set(builds_of(context.lake, bronze.DECLARATION).stale(year_fingerprints(receipts)))
     return [row for row in receipts if row["source_year"] in changed]
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conf.layouts import Layout, load_layouts, match_layout, nearest_layout
+from jobs import stata
 from jobs.errors import InputRefusedError
 
 CHUNK_BYTES = 4 << 20
@@ -27,7 +28,6 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BO
 _REMEDIES = {
     ".mdb": "an Access database: export its table with `mdb-export FILE.mdb TABLE > FILE.csv` (package mdbtools)",
     ".accdb": "an Access database: export its table with `mdb-export FILE.accdb TABLE > FILE.csv` (package mdbtools)",
-    ".dta": "a Stata file: export it with `export delimited using FILE.csv, quote` in Stata, or pandas.read_stata",
     ".zip": "an archive: unpack it",
     ".rar": "an archive: unpack it",
     ".7z": "an archive: unpack it",
@@ -49,7 +49,7 @@ class Inspection:
     n_bytes, n_lines : int
         Size, and data lines without heading and blank lines.
     encoding, delimiter : str
-        Python codec that decodes the whole file, and the field separator.
+        Python codec that decodes the whole file, and the field separator (empty for a Stata file, which has none).
     headings : tuple of str
         Headings in order, surrounding space removed.
     layout : Layout
@@ -88,13 +88,13 @@ def list_raw_files(raw: Path) -> list[Path]:
     )
     if not files:
         raise InputRefusedError(f"{folder}: no files in it. Expected customs files ({_kinds()}), found an empty folder.")
-    strange = [path for path in files if not path.name.lower().removesuffix(".gz").endswith(TEXT_SUFFIXES)]
+    strange = [path for path in files if not (_is_text(path) or stata.is_stata(path))]
     if strange:
         what = "; ".join(
             f"{path.relative_to(folder)} is {_REMEDIES.get(path.suffix.lower(), 'of a kind that is not known')}"
             for path in strange[:5]
         )
-        raise InputRefusedError(f"{folder}: {len(strange)} of {len(files)} files are not text ({_kinds()}): {what}.")
+        raise InputRefusedError(f"{folder}: {len(strange)} of {len(files)} files cannot be read ({_kinds()}): {what}.")
     return files
 
 
@@ -109,16 +109,40 @@ def inspect_file(path: Path, raw: Path) -> Inspection:
     name = path.relative_to(raw).as_posix()
     if path.stat().st_size == 0:
         raise InputRefusedError(f"{name}: the file is empty (0 bytes). Deliver it again, or move it away.")
+    if stata.is_stata(path):
+        return _inspect_stata(path, name)
     encoding, delimiter, headings, layout = _recognise(path, name)
     year, month = _period(path.name, layout, name)
     sha256, n_bytes, n_lines = _read_through(path, name, encoding)
-    if n_lines == 0:
-        raise InputRefusedError(f"{name}: headings but no data lines. Deliver it again, or move it away.")
+    _require_lines(n_lines, name)
     return Inspection(name, sha256, n_bytes, n_lines, encoding, delimiter, headings, layout, year, month)
 
 
+def _inspect_stata(path: Path, name: str) -> Inspection:
+    encoding = stata.stored_encoding(path)
+    n_lines, headings = 0, ()
+    for piece in stata.read_texts(path, name):
+        headings, n_lines = tuple(piece.columns), n_lines + len(piece)
+    layout = match_layout(headings)
+    if layout is None or encoding not in layout.encodings:
+        raise InputRefusedError(_no_layout(name, headings))
+    year, month = _period(path.name, layout, name)
+    sha256, n_bytes = _hash(path)
+    _require_lines(n_lines, name)
+    return Inspection(name, sha256, n_bytes, n_lines, encoding, "", headings, layout, year, month)
+
+
+def _require_lines(n_lines: int, name: str) -> None:
+    if n_lines == 0:
+        raise InputRefusedError(f"{name}: headings but no data lines. Deliver it again, or move it away.")
+
+
+def _is_text(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith(TEXT_SUFFIXES)
+
+
 def _kinds() -> str:
-    return "; ".join(TEXT_SUFFIXES) + "; each also as .gz"
+    return f"{'; '.join(TEXT_SUFFIXES)}, each also as .gz; {stata.SUFFIX}"
 
 
 def _recognise(path: Path, name: str) -> tuple[str, str, tuple[str, ...], Layout]:
@@ -191,7 +215,10 @@ def _unknown_headings(name: str, first: bytes, tried: list[tuple[str, ...]]) -> 
             f"{name}: the first line is neither UTF-8 nor GB18030 nor UTF-16 with a byte-order mark; it starts with"
             f" bytes {first[:16].hex(' ')}. Convert the file (for example `iconv -f ENCODING -t UTF-8`)."
         )
-    headings = min(tried, key=lambda item: len(nearest_layout(item)[1]))
+    return _no_layout(name, min(tried, key=lambda item: len(nearest_layout(item)[1])))
+
+
+def _no_layout(name: str, headings: tuple[str, ...]) -> str:
     layout, missing = nearest_layout(headings)
     shown = ", ".join(headings[:12]) + (" ..." if len(headings) > 12 else "")
     if not missing:
@@ -220,19 +247,19 @@ def _period(file_name: str, layout: Layout, name: str) -> tuple[int, int | None]
 
 def _read_through(path: Path, name: str, encoding: str) -> tuple[str, int, int]:
     """Hash the bytes, decode them strictly and count the non-blank lines after the heading."""
-    digest = hashlib.sha256()
-    n_bytes = 0
-    with open(path, "rb") as stream:
-        while block := stream.read(CHUNK_BYTES):
-            digest.update(block)
-            n_bytes += len(block)
+    sha256, n_bytes = _hash(path)
     try:
         n_lines = sum(_count_lines(_decoded(path, encoding)))
     except UnicodeDecodeError as error:
         raise InputRefusedError(_broken_text(name, encoding, error)) from error
     except (OSError, EOFError) as error:
         raise InputRefusedError(f"{name}: cannot be read to its end ({error}). Deliver it again.") from error
-    return digest.hexdigest(), n_bytes, max(n_lines - 1, 0)
+    return sha256, n_bytes, max(n_lines - 1, 0)
+
+
+def _hash(path: Path) -> tuple[str, int]:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell()
 
 
 def _decoded(path: Path, encoding: str) -> Iterator[str]:

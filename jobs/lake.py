@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyspark.errors import PySparkException
+from pyspark.sql import Row
 
 from jobs.errors import LakeError
 from jobs.locks import hold_commit, hold_work
@@ -112,7 +113,7 @@ class Lake:
     replaces_foreign : bool
         The years are built again on demand, so that a table changed by someone else need not be refused.
     remembered : dict
-        Small tables that were collected, by name: (version, rows). For whoever reads the same one many times.
+        Small tables that were collected, by name: (version, rows). See ``rows``.
     """
 
     def __init__(self, spark: SparkSession, root: str) -> None:
@@ -121,7 +122,8 @@ class Lake:
         self.store = Store(spark, self.root)
         self.scope: frozenset[int] | None = None
         self.replaces_foreign = False
-        self.remembered: dict[str, tuple[int, list[Any]]] = {}
+        self._commits: dict[str, Commit] = {}
+        self.remembered: dict[str, tuple[int, list[Row]]] = {}
         self._read: dict[str, int] = {}
         self._wrote: dict[str, Written] = {}
 
@@ -214,6 +216,16 @@ class Lake:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.path(table))
 
+    def rows(self, table: Table) -> list[Row]:
+        """All rows of a small table; collected once, and again only when someone else has written to it."""
+        version = self.version(table)
+        if version < 0:
+            return []
+        self._read[table.name] = version
+        if self.remembered.get(table.name, (None,))[0] != version:
+            self.remembered[table.name] = (version, self.read(table).collect())
+        return self.remembered[table.name][1]
+
     def version(self, table: Table) -> int:
         """Latest version of a table, -1 before its creation; from the names in its log, without a Spark job."""
         found = [_COMMIT_FILE.match(name) for name in self.store.names(f"{table.relative_path}/_delta_log")]
@@ -225,8 +237,11 @@ class Lake:
         for name in self.store.names(f"{table.relative_path}/_delta_log"):
             match = _COMMIT_FILE.match(name)
             if match and int(match.group(1)) > after:
-                text = self.store.read_text(f"{table.relative_path}/_delta_log/{name}")
-                found.append(_parse_commit(int(match.group(1)), text or ""))
+                entry = f"{table.relative_path}/_delta_log/{name}"
+                if entry not in self._commits:
+                    # an entry never changes: a run that asks for the same table again need not read it again
+                    self._commits[entry] = _parse_commit(int(match.group(1)), self.store.read_text(entry) or "")
+                found.append(self._commits[entry])
         return found
 
     def delta(self, table: Table):
@@ -265,7 +280,12 @@ class Lake:
         """Append a few rows made on the driver (the ledger tables), in one file."""
         if rows:
             ordered = [tuple(row.get(name) for name in table.columns) for row in rows]
-            self.append(table, self.spark.createDataFrame(ordered, table.ddl()).coalesce(1))
+            written = self.append(table, self.spark.createDataFrame(ordered, table.ddl()).coalesce(1))
+            known = self.remembered.pop(table.name, None)
+            if known is not None and known[0] == written.version - 1:
+                # nobody wrote in between: what is in the table now is known without reading it
+                named = Row(*table.columns)
+                self.remembered[table.name] = (written.version, [*known[1], *(named(*row) for row in ordered)])
 
     @contextlib.contextmanager
     def lock(self, *tables: Table) -> Iterator[None]:

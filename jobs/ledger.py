@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, resources
 
-from pyspark.sql import DataFrame, Row, Window
-from pyspark.sql import functions as F
+from pyspark.sql import Row
 
 from conf.settings import Settings
 from jobs.errors import LakeError
@@ -70,15 +69,15 @@ def _short_hash(part: object) -> str:
     return hashlib.sha256(json.dumps(part, sort_keys=True, default=list).encode()).hexdigest()[:16]
 
 
-def latest_receipts(lake: Lake) -> DataFrame:
-    """The latest receipt of each source file, received or withdrawn."""
-    latest = Window.partitionBy("source_file").orderBy(F.col("received_at").desc())
-    return lake.read(ops.FILE_RECEIPT).withColumn("rank", F.row_number().over(latest)).where("rank = 1").drop("rank")
+def latest_receipts(lake: Lake) -> list[Row]:
+    """The latest receipt of each source file, received or withdrawn, by name."""
+    latest = {row["source_file"]: row for row in sorted(lake.rows(ops.FILE_RECEIPT), key=lambda row: row["received_at"])}
+    return [row for _, row in sorted(latest.items())]
 
 
-def files_in_force(lake: Lake) -> DataFrame:
+def files_in_force(lake: Lake) -> list[Row]:
     """Receipts in force: the latest row of each source file, unless it is withdrawn."""
-    return latest_receipts(lake).where(F.col("receipt_status") == "received")
+    return [row for row in latest_receipts(lake) if row["receipt_status"] == "received"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +97,11 @@ class Builds:
     n_rows: dict[int, int] = field(default_factory=dict)
     inputs: dict[int, dict[str, str]] = field(default_factory=dict)
 
+    @property
+    def oldest_version(self) -> int:
+        """Version since which every year was built again: a foreign change before it is gone, one after it may stand."""
+        return min(self.versions.values(), default=-1)
+
     def stale(self, wanted: Mapping[int, str]) -> list[int]:
         """Years whose wanted fingerprint is not the one built, and years built that are wanted no more."""
         changed = [year for year, value in wanted.items() if self.fingerprints.get(year) != value]
@@ -113,17 +117,23 @@ def builds_of(lake: Lake, table: Table) -> Builds:
         If someone else changed the table's rows since, or the table is older than the manifest says: what is recorded
         of its rows holds no more.
     """
-    rows = [row for row in _build_rows(lake) if row["table_name"] == table.name]
-    builds = Builds(
+    builds = recorded_builds(lake, table)
+    if not lake.replaces_foreign:
+        _refuse_older_table(lake, table, recorded=max(builds.versions.values(), default=-1))
+        refuse_foreign_changes(lake, table, after=builds.oldest_version)
+    return builds
+
+
+def recorded_builds(lake: Lake, table: Table) -> Builds:
+    """Return what the manifest says of each year of a table, without a look at the table."""
+    # oldest first: the latest row of a year wins
+    rows = sorted((row for row in lake.rows(ops.BUILD) if row["table_name"] == table.name), key=lambda row: row["built_at"])
+    return Builds(
         {row["year"]: row["fingerprint"] for row in rows},
         {row["year"]: row["table_version"] for row in rows},
         {row["year"]: row["n_rows"] for row in rows},
         {row["year"]: row["inputs"] or {} for row in rows},
     )
-    if not lake.replaces_foreign:
-        _refuse_older_table(lake, table, recorded=max(builds.versions.values(), default=-1))
-        refuse_foreign_changes(lake, table, after=max(builds.versions.values(), default=-1))
-    return builds
 
 
 def _refuse_older_table(lake: Lake, table: Table, *, recorded: int) -> None:
@@ -134,14 +144,6 @@ def _refuse_older_table(lake: Lake, table: Table, *, recorded: int) -> None:
             f"{table.name} in {lake.root}: the manifest (ops.build) knows version {recorded}, the table {found}. Files were"
             " removed or copied back from outside. Put them back, or build the table again: `customs-lake run --rebuild`."
         )
-
-
-def _build_rows(lake: Lake) -> list[Row]:
-    """All builds, oldest first; read again only when the table has a new version (a run asks a dozen times)."""
-    version = lake.version(ops.BUILD)
-    if lake.remembered.get(ops.BUILD.name, (None,))[0] != version:
-        lake.remembered[ops.BUILD.name] = (version, lake.read(ops.BUILD).orderBy("built_at").collect())
-    return lake.remembered[ops.BUILD.name][1]
 
 
 def foreign_changes(lake: Lake, table: Table, *, after: int) -> list[Commit]:

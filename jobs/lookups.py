@@ -7,13 +7,14 @@ Under one key the spans never overlap: a join on the key whose span contains the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
 from jobs.placebook import CITY_KINDS, INSIDE_TYPES, OPEN_END, PlaceBook
-from jobs.transforms.places import MAX_CANDIDATES, PlaceReference
+from jobs.transforms.places import PlaceReference, place_number
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -30,8 +31,8 @@ SURE_OF_VOTE = {0: 0.90, 1: 0.70, 2: 0.92, 3: 0.98}
 """Confidence in a unit by the number of lists that agree; 0 = a delivery area that is wholly one city."""
 SURE_OF_USER = 0.99
 PLACE_TYPE = (
-    "struct<prefix:string,prefecture_code:string,city_id:string,unit_code:string,unit_type:string,n_sources:int,"
-    "share:double,is_shared:boolean,is_whole:boolean,in_ambiguous_city:boolean>"
+    "place bigint, prefecture_code string, city_id string, is_whole boolean, in_ambiguous_city boolean, unit_code string,"
+    " unit_type string, method string, digits int, n_sources int, share double, is_shared boolean"
 )
 LOCAL_RELATION_THRESHOLD = "spark.sql.execution.arrow.localRelationThreshold"
 SPAN_TYPE = "from_month int, to_month int"
@@ -47,7 +48,7 @@ class Lookups:
         ``prefix4, from_month, to_month, place, digits``; where four digits do not settle the place, ``place`` is None
         and ``digits`` says how many are needed.
     shared : list of dict
-        ``key, from_month, to_month, place1 ... place3``: the heads of these postcodes with their candidates, best first.
+        ``key, from_month, to_month, places``: the heads of these postcodes with their candidates, best first.
     texts : list of dict
         ``alias, from_month, to_month, province_code, place``; ``place`` is None for a province.
     districts : list of dict
@@ -175,9 +176,7 @@ def _shared_rows(prefix4: str, digits: int, candidates: dict[str, list[dict]], s
         key = prefix4 + "".join(tail)
         matching = [prefix for prefix in candidates if key.startswith(prefix)]
         if matching:
-            best = candidates[max(matching, key=len)][:MAX_CANDIDATES]
-            places = {f"place{n + 1}": best[n] if n < len(best) else None for n in range(MAX_CANDIDATES)}
-            yield {"key": key, **span, **places}
+            yield {"key": key, **span, "places": candidates[max(matching, key=len)]}
 
 
 def _candidates(rows: list[tuple], gazetteer: Gazetteer, month: int) -> dict[str, list[dict]]:
@@ -329,14 +328,48 @@ def place_reference(spark: SparkSession, book: PlaceBook, *, convention: Convent
         ``year_end`` or ``approval``.
     """
     lookups = build_lookups(book, convention=convention)
-    candidates = ", ".join(f"place{n + 1} {PLACE_TYPE}" for n in range(MAX_CANDIDATES))
+    numbers = _PlaceNumbers()
+    postcodes = [row | {"place": numbers.of(row["place"])} for row in lookups.postcodes]
+    shared = [row | {"places": [*map(numbers.of, row["places"])]} for row in lookups.shared]
+    texts = [
+        row | {"place": numbers.of(row["place"]), "province": int(row["province_code"][:2])} for row in lookups.texts
+    ]
+    districts = [row | {"place": numbers.of(row["place"])} for row in lookups.districts]
     return PlaceReference(
-        postcodes=to_frame(spark, lookups.postcodes, f"prefix4 string, {SPAN_TYPE}, place {PLACE_TYPE}, digits int"),
-        shared=to_frame(spark, lookups.shared, f"key string, {SPAN_TYPE}, {candidates}"),
-        texts=to_frame(spark, lookups.texts, f"alias string, {SPAN_TYPE}, province_code string, place {PLACE_TYPE}"),
-        districts=to_frame(spark, lookups.districts, f"code4 string, {SPAN_TYPE}, place {PLACE_TYPE}"),
+        postcodes=to_frame(spark, postcodes, f"prefix4 string, {SPAN_TYPE}, place bigint, digits int"),
+        shared=to_frame(spark, shared, f"key string, {SPAN_TYPE}, places array<bigint>"),
+        texts=to_frame(spark, texts, f"alias string, {SPAN_TYPE}, province int, place bigint"),
+        districts=to_frame(spark, districts, f"code4 string, {SPAN_TYPE}, place bigint"),
+        places=to_frame(spark, numbers.rows(), PLACE_TYPE),
         convention=convention,
     )
+
+
+class _PlaceNumbers:
+    """Numbers for places: equal ones share a number (jobs.transforms.places.PlaceReference says how it is made)."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple, int] = {}
+        self._serials: Counter[tuple[str, str | None]] = Counter()
+
+    def of(self, place: dict | None) -> int | None:
+        if place is None:
+            return None
+        key = tuple(place.items())
+        if key not in self._numbers:
+            standing = place["prefecture_code"], place["unit_type"]
+            self._serials[standing] += 1
+            self._numbers[key] = place_number(*standing, self._serials[standing])
+        return self._numbers[key]
+
+    def rows(self) -> list[dict]:
+        return [
+            place | {
+                "place": number, "digits": len(place["prefix"] or "") or None,
+                "method": f"postcode{len(place['prefix'])}" if place["prefix"] else None,
+            }
+            for number, place in ((number, dict(key)) for key, number in self._numbers.items())
+        ]
 
 
 def to_frame(spark: SparkSession, rows: list[dict], ddl: str) -> DataFrame:

@@ -81,11 +81,16 @@ class Health:
     n_log_entries: int
     has_statistics: bool
 
+    @property
+    def crowded_years(self) -> str:
+        """In how many years small files stand; nothing for a table that knows no years."""
+        return f" in {len(self.crowded)} years" if self.crowded != ("",) else ""
+
     def findings(self, *, max_log_entries: int, max_skew: float) -> list[str]:
         """What deserves attention, each with what helps."""
         found = []
         if self.crowded:
-            found.append(f"{self.n_small} small files in {len(self.crowded)} years: compact")
+            found.append(f"{self.n_small} small files{self.crowded_years}: compact")
         if self.skew > max_skew:
             found.append(f"largest file {self.skew:.1f} times the mean: compact")
         if self.n_log_entries > max_log_entries:
@@ -239,8 +244,8 @@ def maintain(context: JobContext, actions: Sequence[str], *, tables: Sequence[st
         done = []
         if "compact" in actions and health.crowded:
             done.append(
-                f"{'would compact' if dry_run else 'compacted'} {len(health.crowded)} years"
-                + ("" if dry_run else f", {compact(context, table, health.crowded)} files fewer")
+                f"would compact{health.crowded_years}" if dry_run
+                else f"compacted{health.crowded_years}, {compact(context, table, health.crowded)} files fewer"
             )
         if "checkpoint" in actions and health.n_log_entries > 1 and not dry_run:
             checkpoint(context.lake, table)
@@ -249,7 +254,8 @@ def maintain(context: JobContext, actions: Sequence[str], *, tables: Sequence[st
             n_files = vacuum(context, table, dry_run=dry_run)
             verb = "would remove" if dry_run else "removed"
             done += [f"{verb} {n_files} files older than {retention_hours(context, table)} h"] if n_files else []
-        changed = changed or (bool(done) and not dry_run)
+        if done and not dry_run:
+            changed, health = True, table_health(context, table)
         lines.append(_health_line(context, health, done))
     heading = f"{'table':<32}{'version':>8}{'files':>7}{'small':>7}{'MB':>10}{'log':>5}  "
     word = "looked at" if dry_run or actions == ("health",) else "maintained"

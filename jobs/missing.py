@@ -35,17 +35,22 @@ class MissingReport:
     missing_variables: list[list[str]]
 
     def losses(self) -> pd.DataFrame:
-        """City-years lost by variable: missing there, missing there only, and the most common reason."""
+        """City-years lost by variable: missing there, missing there only, and how many for which reason."""
+        columns = ["variable", "missing", "only_this", "by_reason"]
         if self.reasons.empty:
-            return pd.DataFrame(columns=["variable", "missing", "only_this", "main_reason"])
+            return pd.DataFrame(columns=columns)
         alone = {tuple(names)[0] for names in self.missing_variables if len(names) == 1}
         counts = {name: sum(names == [name] for names in self.missing_variables) for name in alone}
         rows = [
-            (name, len(part), counts.get(name, 0), part["missing_reason"].mode().iloc[0])
+            (name, len(part), counts.get(name, 0), ", ".join(f"{n} {reason}" for reason, n in _counted(part)))
             for name, part in self.reasons.groupby("variable", sort=False)
         ]
-        table = pd.DataFrame(rows, columns=["variable", "missing", "only_this", "main_reason"])
+        table = pd.DataFrame(rows, columns=columns)
         return table.sort_values("missing", ascending=False, kind="stable", ignore_index=True)
+
+
+def _counted(part: pd.DataFrame) -> list[tuple[str, int]]:
+    return list(part["missing_reason"].value_counts().sort_index().sort_values(ascending=False, kind="stable").items())
 
 
 def variable_inputs(options: Panel) -> dict[str, tuple[str, ...]]:

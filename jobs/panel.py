@@ -31,7 +31,9 @@ from jobs.errors import InputRefusedError
 from jobs.frames import to_spark
 from jobs.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
 from jobs.missing import BASELINE, MissingReport, explain_missing
+from jobs.placebook import user_files_hash
 from jobs.scaling import ScaledPanel, scale_panel
+from jobs.side_tables import SHIPPED_ZONES, SHIPPED_ZONES_END
 from jobs.transforms.panel import PanelSources, assemble_panel
 from jobs.transforms.variables import widen_yearbook
 from jobs.yearbook_cities import CityNames, load_city_names
@@ -48,6 +50,10 @@ NATIONAL = "000000"
 MINMAX_WARNING = (
     "resilience = 'minmax' makes the weakest city-year an outlier (z below -15 is usual) and changes every value when one"
     " city-year is added; compare it with growth_factor_index before using it"
+)
+ZONES_WARNING = (
+    f"the shipped list of development zones ends with {SHIPPED_ZONES_END}: in later years ETDZ is 0 in cities whose zone was"
+    " approved since. Give your own list, raw/yearbook/etdz.csv"
 )
 CITY_YEAR_DDL = (
     "city_id string, year int, city_name string, province_code string, km_to_port double, approved_year int,"
@@ -69,8 +75,7 @@ def run(context: JobContext) -> Outcome:
     if context.settings.panel.resilience == "minmax":
         log.warning("panel: %s", MINMAX_WARNING)
     assembled = collect_panel(context, years)
-    refused = _refused(context)
-    report = explain_missing(assembled, refused, context.settings.panel)
+    report = explain_missing(assembled, refused_cells(context), context.settings.panel)
     scaled, is_complete, absent = scale_city_panel(assembled, report, context.settings.panel)
     panel = scaled.panel.assign(is_complete=is_complete, missing_variables=report.missing_variables)
     constants = scaled.constants.assign(constant_sample=SHARES[context.settings.panel.constants_from])
@@ -105,17 +110,28 @@ def panel_years(context: JobContext) -> list[int]:
     return list(range(loaded[0], loaded[-1] + 1))
 
 
-def collect_panel(context: JobContext, years: list[int]) -> pd.DataFrame:
-    """Return the assembled panel in natural units on the driver, in the order of its key."""
+def collect_panel(context: JobContext, years: list[int], *, exports: DataFrame | None = None) -> pd.DataFrame:
+    """Return the assembled panel in natural units on the driver, in the order of its key.
+
+    Parameters
+    ----------
+    years : list of int
+        Years of the panel.
+    exports : DataFrame, optional
+        Columns of ``gold.city_exports`` counted in another way; the table itself by default.
+    """
     options, lake, spark = context.settings.panel, context.lake, context.spark
     count = context.settings.count
-    cities = load_city_names()
+    zones = lake.read(yearbook_tables.DEVELOPMENT_ZONE).toPandas()
+    if years[-1] > SHIPPED_ZONES_END and zones["zone_source"].str.startswith(SHIPPED_ZONES).any():
+        log.warning("panel: %s", ZONES_WARNING)
+    cities = load_city_names(context.settings.places.user_cities)
     areas = yearbook_areas(load_yearbook_config(), options)
     # read once, used by the variables and by the episode measures
     wide = widen_yearbook(lake.read(yearbook_tables.YEARBOOK), areas).persist()
     sources = PanelSources(
-        city_years=_city_years(spark, cities, years, options, lake.read(yearbook_tables.DEVELOPMENT_ZONE).toPandas()),
-        exports=lake.read(gold.CITY_EXPORTS).select(
+        city_years=_city_years(spark, cities, years, options, zones),
+        exports=(lake.read(gold.CITY_EXPORTS) if exports is None else exports).select(
             "city_id", "year", "value_usd", F.col(count.product_column).alias("n_products"),
             F.col(count.destination_column).alias("n_destinations"),
         ),
@@ -185,12 +201,14 @@ def _require_sources(context: JobContext) -> None:
 
 
 def _fingerprint(context: JobContext, years: list[int]) -> str:
+    own_cities = user_files_hash(context.settings.places.user_cities)
     return fingerprint(
         sources={table.name: context.lake.version(table) for table in SOURCES},
         panel=asdict(context.settings.panel), count=asdict(context.settings.count), years=years,
         packaged=package_hash(
             "conf/yearbook.toml", "schemas/reference/prefectures.csv", "schemas/reference/city_coordinates.csv"
         ),
+        **({"cities": own_cities} if own_cities else {}),
     )  # fmt: skip
 
 
@@ -231,7 +249,8 @@ def _deflators(frame: DataFrame) -> DataFrame:
     return spark.createDataFrame(provinces, "province_code string").crossJoin(national.drop("province_code"))
 
 
-def _refused(context: JobContext) -> pd.DataFrame:
+def refused_cells(context: JobContext) -> pd.DataFrame:
+    """Cells of the yearbook that were refused, of the area each indicator is taken for."""
     areas = yearbook_areas(load_yearbook_config(), context.settings.panel)
     refused = context.lake.read(yearbook_tables.YEARBOOK_QUARANTINE).toArrow().to_pandas()
     return refused[refused["area"] == refused["indicator"].map(areas)]
@@ -259,7 +278,7 @@ def _explain(panel: pd.DataFrame, report: MissingReport, scaled: ScaledPanel) ->
     if len(losses):
         lines.append("City-years lost, by variable (gold.panel_missing has each with its reason):")
         lines += [
-            f"  {row.variable:<10} {row.missing:>5} missing, {row.only_this:>5} of them only here; mostly {row.main_reason}"
+            f"  {row.variable:<10} {row.missing:>5} missing, {row.only_this:>5} of them only here: {row.by_reason}"
             for row in losses.itertuples()
         ]
     if scaled.constant_variables:

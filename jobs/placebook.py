@@ -1,21 +1,25 @@
 """The place reference as tables in memory: shipped, or replaced in part by a user's own files, and checked.
 
-In: ``schemas/reference`` and, named in the settings, a postcode directory and a list of county units. Out: a
-:class:`PlaceBook`. A user's row takes precedence: for the years it covers, the shipped rows of its prefix and of every
-longer prefix below it give way, and so do the shipped rows of a unit the user lists. Files that overlap, contradict
-themselves or name unknown units are refused with the offending rows; gaps are reported and allowed.
+In: ``schemas/reference`` and, named in the settings, a postcode directory, a list of county units and a list of cities.
+Out: a :class:`PlaceBook`. A user's row takes precedence: for the years it covers, the shipped rows of its prefix and of
+every longer prefix below it give way, and so do the shipped rows of a unit or city the user lists. Files that overlap,
+contradict themselves or name unknown units are refused with the offending rows; gaps are reported and allowed.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
+from conf.settings import Places
 from jobs.errors import InputRefusedError
+from schemas.places import PREFECTURE_KINDS
 from schemas.reference.shipped import read_shipped
 
 logger = logging.getLogger(__name__)
@@ -27,7 +31,9 @@ OPEN_END = 9999
 MAX_EXAMPLES = 5
 POSTCODE_COLUMNS = ("prefix", "unit_code", "valid_from", "valid_to")
 UNIT_COLUMNS = ("unit_code", "unit_name", "unit_type", "prefecture_code", "valid_from", "valid_to")
+CITY_COLUMNS = ("prefecture_code", "city_id", "name_zh", "kind", "province_code", "valid_from", "valid_to")
 REGION_COLUMN = "province_code"
+REGION_PREFIX = "region_"
 
 
 class PlaceFileError(InputRefusedError):
@@ -62,7 +68,31 @@ class PlaceBook:
     customs_places: pd.DataFrame
 
 
-def load_place_book(*, user_postcodes: str | Path = "", user_units: str | Path = "") -> PlaceBook:
+def configured_place_book(places: Places) -> PlaceBook:
+    """Read the shipped tables and lay the files named in the settings over them."""
+    return load_place_book(
+        user_postcodes=places.user_postcodes, user_units=places.user_units, user_cities=places.user_cities
+    )
+
+
+def user_files_hash(*paths: str | Path) -> str:
+    """Hash of the content of the user's files among the paths, for fingerprints; empty when none is named.
+
+    Raises
+    ------
+    PlaceFileError
+        If a file that is named does not exist.
+    """
+    named = [Path(path) for path in paths if path]
+    for path in named:
+        if not path.is_file():
+            raise PlaceFileError(f"{path}: named in the settings ([places]), but no such file.")
+    return hashlib.sha256(b"".join(path.read_bytes() for path in named)).hexdigest() if named else ""
+
+
+def load_place_book(
+    *, user_postcodes: str | Path = "", user_units: str | Path = "", user_cities: str | Path = ""
+) -> PlaceBook:
     """Read the shipped tables and lay a user's files over them.
 
     Parameters
@@ -71,6 +101,8 @@ def load_place_book(*, user_postcodes: str | Path = "", user_units: str | Path =
         CSV with ``prefix, unit_code, valid_from, valid_to``.
     user_units : path, optional
         CSV with ``unit_code, unit_name, unit_type, prefecture_code, valid_from, valid_to``.
+    user_cities : path, optional
+        CSV with ``prefecture_code, city_id, name_zh, kind, province_code, valid_from, valid_to``.
 
     Raises
     ------
@@ -87,11 +119,25 @@ def load_place_book(*, user_postcodes: str | Path = "", user_units: str | Path =
         ambiguous=with_years(read_shipped("ambiguous_cities")),
         customs_places=read_shipped("customs_places"),
     )
-    if user_units:
-        book = overlay_units(book, read_user_file(user_units, UNIT_COLUMNS))
-    if user_postcodes:
-        book = overlay_postcodes(book, read_user_file(user_postcodes, POSTCODE_COLUMNS))
+    # postcodes are checked against the units, units against the prefectures
+    for path, columns, overlay in (
+        (user_cities, CITY_COLUMNS, overlay_cities),
+        (user_units, UNIT_COLUMNS, overlay_units),
+        (user_postcodes, POSTCODE_COLUMNS, overlay_postcodes),
+    ):
+        if path:
+            with _naming(path):
+                book = overlay(book, read_user_file(path, columns))
     return book
+
+
+@contextlib.contextmanager
+def _naming(path: str | Path) -> Iterator[None]:
+    """Put the file's name before what is wrong with it."""
+    try:
+        yield
+    except PlaceFileError as error:
+        raise PlaceFileError(f"{path}: {error}") from error
 
 
 def with_years(table: pd.DataFrame) -> pd.DataFrame:
@@ -110,21 +156,73 @@ def read_user_file(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """
     path = Path(path)
     if not path.is_file():
-        raise PlaceFileError(f"{path}: expected a CSV file with columns {', '.join(columns)}; found no such file.")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    table.columns = [name.strip() for name in table.columns]
+        raise PlaceFileError(f"expected a CSV file with columns {', '.join(columns)}; found no such file.")
+    table = _read_text(path)
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise PlaceFileError(
-            f"{path}: expected columns {', '.join(columns)}; missing {', '.join(missing)};"
-            f" found {', '.join(table.columns)}."
+            f"expected columns {', '.join(columns)}; missing {', '.join(missing)}; found {', '.join(table.columns)}."
         )
-    table = table.apply(lambda column: column.str.strip())
     _refuse(table[~table["valid_from"].str.fullmatch(r"\d{4}")], "valid_from must be a year of four digits")
     _refuse(table[~table["valid_to"].str.fullmatch(r"(\d{4})?")], "valid_to must be empty or a year of four digits")
     table = with_years(table)
     _refuse(table[table["valid_from"] >= table["valid_to"]], "valid_to (exclusive) must be later than valid_from")
     return table
+
+
+def _read_text(path: Path) -> pd.DataFrame:
+    """A CSV as text without outer spaces; the row's line in the file becomes its label, so that messages can name it."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PlaceFileError(f"expected UTF-8 text; byte {error.start} is none. Save the file as UTF-8.") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise PlaceFileError(f"expected a CSV file with a heading; {error}.") from error
+    table.columns = [name.strip() for name in table.columns]
+    table = table.fillna("").apply(lambda column: column.str.strip())
+    table.index = pd.RangeIndex(2, len(table) + 2)
+    return table
+
+
+def overlay_cities(book: PlaceBook, cities: pd.DataFrame) -> PlaceBook:
+    """Return the book with a user's cities in force wherever they are valid, under their names.
+
+    A row of another kind than a city takes a prefecture off the list of cities for its years.
+
+    Raises
+    ------
+    PlaceFileError
+        For unknown kinds or provinces, a city without an id or another row with one, intervals of one prefecture that
+        overlap, and one id given to two prefectures in a year.
+    """
+    provinces = book.prefectures.drop_duplicates("province_code").set_index("province_code")["province_name"]
+    is_city = cities["kind"].isin(CITY_KINDS)
+    _refuse(cities[~cities["prefecture_code"].str.fullmatch(r"\d{6}")], "prefecture_code must have six digits")
+    _refuse(cities[~cities["kind"].isin(PREFECTURE_KINDS)], f"kind must be one of {', '.join(PREFECTURE_KINDS)}")
+    _refuse(cities[~cities["province_code"].isin(provinces.index)], "province_code is none of the 31 provinces")
+    _refuse(cities[cities["name_zh"] == ""], "name_zh is empty")
+    _refuse(
+        cities[is_city != (cities["city_id"] != "")], f"city_id belongs to rows of kind {' or '.join(CITY_KINDS)} only"
+    )
+    _refuse(overlapping(cities, ["prefecture_code"]), "intervals of one prefecture overlap")
+    _report_gaps(cities, ["prefecture_code"], "prefecture")
+    shipped = subtract_intervals(book.prefectures, cities, "prefecture_code", lambda row: (row["prefecture_code"],))
+    added = cities.assign(name_en="", province_name=cities["province_code"].map(provinces))[book.prefectures.columns]
+    merged = pd.concat([shipped, added], ignore_index=True).sort_values(["prefecture_code", "valid_from"])
+    with_id = merged[merged["city_id"] != ""]
+    _refuse(overlapping(with_id, ["city_id"]), "one city_id stands for two prefectures in a year", in_file=False)
+    return replace(book, prefectures=merged.reset_index(drop=True), names=_with_city_names(book.names, cities))
+
+
+def _with_city_names(names: pd.DataFrame, cities: pd.DataFrame) -> pd.DataFrame:
+    """Spellings with those of a user's cities: the full name always, the short one unless it means another place."""
+    full = cities.assign(alias=cities["name_zh"], kind="prefecture")
+    short = cities.assign(alias=cities["name_zh"].str.removesuffix("市"), kind="prefecture_short")
+    taken = names[~names["prefecture_code"].isin(cities["prefecture_code"]) | (names["unit_code"] != "")]
+    short = short[(short["alias"] != short["name_zh"]) & ~short["alias"].isin(taken["alias"])]
+    added = pd.concat([full, short], ignore_index=True).assign(unit_code="")[names.columns]
+    kept = subtract_intervals(names, added, "alias", lambda row: (row["alias"],))
+    return pd.concat([kept, added], ignore_index=True)
 
 
 def overlay_units(book: PlaceBook, units: pd.DataFrame) -> PlaceBook:
@@ -166,38 +264,73 @@ def overlay_postcodes(book: PlaceBook, prefixes: pd.DataFrame) -> PlaceBook:
     )
     added = prefixes.assign(n_sources=1, n_agree=1, is_user=True)[book.prefixes.columns]
     merged = pd.concat([shipped, added], ignore_index=True).sort_values(["prefix", "valid_from", "unit_code"])
-    return replace(book, prefixes=merged.reset_index(drop=True))
+    ambiguous = _still_ambiguous(book.ambiguous, merged, book.units)
+    return replace(book, prefixes=merged.reset_index(drop=True), ambiguous=ambiguous)
+
+
+def _still_ambiguous(ambiguous: pd.DataFrame, prefixes: pd.DataFrame, units: pd.DataFrame) -> pd.DataFrame:
+    """Ambiguous cities less the years in which a user's rows tell their districts from their other units."""
+    spans = prefixes[prefixes["prefix"].str.len() == 6].merge(units, on="unit_code", suffixes=("", "_unit"))
+    spans = spans[spans["prefecture_code"].isin(ambiguous["city_id"])]
+    settled = []
+    for row in ambiguous.itertuples():
+        last = min(row.valid_to, max(spans["valid_from"].max(), row.valid_from) + 1)
+        for year in range(row.valid_from, last):
+            now = spans[
+                (spans["prefecture_code"] == row.city_id)
+                & (spans[["valid_from", "valid_from_unit"]].max(axis=1) <= year)
+                & (spans[["valid_to", "valid_to_unit"]].min(axis=1) > year)
+            ]
+            standings = now["unit_type"].isin(INSIDE_TYPES).groupby(now["prefix"]).nunique()
+            if not (standings > 1).any():
+                # the last year known stands for all after it
+                settled.append((row.city_id, year, row.valid_to if year == last - 1 else year + 1))
+    if not settled:
+        return ambiguous
+    gone = pd.DataFrame(settled, columns=["city_id", "valid_from", "valid_to"])
+    return subtract_intervals(ambiguous, gone, "city_id", lambda row: (row["city_id"],))
 
 
 def load_region_classes(path: str | Path = "") -> pd.DataFrame:
-    """Return the shipped region classes, or a user's file of ``province_code`` and one column per variant.
+    """Return the shipped region classes; a user's file of ``province_code`` and ``region_...`` columns adds or replaces.
 
     Raises
     ------
     PlaceFileError
-        If a province is unknown, repeated or missing, or a class is empty.
+        If there is no region column, a province is unknown, repeated or missing, or a class is empty.
     """
     shipped = read_shipped("region_classes")
     if not path:
         return shipped
-    path = Path(path)
+    with _naming(path):
+        return _overlay_regions(shipped, Path(path))
+
+
+def _overlay_regions(shipped: pd.DataFrame, path: Path) -> pd.DataFrame:
     if not path.is_file():
-        raise PlaceFileError(f"{path}: expected a CSV file with {REGION_COLUMN} and region columns; found no such file.")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    if REGION_COLUMN not in table.columns or len(table.columns) < 2:
-        raise PlaceFileError(f"{path}: expected {REGION_COLUMN} and a region column; found {', '.join(table.columns)}.")
+        raise PlaceFileError(f"expected a CSV file with {REGION_COLUMN} and region columns; found no such file.")
+    table = _read_text(path)
+    variants = [name for name in table.columns if name.startswith(REGION_PREFIX)]
+    if REGION_COLUMN not in table.columns or not variants:
+        raise PlaceFileError(
+            f"expected {REGION_COLUMN} and columns whose names begin with {REGION_PREFIX}, such as region_mine;"
+            f" found {', '.join(table.columns)}."
+        )
+    table = table[[REGION_COLUMN, *variants]]
     _refuse(table[~table[REGION_COLUMN].isin(shipped[REGION_COLUMN])], "province_code is none of the 31 provinces")
     _refuse(table[table[REGION_COLUMN].duplicated(keep=False)], "a province is listed twice")
     _refuse(table[(table == "").any(axis=1)], "a class is empty")
-    _refuse(shipped[~shipped[REGION_COLUMN].isin(table[REGION_COLUMN])], "provinces missing from the file")
-    return table
+    absent = shipped.loc[~shipped[REGION_COLUMN].isin(table[REGION_COLUMN]), [REGION_COLUMN, "province_name"]]
+    _refuse(absent, "provinces missing from the file", in_file=False)
+    return shipped.drop(columns=variants, errors="ignore").merge(table, on=REGION_COLUMN, validate="one_to_one")
 
 
 def overlapping(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    """Rows whose interval overlaps the interval before it under the same key."""
+    """Rows whose interval overlaps another one under the same key, both of them."""
     ordered = table.sort_values([*key, "valid_from"])
     before = ordered.groupby(key)["valid_to"].transform(lambda ends: ends.shift().cummax())
-    return ordered[ordered["valid_from"] < before]
+    after = ordered.groupby(key)["valid_from"].shift(-1)
+    return ordered[(ordered["valid_from"] < before) | (after < ordered["valid_to"])]
 
 
 def gaps(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
@@ -258,15 +391,27 @@ def _covers(rows: pd.DataFrame, start: int, end: int) -> bool:
     return reached >= end
 
 
-def _refuse(rows: pd.DataFrame, what: str) -> None:
+def _refuse(rows: pd.DataFrame, what: str, *, in_file: bool = True) -> None:
+    """Refuse rows, if there are any; those of a user's file are labelled with their line."""
     if rows.empty:
         return
-    shown = "; ".join(str(row) for row in rows.head(MAX_EXAMPLES).astype(str).to_dict("records"))
-    raise PlaceFileError(f"{what}: {len(rows)} rows, e.g. {shown}. Correct the file, or leave its setting empty.")
+    shown = "".join(
+        f"\n  {f'line {line}: ' if in_file else ''}{_shown(row)}"
+        for line, row in rows.head(MAX_EXAMPLES).to_dict("index").items()
+    )
+    more = f"\n  ... and {len(rows) - MAX_EXAMPLES} more rows" if len(rows) > MAX_EXAMPLES else ""
+    raise PlaceFileError(f"{what}:{shown}{more}\nCorrect the file, or leave its setting empty.")
+
+
+def _shown(row: dict) -> str:
+    return ", ".join(f"{name} {'' if value == OPEN_END else value}".rstrip() for name, value in row.items())
 
 
 def _report_gaps(table: pd.DataFrame, key: list[str], what: str) -> None:
     rows = gaps(table, key)
     if not rows.empty:
-        shown = "; ".join(str(row) for row in rows.head(MAX_EXAMPLES)[[*key, "valid_from"]].to_dict("records"))
+        shown = "; ".join(
+            f"line {line}: {_shown(row)}"
+            for line, row in rows.head(MAX_EXAMPLES)[[*key, "valid_from"]].to_dict("index").items()
+        )
         logger.warning("%d %s intervals begin after a gap; the shipped rows fill it: %s", len(rows), what, shown)

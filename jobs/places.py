@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from jobs.errors import InputRefusedError
 from jobs.lookups import Convention, Lookups, build_lookups
 from jobs.placebook import INSIDE_TYPES, OPEN_END, PlaceBook, load_place_book
+from jobs.transforms.places import MONTH_OF_YEARLY_FILES
 from schemas.reference.builders.common import read_source
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 LISTS = {
     "postcode_a": "libaddressinput 2010", "postcode_b": "chinese-postcode 2018", "postcode_c": "china-region 2019",
@@ -25,6 +26,8 @@ TYPE_WORDS = {
     "district": "municipal district", "county": "county", "county_city": "county-level city",
     "whole_city": "city without districts, wholly city",
 }
+TREATMENTS = ("in", "out", "whole_city")
+"""What a study may do with the ambiguous cities (setting ``places.ambiguous``)."""
 PLACE_REASONS = ("county", "county_city", "postcode_unknown")
 """Cleaning rules that refuse a record for its county unit alone."""
 FIRST_YEAR, LAST_YEAR = 2000, 2030
@@ -130,11 +133,12 @@ def explain_postcode(
     book = book or load_place_book()
     found = _candidates(book, postcode, year)
     longest = max((len(candidate.prefix) for candidate in found), default=0)
+    month = year * 12 + (MONTH_OF_YEARLY_FILES if convention == "approval" else 12) - 1
     area = replace(
         book, prefixes=book.prefixes[book.prefixes["prefix"].str.startswith(postcode[:4])], names=book.names.iloc[:0]
     )
     spans = _spans(build_lookups(area, convention=convention), postcode)
-    place = next((place for start, end, place in spans if start <= year < end), None)
+    place = next((place for start, end, place in spans if start <= month < end), None)
     return Explanation(
         postcode=postcode,
         year=year,
@@ -223,6 +227,35 @@ def count_conflicts(declarations: DataFrame) -> DataFrame:
     )
 
 
+def mark_treatments(rows: DataFrame, ambiguous_cities: DataFrame) -> DataFrame:
+    """Add, for each treatment of the ambiguous cities, whether a record is kept: columns :data:`TREATMENTS`.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Placed with ``places.ambiguous = "in"``: ``year, city_id, was_kept`` and ``only_place`` (refused for nothing but
+        its unit: county, county-level city, unknown postcode; those are what ``whole_city`` takes back).
+    ambiguous_cities : DataFrame
+        ``city_id, valid_from, valid_to``.
+    """
+    from pyspark.sql import functions as F
+
+    spans = ambiguous_cities.select(F.col("city_id").alias("_city"), "valid_from", "valid_to")
+    in_span = (F.col("year") >= F.col("valid_from")) & (F.col("year") < F.coalesce("valid_to", F.lit(OPEN_END)))
+    joined = rows.join(F.broadcast(spans), on=(F.col("city_id") == F.col("_city")) & in_span, how="left")
+    shared, was_kept = F.col("_city").isNotNull(), F.col("was_kept")
+    belongs = {"in": was_kept, "out": was_kept & ~shared, "whole_city": was_kept | (shared & F.col("only_place"))}
+    return joined.withColumns(belongs).drop("_city", "valid_from", "valid_to")
+
+
+def only_place(reasons: Column) -> Column:
+    """Whether a record is refused, and for nothing but its unit."""
+    from pyspark.sql import functions as F
+
+    others = F.array_except(reasons, F.array(*map(F.lit, PLACE_REASONS)))
+    return (F.size(reasons) > 0) & (F.size(others) == 0)
+
+
 def ambiguity_table(declarations: DataFrame, quarantine: DataFrame, ambiguous_cities: DataFrame) -> DataFrame:
     """Cities, records and value per year with the ambiguous cities in, out, and every record of them kept.
 
@@ -238,22 +271,16 @@ def ambiguity_table(declarations: DataFrame, quarantine: DataFrame, ambiguous_ci
     Returns
     -------
     DataFrame
-        ``year, ambiguous`` (in, out, whole_city), ``n_cities, n_records, value_usd``. Records refused for nothing but their
-        unit (county, county-level city, unknown postcode) are those that ``whole_city`` takes back.
+        ``year, ambiguous`` (in, out, whole_city), ``n_cities, n_records, value_usd``.
     """
     from pyspark.sql import functions as F
 
-    only_place = F.size(F.array_except("reasons", F.array(*map(F.lit, PLACE_REASONS)))) == 0
-    kept = declarations.select("year", "city_id", "value_usd", F.lit(True).alias("was_kept"))
-    refused = quarantine.where(only_place).select("year", "city_id", "value_usd", F.lit(False).alias("was_kept"))
-    spans = ambiguous_cities.select(F.col("city_id").alias("_city"), "valid_from", "valid_to")
-    in_span = (F.col("year") >= F.col("valid_from")) & (F.col("year") < F.coalesce("valid_to", F.lit(OPEN_END)))
-    rows = kept.unionByName(refused).join(
-        F.broadcast(spans), on=(F.col("city_id") == F.col("_city")) & in_span, how="left"
-    )
-    shared, was_kept = F.col("_city").isNotNull(), F.col("was_kept")
-    belongs = {"in": was_kept, "out": was_kept & ~shared, "whole_city": was_kept | shared}
-    options = F.array(*(F.when(condition, F.lit(name)) for name, condition in belongs.items()))
+    mark = {"was_kept": F.lit(True), "only_place": F.lit(False)}
+    kept = declarations.withColumns(mark)
+    refused = quarantine.withColumns({"was_kept": F.lit(False), "only_place": only_place(F.col("reasons"))})
+    columns = ["year", "city_id", "value_usd", *mark]
+    rows = mark_treatments(kept.select(*columns).unionByName(refused.select(*columns)), ambiguous_cities)
+    options = F.array(*(F.when(F.col(name), F.lit(name)) for name in TREATMENTS))
     return (
         rows.select("year", "city_id", "value_usd", F.explode(F.array_compact(options)).alias("ambiguous"))
         .groupBy("year", "ambiguous")
@@ -313,20 +340,21 @@ def _seats(year: int) -> dict[str, dict[str, str]]:
 
 
 def _spans(lookups: Lookups, postcode: str) -> list[tuple[int, int, dict]]:
-    """Years and the place the resolver takes in them when the text adds nothing."""
+    """Months and the place the resolver takes in them when the text adds nothing."""
     rows = [(row, row["place"]) for row in lookups.postcodes if row["prefix4"] == postcode[:4]]
-    rows += [(row, row["place1"]) for row in lookups.shared if postcode.startswith(row["key"])]
-    return [(row["from_month"] // 12, row["to_month"] // 12, place) for row, place in rows if place]
+    rows += [(row, row["places"][0]) for row in lookups.shared if postcode.startswith(row["key"])]
+    return [(row["from_month"], row["to_month"], place) for row, place in rows if place]
 
 
 def _fold_years(spans: Sequence[tuple[int, int, dict]]) -> tuple[tuple[int, int, str], ...]:
     folded: list[tuple[int, int, str]] = []
     for start, end, place in sorted(spans, key=lambda span: span[0]):
-        last = min(end - 1, LAST_YEAR)
-        if folded and folded[-1][2] == place["unit_type"] and folded[-1][1] == start - 1:
+        # a year in which the place changes goes to the state of its end, as in the tables of statistics
+        first, last = start // 12, min((end - 1) // 12 if end % 12 == 0 else end // 12 - 1, LAST_YEAR)
+        if folded and folded[-1][2] == place["unit_type"] and folded[-1][1] == first - 1:
             folded[-1] = (folded[-1][0], last, place["unit_type"])
-        else:
-            folded.append((start, last, place["unit_type"]))
+        elif first <= last:
+            folded.append((first, last, place["unit_type"]))
     return tuple(folded)
 
 

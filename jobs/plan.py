@@ -70,7 +70,7 @@ class PlannedYear:
 
 def run(context: JobContext) -> Outcome:
     """Show what the next run would do."""
-    receipts = latest_receipts(context.lake).collect()
+    receipts = latest_receipts(context.lake)
     delivery = _delivery(context, receipts)
     future = receipts_after(receipts, delivery)
     years = plan_years(context, future)

@@ -33,7 +33,7 @@ from jobs.firm_technology import COEFFICIENTS, estimate_technology
 from jobs.frames import rows_to_spark
 from jobs.lake import Written
 from jobs.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
-from jobs.placebook import load_place_book
+from jobs.placebook import configured_place_book, user_files_hash
 from jobs.transforms.declarations import apply_rules
 from jobs.transforms.firm_capital import add_real_capital, survey_growth
 from jobs.transforms.firm_imputation import LAST_SOUND_YEAR, impute_value_added
@@ -120,10 +120,10 @@ def run(context: JobContext) -> Outcome:
     sources = find_sources(context.require_raw(), choices)
     if sources is None:
         return Outcome("no firm files in raw/firms: the panel will have no lnPro", changed=False)
-    settings = context.settings.as_dict()
+    settings, places = context.settings.as_dict(), context.settings.places
     wanted = fingerprint(
         files=sources.hashes, kind=sources.kind, productivity=settings["productivity"],
-        units=settings["places"]["user_units"], data=package_hash(*REFERENCES, *RULES),
+        units=user_files_hash(places.user_units, places.user_cities), data=package_hash(*REFERENCES, *RULES),
     )
     built = builds_of(context.lake, tables.CITY_PRODUCTIVITY).fingerprints
     if built and set(built.values()) == {wanted} and not context.rebuild:
@@ -168,7 +168,7 @@ def _build(context: JobContext, sources: Sources, wanted: str, years_built: list
     return Outcome(
         f"{years_text(per_year)}: {cities_written.n_rows:,} city-years from {written.n_rows:,} firm-years "
         f"({sources.kind}, relative to {relative}, {choices.weights} weights); {report.sentence()}",
-        detail=str(report),
+        detail=str(report), n_rows=written.n_rows,
     )
 
 
@@ -244,7 +244,7 @@ def _write_firms(context: JobContext, firms: DataFrame, years: set[int]) -> Writ
 
 
 def _places(context: JobContext) -> DataFrame:
-    return place_frame(context.spark, load_place_book(user_units=context.settings.places.user_units))
+    return place_frame(context.spark, configured_place_book(context.settings.places))
 
 
 def build_firm_inputs(context: JobContext, series: FirmSeries, years: Sequence[int]) -> DataFrame:

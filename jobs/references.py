@@ -20,12 +20,12 @@ if __package__ in (None, ""):
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
-from conf.settings import Settings
+from conf.settings import Places, Settings
 from jobs.codebooks import partner_reference, product_reference
 from jobs.context import JobContext, Outcome, job_main
 from jobs.ledger import build_rows, builds_of, fingerprint
 from jobs.lookups import place_reference
-from jobs.placebook import load_place_book
+from jobs.placebook import configured_place_book, user_files_hash
 from jobs.transforms.partners import PartnerReference
 from jobs.transforms.places import PlaceReference
 from jobs.transforms.products import ProductReference
@@ -69,12 +69,10 @@ def run(context: JobContext) -> Outcome:
 
 
 @cache
-def load_references(spark: SparkSession, settings_key: tuple[str, str, str]) -> References:
-    """Return the look-up frames; ``settings_key`` is (user postcodes, user units, convention)."""
-    user_postcodes, user_units, convention = settings_key
-    book = load_place_book(user_postcodes=user_postcodes, user_units=user_units)
+def load_references(spark: SparkSession, places: Places) -> References:
+    """Return the look-up frames under the settings of places."""
     return References(
-        places=place_reference(spark, book, convention=convention),
+        places=place_reference(spark, configured_place_book(places), convention=places.convention),
         products=product_reference(spark),
         partners=partner_reference(spark),
     )
@@ -82,22 +80,20 @@ def load_references(spark: SparkSession, settings_key: tuple[str, str, str]) -> 
 
 def references_for(context: JobContext) -> References:
     """Return the look-up frames under a context's settings."""
-    places = context.settings.places
-    return load_references(context.spark, (places.user_postcodes, places.user_units, places.convention))
+    return load_references(context.spark, context.settings.places)
 
 
 def reference_hash(settings: Settings) -> str:
     """Hash of all reference content a record's place, product and partner depend on, user files included."""
-    digest = hashlib.sha256("".join(_content_hash(name) for name in TABLE_NAMES).encode())
-    for path in (settings.places.user_postcodes, settings.places.user_units):
-        if path:
-            digest.update(Path(path).read_bytes())
-    return digest.hexdigest()
+    places = settings.places
+    own = user_files_hash(places.user_postcodes, places.user_units, places.user_cities)
+    return hashlib.sha256("".join([*map(_content_hash, TABLE_NAMES), own]).encode()).hexdigest()
 
 
-def city_names(spark: SparkSession) -> DataFrame:
+def city_names(spark: SparkSession, places: Places) -> DataFrame:
     """One row per city: ``city_id, city_name, province_code``, the latest name."""
-    table = read_shipped("prefectures").sort_values("valid_from").drop_duplicates("city_id", keep="last")
+    table = configured_place_book(places).prefectures
+    table = table.sort_values("valid_from").drop_duplicates("city_id", keep="last")
     table = table[table["city_id"] != ""].rename(columns={"name_zh": "city_name"})
     return spark.createDataFrame(table[["city_id", "city_name", "province_code"]])
 

@@ -77,7 +77,7 @@ def run(
     }
     provenance = _provenance(context, handed, by_profile, outline, command=repeat_command(context, handed, asked))
     log.info("report: data collected after %.0f s", time.monotonic() - start)
-    report = build_report(by_profile, handed.panel, city_classes(), paper_numbers(), provenance)
+    report = build_report(by_profile, handed.panel, city_classes(context.settings.places), paper_numbers(), provenance)
     page = write_report(report, folder)
     return Outcome(
         f"{len(printed)} tables, {len(report.claims)} claims judged: {page}", detail=claims_text(report)

@@ -27,7 +27,7 @@ KEPT = "kept"
 
 def run(context: JobContext) -> Outcome:
     """Count records and dollars by outcome, method and digits used."""
-    receipts = [row for row in files_in_force(context.lake).collect() if context.selects(row["source_year"])]
+    receipts = [row for row in files_in_force(context.lake) if context.selects(row["source_year"])]
     if not receipts:
         raise InputRefusedError(f"{context.lake.root}: no files in force in the years asked for; load some first.")
     rows = context.lake.read(bronze.DECLARATION).where(

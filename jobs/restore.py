@@ -145,11 +145,13 @@ def _differs(lake: Lake, table: Table, version: int) -> bool:
 
 def _refuse_lost_version(lake: Lake, table: Table, version: int) -> None:
     commits = lake.commits(table)
+    if not commits:
+        raise LakeError(f"{table.name} is not in {lake.root}; build it with `customs-lake run`.")
     oldest, newest = commits[0].version, commits[-1].version
     if table.append_only:
         raise LakeError(f"{table.name} is append only and is not restored; withdraw files with `customs-lake withdraw`.")
     if not 0 <= version <= newest:
-        raise LakeError(f"{table.name} has versions {oldest} to {newest}; found {version}.")
+        raise LakeError(f"{table.name} has versions {oldest} to {newest}; found {version}. Choose one of them.")
     try:
         present = set(lake.spark.read.format("delta").option("versionAsOf", version).load(lake.path(table)).inputFiles())
     except PySparkException as error:
@@ -199,8 +201,12 @@ def run_command(arguments: argparse.Namespace) -> int:
             return EXIT_DONE
         lake = Lake.open(spark, arguments.lake)
         targets = _targets(lake, arguments)
-        for name, version in targets.items():
-            print(f"{name:<34} version {lake.version(TABLES[name])} -> {version}" if name in TABLES else name)
+        known = {TABLES[name]: version for name, version in targets.items() if name in TABLES}
+        moved = {table: version for table, version in known.items() if _differs(lake, table, version)}
+        for table, version in moved.items():
+            print(f"{table.name:<34} version {lake.version(table)} -> {version}")
+        if len(targets) > len(moved):
+            print(f"{len(targets) - len(moved)} of {len(targets)} tables are at that state already")
         if arguments.dry_run:
             return EXIT_DONE
         started_at = utc_now()

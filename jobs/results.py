@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pyspark.sql import functions as F
 
+from conf.settings import Places
 from conf.tables import TableFileError, read_table_files
 from estimation.tables import (
     CityClasses,
@@ -32,6 +34,7 @@ from estimation.tables.printed import PaperColumn
 from jobs.context import JobContext
 from jobs.errors import InputRefusedError
 from jobs.lake import Lake
+from jobs.placebook import load_region_classes
 from schemas.catalog import TABLES
 from schemas.panel import CITY_PANEL, MODEL_VARIABLES, PANEL_CONSTANTS, PRODUCTS, product_name, scaled_name
 
@@ -81,10 +84,15 @@ def collect_panel(context: JobContext, *, at: int | None = None) -> HandOff:
     if frame.empty:
         raise InputRefusedError(f"{CITY_PANEL.name}: version {version} has no rows. Run `customs-lake panel` first.")
     rows = lake.read(PANEL_CONSTANTS, version=constants_version).where(F.col("statistic").isin("mean", "sd")).collect()
-    panel = StudyPanel.from_natural(frame, constants=_constants(rows), scaled=_scaled_columns(frame))
+    panel = study_panel(frame, rows)
     return HandOff(
         panel, version, constants_version, lineage_of(lake, version, constants_version), _hash_of(panel.natural)
     )
+
+
+def study_panel(frame: pd.DataFrame, constants: Iterable[Mapping[str, Any]]) -> StudyPanel:
+    """Return what the estimator takes: the panel's rows, with rows of ``variable, statistic, constant_value``."""
+    return StudyPanel.from_natural(frame, constants=_constants(constants), scaled=_scaled_columns(frame))
 
 
 def lineage_of(lake: Lake, panel_version: int, constants_version: int) -> dict[str, int]:
@@ -98,9 +106,9 @@ def lineage_of(lake: Lake, panel_version: int, constants_version: int) -> dict[s
     return {name: version for name, version in versions.items() if version >= 0}
 
 
-def city_classes() -> CityClasses:
-    """Region and size classes as shipped."""
-    return CityClasses.from_frames(reference("region_classes"), reference("city_size_thresholds"))
+def city_classes(places: Places) -> CityClasses:
+    """Region classes, a user's split among them, and size classes as shipped."""
+    return CityClasses.from_frames(load_region_classes(places.user_regions), reference("city_size_thresholds"))
 
 
 def paper_numbers() -> dict[tuple[int, int], PaperColumn]:
@@ -184,7 +192,7 @@ def _hash_of(frame: pd.DataFrame) -> str:
     return hashlib.sha256(pd.util.hash_pandas_object(frame[columns], index=False).to_numpy().tobytes()).hexdigest()
 
 
-def _constants(rows: list) -> dict[str, Constant]:
+def _constants(rows: Iterable[Mapping[str, Any]]) -> dict[str, Constant]:
     values: dict[str, dict[str, float]] = {}
     for row in rows:
         values.setdefault(row["variable"], {})[row["statistic"]] = row["constant_value"]

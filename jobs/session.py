@@ -99,9 +99,23 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
         confs = confs | _unset_only(LOCAL_CONFS if _submitted_master().startswith("local") else {})
     for key, value in confs.items():
         builder = builder.config(key, value)
+    if not is_submitted():
+        _start_context(settings.spark.master, app, confs)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel(settings.spark.log_level)
     return session
+
+
+def _start_context(master: str, app: str, confs: dict[str, str]) -> None:
+    """Start JVM and context, which the builder would do in the same way but for the JVM's greetings."""
+    from pyspark import SparkConf, SparkContext
+
+    from jobs.gateway import start_gateway
+
+    # a process has one JVM: it stays when a session ends
+    if SparkContext._gateway is None:
+        conf = SparkConf().setMaster(master).setAppName(app).setAll(list(confs.items()))
+        SparkContext(conf=conf, gateway=start_gateway(conf))
 
 
 def _java_options() -> str:

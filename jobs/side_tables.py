@@ -1,8 +1,9 @@
 """Tables a user lays beside the yearbook sheets: development zones, exchange rates, deflators.
 
 ``etdz.csv``: ``city_id, approved_year`` (and, where known, ``closed_year``, ``source``), or one line per year with
-``city_id, year, ETDZ``. ``exchange_rates.csv``: ``year, cny_per_usd``, in the place of the shipped annual averages
-(National Bureau of Statistics, China Statistical Yearbook, table of exchange rates). ``deflators.csv``:
+``city_id, year, ETDZ``, in the place of the shipped list (schemas/reference/development_zones.csv).
+``exchange_rates.csv``: ``year, cny_per_usd``, in the place of the shipped annual averages (National Bureau of
+Statistics, China Statistical Yearbook, table of exchange rates). ``deflators.csv``:
 ``province_code, year, gdp_deflator`` on any base, since only ratios are used.
 
 The decision worth knowing: a line that cannot be used stops the job with its number. These are small files, made by
@@ -20,27 +21,31 @@ import pandas as pd
 
 from jobs.errors import InputRefusedError
 from jobs.yearbook_cities import CityNames
+from schemas.reference.shipped import read_shipped
 
 ZONES, EXCHANGE_RATES, DEFLATORS = "etdz.csv", "exchange_rates.csv", "deflators.csv"
 SHIPPED_RATES = "conf/exchange_rates.csv"
+# how the source of a shipped zone begins, and the last year whose approvals the list has
+SHIPPED_ZONES, SHIPPED_ZONES_END = "development_zones.csv", 2011
 NATIONAL = "000000"
 ZONE_COLUMNS = ("city_id", "approved_year", "closed_year", "zone_source")
 SERIES_COLUMNS = ("series", "province_code", "year", "series_value", "series_source")
 
 
-def read_zones(path: Path, cities: CityNames) -> pd.DataFrame:
+def read_zones(path: Path | None, cities: CityNames) -> pd.DataFrame:
     """Return one row per city with a zone: ``city_id, approved_year, closed_year, zone_source``.
+
+    The shipped list when no file is given.
 
     Raises
     ------
     InputRefusedError
         For a missing column, a city that is none, or a value that is no year.
     """
-    rows = list(_read_lines(path))
-    if rows and {"year", "ETDZ"} <= set(rows[0][1]):
-        table = _zones_from_years(rows, path, cities)
+    if path is None:
+        table = read_shipped("development_zones").astype({"approved_year": int}).assign(closed_year=None)
     else:
-        table = _zones_from_approval(rows, path, cities)
+        table = _read_zone_file(path, cities)
     # a city with several zones has one from the first approval on
     ordered = table.sort_values(["city_id", "approved_year"])
     return ordered.drop_duplicates("city_id")[list(ZONE_COLUMNS)].reset_index(drop=True)
@@ -58,6 +63,12 @@ def read_exchange_rates(path: Path | None) -> pd.DataFrame:
 def read_deflators(path: Path) -> pd.DataFrame:
     """Return deflators by province and year as a series."""
     return _read_series(path, "gdp_deflator", ("province_code", "year"), source=path.name)
+
+
+def _read_zone_file(path: Path, cities: CityNames) -> pd.DataFrame:
+    rows = list(_read_lines(path))
+    by_year = bool(rows) and {"year", "ETDZ"} <= set(rows[0][1])
+    return (_zones_from_years if by_year else _zones_from_approval)(rows, path, cities)
 
 
 def _zones_from_approval(rows: Sequence[tuple[int, dict]], path: Path, cities: CityNames) -> pd.DataFrame:

@@ -104,6 +104,13 @@ class Store:
         stream = self._filesystem.open(path)
         try:
             return self._spark._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")
+        except Py4JJavaError as error:
+            if "ChecksumException" not in str(error):
+                raise
+            raise LakeError(
+                f"{self.root}/{relative} is not what was written: its checksum (.crc beside it) is another's. It was"
+                " changed from outside or the disk is failing. Restore both files from a copy."
+            ) from error
         finally:
             stream.close()
 

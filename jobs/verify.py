@@ -39,10 +39,7 @@ def run(context: JobContext) -> Outcome:
         With the first differences, when a city-year or the reason of a record is not the truth's.
     """
     truth = truth_folder(context)
-    years = sorted(
-        row["source_year"] for row in files_in_force(context.lake).select("source_year").distinct().collect()
-        if context.selects(row["source_year"])
-    )
+    years = sorted({row["source_year"] for row in files_in_force(context.lake) if context.selects(row["source_year"])})
     exports = compare_city_years(context, pd.read_csv(truth / "city_year_truth.csv", dtype={"city_id": str}), years)
     reasons = compare_reasons(context, pd.read_parquet(truth / "ledger.parquet"), years)
     panel = compare_panel(context, truth, years)
@@ -122,7 +119,7 @@ def _unmatched(both: pd.DataFrame) -> list[str]:
 def compare_reasons(context: JobContext, ledger: pd.DataFrame, years: list[int]) -> Comparison:
     """Hold the primary reason of every refused record against the ledger of defects."""
     refused = ledger[(ledger["kind"] == "reject") & ledger["year"].isin(years)].astype({"primary": str, "file": str})
-    names = {row["file_sha256"]: row["source_file"] for row in files_in_force(context.lake).collect()}
+    names = {row["file_sha256"]: row["source_file"] for row in files_in_force(context.lake)}
     found = context.lake.read(silver.QUARANTINE).select("file_sha256", "source_row", "year", "primary_reason").toPandas()
     found = found[found["year"].isin(years)].assign(file=lambda frame: frame["file_sha256"].map(names))
     both = refused[["file", "source_row", "primary"]].merge(

@@ -55,7 +55,7 @@ def _change(context: JobContext, patterns: Sequence[str], reason: str, *, presen
     if not reason.strip():
         raise InputRefusedError("--reason is missing: say why, in one sentence; it is kept with the receipt.")
     with context.lake.lock(ops.FILE_RECEIPT):
-        receipts = [row for row in latest_receipts(context.lake).collect() if row["receipt_status"] == present]
+        receipts = [row for row in latest_receipts(context.lake) if row["receipt_status"] == present]
         chosen = _matching(receipts, patterns, present)
         context.lake.append_rows(
             ops.FILE_RECEIPT,

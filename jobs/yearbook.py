@@ -28,14 +28,13 @@ from jobs.ledger import builds_of, fingerprint, package_hash, record_builds, yea
 from jobs.side_tables import (
     DEFLATORS,
     EXCHANGE_RATES,
-    ZONE_COLUMNS,
     ZONES,
     read_deflators,
     read_exchange_rates,
     read_zones,
 )
 from jobs.yearbook_checks import CheckedYearbook, check_values
-from jobs.yearbook_cities import load_city_names
+from jobs.yearbook_cities import CityNames, load_city_names
 from jobs.yearbook_files import CORRECTIONS, yearbook_files
 from jobs.yearbook_sheets import SheetRows, read_folder
 from schemas import yearbook as tables
@@ -58,19 +57,21 @@ def run(context: JobContext) -> Outcome:
             " docs/methodology/variables.md describes the layout."
         )
     side = _side_files(folder, context.settings.panel)
-    wanted = _fingerprint(folder, files, side)
+    user_cities = context.settings.places.user_cities
+    wanted = _fingerprint(folder, files, side | ({"cities": Path(user_cities)} if user_cities else {}))
     built = builds_of(context.lake, tables.YEARBOOK)
     if set(built.fingerprints.values()) - {NO_DATA} == {wanted}:
         return Outcome("yearbook is up to date", changed=False)
-    rows, checked = read_yearbook(folder)
+    cities = load_city_names(user_cities)
+    rows, checked = read_yearbook(folder, cities)
     if checked.values.empty:
         raise InputRefusedError(f"{folder}: {len(files)} files, not one number could be read. {_explain(rows, checked)}")
-    return _write(context, wanted, rows, checked, side, n_files=len(files))
+    return _write(context, wanted, rows, checked, _read_side_tables(side, cities), n_files=len(files))
 
 
-def read_yearbook(folder: Path) -> tuple[SheetRows, CheckedYearbook]:
+def read_yearbook(folder: Path, cities: CityNames) -> tuple[SheetRows, CheckedYearbook]:
     """Read and check every sheet below a folder."""
-    config, cities = load_yearbook_config(), load_city_names()
+    config = load_yearbook_config()
     rows = read_folder(folder, config, cities)
     corrections = folder / CORRECTIONS
     return rows, check_values(rows, config, cities, corrections=corrections if corrections.exists() else None)
@@ -88,17 +89,21 @@ def _fingerprint(folder: Path, files: list[Path], side: dict[str, Path]) -> str:
     inputs = {path.relative_to(folder).as_posix(): path for path in files} | side
     absent = [str(path) for path in inputs.values() if not path.is_file()]
     if absent:
-        raise InputRefusedError(f"{', '.join(absent)}: named in the settings ([panel]), but no such file.")
+        raise InputRefusedError(f"{', '.join(absent)}: named in the settings, but no such file.")
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in inputs.items()}
-    packaged = package_hash("conf/yearbook.toml", "conf/exchange_rates.csv", "schemas/reference/prefectures.csv")
+    packaged = package_hash(
+        "conf/yearbook.toml", "conf/exchange_rates.csv", "schemas/reference/prefectures.csv",
+        "schemas/reference/development_zones.csv",
+    )
     return fingerprint(files=hashes, config=packaged)
 
 
 def _write(
-    context: JobContext, wanted: str, rows: SheetRows, checked: CheckedYearbook, side: dict[str, Path], *, n_files: int
+    context: JobContext, wanted: str, rows: SheetRows, checked: CheckedYearbook,
+    side: tuple[pd.DataFrame, pd.DataFrame], *, n_files: int
 ) -> Outcome:
     lake, values = context.lake, checked.values
-    zones, series = _read_side_tables(side)
+    zones, series = side
     frames = [
         (tables.YEARBOOK_QUARANTINE, checked.refused),
         (tables.DEVELOPMENT_ZONE, zones),
@@ -119,14 +124,13 @@ def _write(
         f"{years_text(per_year)}: {len(values):,} values of {values['city_id'].nunique()} cities,"
         f" {values['indicator'].nunique()} indicators from {n_files} files; {len(checked.refused):,} cells refused,"
         f" {checked.counts['corrected'] + checked.counts['added']} corrected;"
-        f" {f'{len(zones)} cities with a development zone' if ZONES in side else 'no list of development zones'}",
+        f" {len(zones)} cities with a development zone ({ZONES if ZONES in side else 'shipped list'})",
         detail=_explain(rows, checked),
     )
 
 
-def _read_side_tables(side: dict[str, Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    cities = load_city_names()
-    zones = read_zones(side[ZONES], cities) if ZONES in side else pd.DataFrame(columns=list(ZONE_COLUMNS))
+def _read_side_tables(side: dict[str, Path], cities: CityNames) -> tuple[pd.DataFrame, pd.DataFrame]:
+    zones = read_zones(side.get(ZONES), cities)
     series = [read_exchange_rates(side.get(EXCHANGE_RATES))]
     if DEFLATORS in side:
         series.append(read_deflators(side[DEFLATORS]))

@@ -7,17 +7,15 @@ only is accepted in any year that city existed; everything else is no city and g
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 
 from conf.yearbook import squeeze
+from jobs.placebook import CITY_KINDS, OPEN_END, load_place_book
 
-CITY_KINDS = ("municipality", "prefecture_city")
 TOTALS = ("全国", "合计", "总计", "全国合计", "城市合计", "地级及以上城市", "地级及以上城市合计", "Total", "平均")
 PROVINCE_ENDINGS = ("维吾尔自治区", "壮族自治区", "回族自治区", "自治区", "省", "市")
-OPEN_END = 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +99,9 @@ class CityNames:
         return sorted((city, year) for city in self._exists for year in years if self.exists(city, year))
 
 
-def load_city_names() -> CityNames:
-    """City names from the shipped reference table."""
-    text = resources.files("schemas.reference").joinpath("prefectures.csv").read_text(encoding="utf-8")
-    return CityNames(csv.DictReader(text.splitlines()))
+def load_city_names(user_cities: str | Path = "") -> CityNames:
+    """City names of the place reference, a user's list of cities laid over it when one is named."""
+    return CityNames(load_place_book(user_cities=user_cities).prefectures.astype(str).to_dict("records"))
 
 
 def _without_ending(name: str) -> str:

@@ -10,13 +10,15 @@ import csv
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path, PurePath
 
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
+from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 BOOK_SUFFIXES = (".xlsx", ".xlsm")
@@ -24,6 +26,11 @@ OLD_BOOK_SUFFIXES = (".xls",)
 CORRECTIONS = "corrections.csv"
 # tables beside the sheets that are no sheets: read by the checks (corrections) and jobs/side_tables.py
 SIDE_FILES = (CORRECTIONS, "etdz.csv", "exchange_rates.csv", "deflators.csv")
+# openpyxl has no error of its own for broken content: what its parts raise; broken XML is a SyntaxError
+BROKEN_BOOK = (
+    InvalidFileException, zipfile.BadZipFile, zlib.error, KeyError, IndexError, ValueError, AttributeError, TypeError,
+    SyntaxError, OSError,
+)
 ENCODINGS = ("utf-8-sig", "gb18030")  # tried in this order, each strictly
 _EDITION = re.compile(r"(?<!\d)(19[89]\d|20\d\d)(?!\d)")
 
@@ -102,31 +109,26 @@ def open_sheets(path: Path, folder: Path) -> Iterator[Sheet]:
 
 def _book(path: Path, edition: int) -> Iterator[tuple[str, list]]:
     try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        with closing(load_workbook(path, read_only=True, data_only=True)) as book:
+            for page in book.worksheets:
+                # some programs write a wrong size into the sheet, and everything beyond it would be lost without a word
+                page.reset_dimensions()
+                yield page.title, list(page.iter_rows(values_only=True))
+    except BROKEN_BOOK as error:
         raise UnusableFileError("file_unreadable", f"no workbook: {error}", edition) from error
-    try:
-        for page in book.worksheets:
-            # some programs write a wrong size into the sheet, and everything beyond it would be lost without a word
-            page.reset_dimensions()
-            yield page.title, list(page.iter_rows(values_only=True))
-    finally:
-        book.close()
 
 
 def _old_book(path: Path, edition: int) -> Iterator[tuple[str, list]]:
-    """Workbooks of Excel 97-2003, as early editions were delivered; needs the optional package python-calamine."""
-    if find_spec("python_calamine") is None:
-        raise UnusableFileError(
-            "file_format", "an .xls workbook: save it as .xlsx, or `pip install python-calamine` and run again", edition
-        )
-    from python_calamine import CalamineError, CalamineWorkbook
+    """Workbooks of Excel 97-2003, as early editions were delivered; openpyxl does not read them.
 
+    New workbooks are not read this way: an Excel error in a cell (#REF!) would come as an empty cell, so as missing.
+    """
     try:
         book = CalamineWorkbook.from_path(str(path))
-        for name in book.sheet_names:
-            # with the empty rows on top, else the cells named in the quarantine would be others
-            yield name, book.get_sheet_by_name(name).to_python(skip_empty_area=False)
+        for page in book.sheets_metadata:
+            if page.typ == SheetTypeEnum.WorkSheet:
+                # with the empty rows on top, else the cells named in the quarantine would be others
+                yield page.name, book.get_sheet_by_name(page.name).to_python(skip_empty_area=False)
     except CalamineError as error:
         raise UnusableFileError("file_unreadable", f"no workbook: {error}", edition) from error
 

@@ -78,6 +78,22 @@ class _Column:
     unit: str
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A list of cities under one header, as far as it was read.
+
+    Attributes
+    ----------
+    columns : list
+        Columns with an indicator.
+    provinces : set of str
+        Province names met so far.
+    """
+
+    columns: list[_Column]
+    provinces: set[str]
+
+
 def read_folder(folder: Path, config: YearbookConfig, cities: CityNames) -> SheetRows:
     """Read every workbook and text file below a folder.
 
@@ -92,34 +108,52 @@ def read_folder(folder: Path, config: YearbookConfig, cities: CityNames) -> Shee
     """
     rows = SheetRows()
     for path in yearbook_files(folder):
+        before: Block | None = None
         try:
             for sheet in open_sheets(path, folder):
-                parse_sheet(sheet, config, cities, rows)
+                before = parse_sheet(sheet, config, cities, rows, before=before) or before
         except UnusableFileError as error:
             rows.refuse(error.reason, str(error), path.relative_to(folder).as_posix(), edition=error.edition)
     return rows
 
 
-def parse_sheet(sheet: Sheet, config: YearbookConfig, cities: CityNames, rows: SheetRows) -> None:
-    """Add the numbers of one sheet to the rows, and what could not be read to the refused."""
+def parse_sheet(
+    sheet: Sheet, config: YearbookConfig, cities: CityNames, rows: SheetRows, *, before: Block | None = None
+) -> Block | None:
+    """Add the numbers of one sheet to the rows, and what could not be read to the refused.
+
+    Parameters
+    ----------
+    before : Block, optional
+        Last block of the sheet before in the same workbook: a continuation sheet goes on with its list of cities.
+
+    Returns
+    -------
+    Block or None
+        Last block of this sheet; None when it has no header.
+    """
     headings = config.by_heading()
     columns: list[_Column] | None = None
-    name_position, index, block_provinces = 0, 0, set()
+    name_position, index = 0, 0
+    continues = before is not None and _is_continuation(sheet)
+    previous, block_provinces = (before.columns, before.provinces) if continues else (None, set())
     while index < len(sheet.grid):
         row = sheet.grid[index]
         if _starts_header(row):
             header, index = _take_header(sheet.grid, index)
-            previous = columns
             columns, name_position = _read_header(header, sheet, headings, rows)
             if columns != previous:
                 # the list of cities starts again; a page that only repeats its header goes on with the list
                 block_provinces = set()
+            previous = columns
             continue
         if columns:
             _read_city_row(row, index, sheet, columns, name_position, config, cities, rows, block_provinces)
         index += 1
     if columns is None:
         rows.skipped["sheets without a header"] += 1
+        return None
+    return Block(columns, block_provinces)
 
 
 def read_number(cell: object) -> Decimal | None:
@@ -144,6 +178,12 @@ def _starts_header(row: Sequence[object]) -> bool:
     texts = [squeeze(cell) for cell in row if isinstance(cell, str)]
     first = next((text for text in texts if text), "")
     return bool(_TITLE.match(first)) or "续表" in first or any(text in NAME_HEADINGS for text in texts)
+
+
+def _is_continuation(sheet: Sheet) -> bool:
+    """Tell whether the sheet's name or its first row with text says so (续表, 续)."""
+    first = next((texts for row in sheet.grid if any(texts := [squeeze(cell) for cell in row])), [])
+    return "续" in sheet.place.rpartition("!")[2] or any("续" in text for text in first)
 
 
 def _has_areas(row: Sequence[object]) -> bool:
@@ -275,7 +315,9 @@ def _read_city_row(
 def _read_cell(
     cell: object, column: _Column, source: str, name: str, city_id: str | None, edition: int, year: int, rows: SheetRows
 ) -> None:
-    indicator, printed = column.indicator, str(cell).strip()
+    # old workbooks know no whole numbers: 705.0 is printed 705
+    printed = str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell).strip()
+    indicator = column.indicator
     number, factor = read_number(cell), indicator.units.get(column.unit)
     known = {
         "edition": edition, "year": year, "city_id": city_id, "city_printed": name, "indicator": indicator.name,

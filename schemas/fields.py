@@ -185,3 +185,7 @@ define("n_pairs", "bigint", "Product x partner pairs with trade", unit="pairs")
 define("n_firms", "bigint", "Exporting firms (distinct customs codes)", unit="firms")
 define("share_value_by_fallback", "double", "Share of value placed by other evidence than the postcode", unit="share")
 define("share_value_ambiguous", "double", "Share of value in places marked ambiguous", unit="share")
+
+# --- development zones: the shipped list and the one in use -----------------------------------------------------------
+define("approved_year", "int", "Year from which the city has a national economic and technological development zone")
+define("zone_source", "string", "Where the approval is taken from")

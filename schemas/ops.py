@@ -7,7 +7,7 @@ from schemas.table import Table
 
 define("bytes", "bigint", "Size of the file", unit="bytes")
 define("encoding", "string", "Encoding that decodes the whole file strictly")
-define("delimiter", "string", "Field separator")
+define("delimiter", "string", "Field separator; empty for a Stata file")
 define("headings", "array<string>", "Headings of the file in order")
 define("n_lines", "bigint", "Data lines, blank lines not counted", unit="lines")
 define("receipt_status", "string", "What became of the file", allowed=("received", "withdrawn"))

@@ -1,4 +1,4 @@
-"""Reference tables of the lake: units, prefectures, postcodes, names, partners, products, classes, ports.
+"""Reference tables of the lake: units, prefectures, postcodes, names, partners, products, classes, ports, zones.
 
 Each mirrors the CSV of its name in ``schemas/reference``; PROVENANCE.md there says where it comes from. Intervals are
 ``[valid_from, valid_to)`` in years, state at 31 December; an open end is null.
@@ -67,6 +67,7 @@ define("km_nearest_port", "double", "Great-circle distance to the nearest port o
 define("nearest_port", "string", "UN/LOCODE of that port")
 define("km_nearest_major_port", "double", "Great-circle distance to the nearest major port", unit="km")
 define("nearest_major_port", "string", "UN/LOCODE of that port")
+define("zone_name", "string", "Name of the national economic and technological development zone")
 
 
 def _table(name: str, key: tuple[str, ...], columns: tuple[str, ...], description: str, *caveats: str) -> Table:
@@ -161,8 +162,15 @@ CITY_COORDINATES = _table(
     "One row per city with its point and its distance to the sea.",
     "Straight lines on the sphere, over land and sea alike.",
 )
+DEVELOPMENT_ZONES = _table(
+    "development_zones", ("zone_name",), ("zone_name", "city_id", "approved_year", "zone_source"),
+    "One row per national economic and technological development zone approved by the end of 2011 in a prefecture-level"
+    " city, those with the same rights included.",
+    "Zones in counties and county-level cities count for their prefecture-level city.",
+    "Quzhou's zone is left out: its year of approval was found nowhere.",
+)
 TABLES = (
     COUNTY_UNITS, PREFECTURES, POSTCODE_PREFIXES, AMBIGUOUS_CITIES, PLACE_NAMES, CUSTOMS_PLACES, PARTNERS,
     PARTNER_ALIASES, HS6_CODES, HS6_CONVERSIONS, HS6_FAMILIES, TRADE_REGIMES, REGION_CLASSES, CITY_SIZE_THRESHOLDS,
-    SEAPORTS, CITY_COORDINATES,
+    SEAPORTS, CITY_COORDINATES, DEVELOPMENT_ZONES,
 )

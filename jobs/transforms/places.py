@@ -37,8 +37,14 @@ WITHOUT_TEXT = 0.90
 AGAINST_TEXT_UNIT = 0.80
 FROM_HISTORY = 0.85
 
-MAX_CANDIDATES = 3
-"""Places a shared postcode is told apart between: district, county and county-level city; the shipped table needs two."""
+UNIT_KINDS: dict[str | None, int] = {None: 0, "district": 1, "county": 2, "whole_city": 3, "county_city": 4}
+"""Type of a unit in the number of its place: odd inside the districts, 0 where no unit is named."""
+# bits of a place number below its province, prefecture, and type
+PROVINCE_SHIFT, PREFECTURE_SHIFT, KIND_SHIFT = 34, 20, 16
+KIND_BITS = 15
+# which evidence named the unit
+BY_POSTCODE, BY_TEXT, BY_DISTRICT, BY_HISTORY, BY_ADDRESS = range(1, 6)
+METHODS = {BY_TEXT: "place_text", BY_DISTRICT: "district_code", BY_HISTORY: "firm_history", BY_ADDRESS: "address"}
 
 # a yearly file has no month; by approval, a change counts for the year it held for the greater part of
 MONTH_OF_YEARLY_FILES = 7
@@ -56,16 +62,22 @@ class PlacePolicyError(ValueError):
 class PlaceReference:
     """Look-up frames, one row per key and span of months (jobs/lookups.py says what is in them).
 
+    A place is a number (bigint), so that records carry eight bytes for each witness while they are judged: prefecture code,
+    type of the unit (:data:`UNIT_KINDS`) and a serial number, each in bits of its own (:func:`place_number`).
+
     Attributes
     ----------
     postcodes : DataFrame
         ``prefix4, from_month, to_month, place, digits``.
     shared : DataFrame
-        ``key, from_month, to_month, place1 ... place3``: areas of which four digits do not settle the place.
+        ``key, from_month, to_month, places``: areas of which four digits do not settle the place, best candidate first.
     texts : DataFrame
-        ``alias, from_month, to_month, province_code, place``.
+        ``alias, from_month, to_month, province, place``; ``province`` has two digits; ``place`` is null if it is all.
     districts : DataFrame
         ``code4, from_month, to_month, place``.
+    places : DataFrame
+        What a place number stands for, one row per number: ``place, prefecture_code, city_id, is_whole,
+        in_ambiguous_city, unit_code, unit_type, method, digits, n_sources, share, is_shared``.
     convention : str
         ``year_end`` or ``approval``: what the spans stand for.
     """
@@ -74,7 +86,14 @@ class PlaceReference:
     shared: DataFrame
     texts: DataFrame
     districts: DataFrame
+    places: DataFrame
     convention: str = "year_end"
+
+
+def place_number(prefecture_code: str, unit_type: str | None, serial: int) -> int:
+    """Number of a place: province, rest of the prefecture code, type of the unit, serial number."""
+    prefecture = int(prefecture_code[:2]) << PROVINCE_SHIFT | int(prefecture_code[2:]) << PREFECTURE_SHIFT
+    return prefecture | UNIT_KINDS[unit_type] << KIND_SHIFT | serial
 
 
 def resolve_places(
@@ -126,12 +145,12 @@ def resolve_places(
     rows = _join_postcode(rows, reference, "_post", "postcode")
     has_district = "district_code" in evidence_order and "district_code" in frame.columns
     rows = _join_district(rows, reference.districts, used=has_district)
-    rows = rows.withColumn("_city", _decide_prefecture(evidence_order))
     rows = _join_fallbacks(
         rows, reference, fallbacks, firm_postcodes, has_address="firm_address" in frame.columns
     )
-    rows = rows.withColumn("_unit", _decide_unit(fallbacks))
-    return _describe(rows, kept, ambiguous)
+    rows = _decide(rows, evidence_order, fallbacks)
+    rows = _join_places(rows, reference.places)
+    return _describe(rows, kept, evidence_order, ambiguous)
 
 
 def firm_postcode_history(records: DataFrame) -> DataFrame:
@@ -193,7 +212,7 @@ def _join_span(rows: DataFrame, lookup: DataFrame, key: str, value: Column, name
 
 
 def _join_text(rows: DataFrame, texts: DataFrame, name: str, value: Column) -> DataFrame:
-    return _join_span(rows, texts, "alias", value, {"place": name, "province_code": f"{name}_province"})
+    return _join_span(rows, texts, "alias", value, {"place": name, "province": f"{name}_province"})
 
 
 def _join_postcode(rows: DataFrame, reference: PlaceReference, name: str, column: str) -> DataFrame:
@@ -201,55 +220,17 @@ def _join_postcode(rows: DataFrame, reference: PlaceReference, name: str, column
     settled = _join_span(
         rows, reference.postcodes, "prefix4", F.substring(column, 1, 4), {"place": "_settled", "digits": "_digits"}
     )
-    candidates = {f"place{n}": f"_place{n}" for n in range(1, MAX_CANDIDATES + 1)}
     # null where four digits settle it, and a null key costs no look-up
     head = F.when(F.col("_digits").isNotNull(), F.col(column).substr(F.lit(1), F.col("_digits")))
-    found = _join_span(settled, reference.shared, "key", head, candidates)
-    place = F.when(F.col("_digits").isNull(), F.col("_settled")).otherwise(_choose_candidate([*candidates.values()]))
-    return found.withColumn(name, place).drop("_settled", "_digits", *candidates.values())
+    found = _join_span(settled, reference.shared, "key", head, {"places": "_candidates"})
+    place = F.coalesce("_settled", _choose_candidate(F.col("_candidates")))
+    return found.withColumn(name, place).drop("_settled", "_digits", "_candidates")
 
 
 def _join_district(rows: DataFrame, districts: DataFrame, *, used: bool) -> DataFrame:
     if not used:
-        return rows.withColumn("_district", F.lit(None).cast(districts.schema["place"].dataType))
+        return rows.withColumn("_district", _no_place())
     return _join_span(rows, districts, "code4", F.substring("district_code", 1, 4), {"place": "_district"})
-
-
-def _choose_candidate(places: Sequence[str]) -> Column:
-    """Of the candidates the one of the text's type and prefecture, then the best of its prefecture, then the best."""
-    in_city = {name: F.col(name)["prefecture_code"] == F.col("_text.prefecture_code") for name in places}
-    of_type = {name: in_city[name] & (F.col(name)["unit_type"] == F.col("_text.unit_type")) for name in places}
-    return F.coalesce(
-        *(F.when(of_type[name], F.col(name)) for name in places),
-        *(F.when(in_city[name], F.col(name)) for name in places),
-        F.col(places[0]),
-    )
-
-
-def _province_disagrees() -> Column:
-    """The text names only a province, and the postcode lies in another one."""
-    only_province = F.col("_text").isNull() & F.col("_text_province").isNotNull()
-    return only_province & (F.substring("_text_province", 1, 2) != F.substring("_post.prefecture_code", 1, 2))
-
-
-def _decide_prefecture(evidence_order: Sequence[str]) -> Column:
-    found = {
-        "place_text": F.col("_text"),
-        "postcode": F.when(~F.coalesce(_province_disagrees(), F.lit(False)), F.col("_post")),
-        "district_code": F.col("_district"),
-    }
-    return F.coalesce(
-        *(
-            F.when(
-                found[name].isNotNull(),
-                F.struct(
-                    *(found[name][f].alias(f) for f in ("prefecture_code", "city_id", "is_whole", "in_ambiguous_city")),
-                    F.lit(name).alias("decided_by"),
-                ),
-            )
-            for name in evidence_order
-        )
-    )
 
 
 def _join_fallbacks(
@@ -257,7 +238,6 @@ def _join_fallbacks(
     *, has_address: bool,
 ) -> DataFrame:
     """Evidence of years without postcodes; keys are null elsewhere, so the joins cost next to nothing there."""
-    nothing = F.lit(None).cast(reference.texts.schema["place"].dataType)
     needed = ~F.col("has_postcode_column")
     if "firm_history" in fallbacks and firm_postcodes is not None:
         rows = rows.withColumn("_firm", F.when(needed, F.col("firm_id"))).join(
@@ -266,89 +246,146 @@ def _join_fallbacks(
         )
         rows = _join_postcode(rows, reference, "_history", "history_postcode")
     else:
-        rows = rows.withColumn("_history", nothing)
+        rows = rows.withColumn("_history", _no_place())
     if "address" in fallbacks and has_address:
         key = F.when(needed & F.col("firm_address").isNotNull(), address_key(F.col("firm_address")))
         return _join_text(rows, reference.texts, "_address", key)
-    return rows.withColumns({"_address": nothing})
+    return rows.withColumn("_address", _no_place())
 
 
-def _unit_of(name: str, sure: Column, method: Column) -> Column:
-    """A county unit if the evidence names one in the decided prefecture."""
-    place = F.col(name)
-    usable = place["unit_type"].isNotNull() & (place["prefecture_code"] == F.col("_city.prefecture_code"))
-    return F.when(
-        usable,
-        F.struct(
-            place["unit_code"].alias("unit_code"), place["unit_type"].alias("unit_type"), method.alias("method"),
-            F.length(place["prefix"]).alias("digits"), place["n_sources"].alias("sources"), sure.alias("sure"),
-            place["is_shared"].alias("is_shared"),
-        ),
+def _no_place() -> Column:
+    return F.lit(None).cast("bigint")
+
+
+def _prefecture(place: Column) -> Column:
+    return F.shiftright(place, PREFECTURE_SHIFT)
+
+
+def _standing(place: Column) -> Column:
+    """Prefecture and type of the unit."""
+    return F.shiftright(place, KIND_SHIFT)
+
+
+def _kind(place: Column) -> Column:
+    return _standing(place).bitwiseAND(KIND_BITS)
+
+
+def _choose_candidate(places: Column) -> Column:
+    """Of the candidates the one of the text's type and prefecture, then the best of its prefecture, then the best."""
+    text = F.col("_text")
+    return F.coalesce(
+        F.get(F.filter(places, lambda place: _standing(place) == _standing(text)), F.lit(0)),
+        F.get(F.filter(places, lambda place: _prefecture(place) == _prefecture(text)), F.lit(0)),
+        F.get(places, F.lit(0)),
     )
 
 
-def _decide_unit(fallbacks: Sequence[str]) -> Column:
-    text_known = F.col("_text").isNotNull()
-    by_postcode = F.when(text_known, F.col("_post.share")).otherwise(F.col("_post.share") * WITHOUT_TEXT)
-    by_postcode = F.when(_text_unit_differs(), by_postcode * AGAINST_TEXT_UNIT).otherwise(by_postcode)
-    post = _unit_of("_post", by_postcode, F.concat(F.lit("postcode"), F.length("_post.prefix")))
-    text = _unit_of("_text", F.lit(SURE_TEXT_UNIT), F.lit("place_text"))
-    district = _unit_of("_district", F.lit(SURE_DISTRICT_CODE), F.lit("district_code"))
-    fallback = {
-        "place_text": text,
-        "firm_history": _unit_of("_history", F.col("_history.share") * FROM_HISTORY, F.lit("firm_history")),
-        "address": _unit_of("_address", F.lit(SURE_ADDRESS), F.lit("address")),
+def _decide(rows: DataFrame, evidence_order: Sequence[str], fallbacks: Sequence[str]) -> DataFrame:
+    """Add the place that decides the city, the place that names the unit, and what disagreed."""
+    text, post, province = F.col("_text"), F.col("_post"), F.col("_text_province")
+    rows = rows.withColumns(
+        {
+            # the text names only a province, and the postcode lies in another one
+            "_is_elsewhere": _known(text.isNull() & (F.shiftright(post, PROVINCE_SHIFT) != province)),
+            # text and postcode put the record in the same prefecture, one inside the districts and the other outside
+            "_differs": _known(
+                (_kind(text) != 0) & (_kind(post) != 0)
+                & (_standing(text.bitwiseXOR(post)).bitwiseAND(~KIND_BITS | 1) == 1)
+            ),
+        }
+    )
+    rows = rows.withColumn("_city", F.coalesce(*(_deciding()[name] for name in evidence_order)))
+    named = {
+        BY_POSTCODE: post, BY_TEXT: text, BY_DISTRICT: F.col("_district"), BY_HISTORY: F.col("_history"),
+        BY_ADDRESS: F.col("_address"),
     }
-    without_postcode = [post, *(fallback[name] for name in fallbacks), district]
-    return F.when(F.col("has_postcode_column"), F.coalesce(post, text, district)).otherwise(F.coalesce(*without_postcode))
+    order = {"place_text": BY_TEXT, "firm_history": BY_HISTORY, "address": BY_ADDRESS}
+    usual = (BY_POSTCODE, BY_TEXT, BY_DISTRICT)
+    without_postcode = (BY_POSTCODE, *(order[name] for name in fallbacks), BY_DISTRICT)
+
+    def first_usable(witnesses: Sequence[int]) -> Column:
+        usable = [(by, (_kind(named[by]) != 0) & (_prefecture(named[by]) == _prefecture(F.col("_city")))) for by in witnesses]
+        return F.coalesce(*(F.when(is_usable, F.lit(by)) for by, is_usable in usable))
+
+    unit_by = F.when(F.col("has_postcode_column"), first_usable(usual)).otherwise(first_usable(without_postcode))
+    rows = rows.withColumns({"_unit_by": unit_by, "_conflicts": _conflicts()})
+    return rows.withColumn("_unit", F.coalesce(*(F.when(F.col("_unit_by") == by, place) for by, place in named.items())))
 
 
-def _text_unit_differs() -> Column:
-    """Text and postcode put the record in the same prefecture, one inside the districts and the other outside."""
-    inside = [F.col(f"{name}.unit_type").isin("district", "whole_city") for name in ("_text", "_post")]
-    same_city = F.col("_text.prefecture_code") == F.col("_post.prefecture_code")
-    return F.coalesce(same_city & (inside[0] != inside[1]), F.lit(False))
+def _deciding() -> dict[str, Column]:
+    """Evidence to the place by which it decides the city."""
+    return {
+        "place_text": F.col("_text"), "postcode": F.when(~F.col("_is_elsewhere"), F.col("_post")),
+        "district_code": F.col("_district"),
+    }
+
+
+def _known(condition: Column) -> Column:
+    return F.coalesce(condition, F.lit(False))
+
+
+def _join_places(rows: DataFrame, places: DataFrame) -> DataFrame:
+    """What the two place numbers stand for."""
+    of_city = places.select(
+        F.col("place").alias("_city_place"), "prefecture_code", "city_id", "is_whole", "in_ambiguous_city"
+    )
+    of_unit = places.select(
+        F.col("place").alias("_unit_place"), "unit_code", "unit_type", "method", "digits", "n_sources", "share", "is_shared"
+    )
+    return rows.join(F.broadcast(of_city), on=F.col("_city") == F.col("_city_place"), how="left").join(
+        F.broadcast(of_unit), on=F.col("_unit") == F.col("_unit_place"), how="left"
+    )
 
 
 def _conflicts() -> Column:
-    city = F.col("_city.prefecture_code")
+    city, post = F.col("_city"), F.col("_post")
     found = {
-        "text_prefecture": F.col("_text.prefecture_code") != city,
-        "postcode_prefecture": F.col("_post.prefecture_code") != city,
-        "postcode_province": _province_disagrees(),
-        "postcode_unknown": F.col("postcode").isNotNull() & F.col("_post").isNull(),
-        "text_unit": _text_unit_differs(),
-        "district_code": F.col("_district.prefecture_code") != city,
+        "text_prefecture": _prefecture(F.col("_text")) != _prefecture(city),
+        "postcode_prefecture": _prefecture(post) != _prefecture(city),
+        "postcode_province": F.col("_is_elsewhere"),
+        "postcode_unknown": F.col("postcode").isNotNull() & post.isNull(),
+        "text_unit": F.col("_differs"),
+        "district_code": _prefecture(F.col("_district")) != _prefecture(city),
     }
-    names = [F.when(condition, F.lit(name)) for name, condition in found.items()]
-    return F.nullif(F.concat_ws("+", *names), F.lit(""))
+    return F.array_compact(F.array(*(F.when(condition, F.lit(name)) for name, condition in found.items())))
 
 
-def _confidence() -> Column:
-    against = F.col("_post").isNotNull()
+def _unit_confidence() -> Column:
+    by, share = F.col("_unit_by"), F.col("share")
+    by_postcode = F.when(F.col("_text").isNotNull(), share).otherwise(share * WITHOUT_TEXT)
+    return (
+        F.when(by == BY_POSTCODE, F.when(F.col("_differs"), by_postcode * AGAINST_TEXT_UNIT).otherwise(by_postcode))
+        .when(by == BY_TEXT, F.lit(SURE_TEXT_UNIT))
+        .when(by == BY_DISTRICT, F.lit(SURE_DISTRICT_CODE))
+        .when(by == BY_HISTORY, share * FROM_HISTORY)
+        .when(by == BY_ADDRESS, F.lit(SURE_ADDRESS))
+    )
+
+
+def _confidence(decided_by: Column) -> Column:
     return (
         F.when(F.col("_city").isNull(), F.lit(None).cast("double"))
-        .when(F.col("_city.is_whole"), F.lit(SURE_WHOLE_CITY))
-        .when(F.col("_unit").isNotNull(), F.col("_unit.sure"))
-        .when(F.col("_city.decided_by") == "district_code", F.lit(SURE_DISTRICT_CODE * SURE_CITY_ONLY))
-        .when(against, F.lit(SURE_CITY_AGAINST_POSTCODE))
+        .when(F.col("is_whole"), F.lit(SURE_WHOLE_CITY))
+        .when(F.col("_unit").isNotNull(), _unit_confidence())
+        .when(decided_by == "district_code", F.lit(SURE_DISTRICT_CODE * SURE_CITY_ONLY))
+        .when(F.col("_post").isNotNull(), F.lit(SURE_CITY_AGAINST_POSTCODE))
         .otherwise(F.lit(SURE_CITY_ONLY))
     )
 
 
 def _reason(ambiguous: Ambiguous) -> Column:
-    city, unit = F.col("_city"), F.col("_unit")
+    unit_type = F.col("unit_type")
     postcode_unknown = F.col("has_postcode_column") & F.col("postcode").isNotNull() & F.col("_post").isNull()
-    in_ambiguous = F.coalesce(city["in_ambiguous_city"], F.lit(False))
+    in_ambiguous = _known(F.col("in_ambiguous_city"))
     cases = [
-        (city.isNull() & postcode_unknown & F.col("_text_province").isNotNull(), "POSTCODE_UNKNOWN"),
-        (city.isNull(), "PLACE_UNKNOWN"),
-        (city["city_id"].isNull(), "OUTSIDE_CITIES"),
-        (city["is_whole"], None),
+        (F.col("_city").isNull() & postcode_unknown & F.col("_text_province").isNotNull(), "POSTCODE_UNKNOWN"),
+        (F.col("_city").isNull(), "PLACE_UNKNOWN"),
+        (F.col("city_id").isNull(), "OUTSIDE_CITIES"),
+        (F.col("is_whole"), None),
         (in_ambiguous if ambiguous == "whole_city" else F.lit(False), None),
-        (unit["unit_type"] == "county", "COUNTY"),
-        (unit["unit_type"] == "county_city", "COUNTY_CITY"),
-        (postcode_unknown & unit.isNull(), "POSTCODE_UNKNOWN"),
+        (unit_type == "county", "COUNTY"),
+        (unit_type == "county_city", "COUNTY_CITY"),
+        (postcode_unknown & F.col("_unit").isNull(), "POSTCODE_UNKNOWN"),
         (in_ambiguous if ambiguous == "out" else F.lit(False), "AMBIGUOUS_CITY"),
     ]
     return reduce(
@@ -357,24 +394,25 @@ def _reason(ambiguous: Ambiguous) -> Column:
     )
 
 
-def _describe(rows: DataFrame, kept: Sequence[str], ambiguous: Ambiguous) -> DataFrame:
-    city, unit = F.col("_city"), F.col("_unit")
-    whole = F.coalesce(city["is_whole"], F.lit(False))
-    city_kept = F.coalesce(city["in_ambiguous_city"], F.lit(False)) if ambiguous == "whole_city" else F.lit(False)
-    by_postcode = unit["method"].startswith("postcode")
+def _describe(rows: DataFrame, kept: Sequence[str], evidence_order: Sequence[str], ambiguous: Ambiguous) -> DataFrame:
+    whole = _known(F.col("is_whole"))
+    city_kept = _known(F.col("in_ambiguous_city")) if ambiguous == "whole_city" else F.lit(False)
+    by_postcode = F.col("_unit_by") == BY_POSTCODE
+    decided_by = F.coalesce(*(F.when(_deciding()[name].isNotNull(), F.lit(name)) for name in evidence_order))
+    method = F.when(by_postcode, F.col("method"))
+    for by, name in METHODS.items():
+        method = method.when(F.col("_unit_by") == by, F.lit(name))
     return rows.select(
         *(F.col(name) for name in kept),
-        city["city_id"].alias("city_id"),
-        city["prefecture_code"].alias("prefecture_code"),
-        F.when(whole, city["prefecture_code"]).otherwise(unit["unit_code"]).alias("unit_code"),
-        F.when(whole | city_kept, F.lit("whole_city")).otherwise(unit["unit_type"]).alias("unit_type"),
-        F.coalesce(unit["method"], city["decided_by"]).alias("place_method"),
-        F.when(by_postcode, unit["digits"]).otherwise(F.when(city.isNotNull(), F.lit(0))).alias("place_digits"),
-        F.when(by_postcode, unit["sources"]).alias("place_sources"),
-        _confidence().alias("place_confidence"),
-        F.coalesce(city["in_ambiguous_city"] | F.coalesce(unit["is_shared"], F.lit(False)), F.lit(False)).alias(
-            "is_place_ambiguous"
-        ),
-        _conflicts().alias("place_conflict"),
+        F.col("city_id"),
+        F.col("prefecture_code"),
+        F.when(whole, F.col("prefecture_code")).otherwise(F.col("unit_code")).alias("unit_code"),
+        F.when(whole | city_kept, F.lit("whole_city")).otherwise(F.col("unit_type")).alias("unit_type"),
+        F.coalesce(method, decided_by).alias("place_method"),
+        F.when(by_postcode, F.col("digits")).otherwise(F.when(F.col("_city").isNotNull(), F.lit(0))).alias("place_digits"),
+        F.when(by_postcode, F.col("n_sources")).alias("place_sources"),
+        _confidence(decided_by).alias("place_confidence"),
+        _known(F.col("in_ambiguous_city") | _known(F.col("is_shared"))).alias("is_place_ambiguous"),
+        F.nullif(F.array_join("_conflicts", "+"), F.lit("")).alias("place_conflict"),
         _reason(ambiguous).alias("place_reason"),
     )

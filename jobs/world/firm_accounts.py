@@ -111,7 +111,7 @@ def write_firm_accounts(
     Parameters
     ----------
     city_productivity : DataFrame
-        ``city_id, year, ln_pro``; every city in every year.
+        ``city_id, year, ln_pro``; the years of a city follow one another.
     folder : Path
         Created if absent.
     seed : int
@@ -121,17 +121,22 @@ def write_firm_accounts(
     Raises
     ------
     WorldOptionError
-        If the panel is not balanced, or a city has no district in a year.
+        If a city misses a year that another has inside its own, or has no district in a year.
     """
     model = model or AccountsModel()
     latent = city_productivity.pivot(index="city_id", columns="year", values="ln_pro").sort_index()
-    if latent.isna().any(axis=None):
-        raise WorldOptionError("city_productivity: expected every city in every year; found gaps.")
     years = tuple(int(year) for year in latent.columns)
-    places = _district_codes(tuple(latent.index), years)
+    paths = {city: latent.loc[city].dropna() for city in latent.index}
+    gaps = [city for city, path in paths.items() if latent.loc[city, path.index[0] : path.index[-1]].isna().any()]
+    if gaps:
+        raise WorldOptionError(f"city_productivity: expected years without gaps in every city; found gaps in {gaps[:5]}.")
+    places = _district_codes({(city, int(year)) for city, path in paths.items() for year in path.index})
     prices = load_investment_prices()
     firms = pd.concat(
-        [_city(city, latent.loc[city].to_numpy(), years, places, prices, seed, model) for city in latent.index],
+        [
+            _city(city, path.to_numpy(), tuple(int(year) for year in path.index), places, prices, seed, model)
+            for city, path in paths.items()
+        ],
         ignore_index=True,
     )
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,11 +152,11 @@ def write_firm_accounts(
     return WrittenAccounts(tuple(files), n_rows, refused, truth)
 
 
-def _district_codes(cities: tuple[str, ...], years: tuple[int, ...]) -> dict[tuple[str, int], list[str]]:
+def _district_codes(city_years: set[tuple[str, int]]) -> dict[tuple[str, int], list[str]]:
     """Codes of the municipal districts (or of the undivided city) by city and year."""
     book = load_place_book()
     found: dict[tuple[str, int], list[str]] = {}
-    for year in years:
+    for year in sorted({year for _, year in city_years}):
         at = max(year, 2000)
         prefectures = book.prefectures[(book.prefectures["valid_from"] <= at) & (at < book.prefectures["valid_to"])]
         city_of = dict(zip(prefectures["prefecture_code"], prefectures["city_id"], strict=True))
@@ -161,7 +166,7 @@ def _district_codes(cities: tuple[str, ...], years: tuple[int, ...]) -> dict[tup
         ]
         for code, prefecture in zip(units["unit_code"], units["prefecture_code"], strict=True):
             found.setdefault((city_of.get(prefecture, ""), year), []).append(code)
-    missing = [(city, year) for city in cities for year in years if (city, year) not in found]
+    missing = sorted(city_years - set(found))
     if missing:
         raise WorldOptionError(f"city_productivity: no municipal district for {missing[:5]} in the reference tables.")
     return found

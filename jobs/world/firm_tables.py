@@ -1,7 +1,8 @@
-"""Firm productivity of the generated world: firms whose mean log TFP in a city and year is exactly the latent one.
+"""Firms of the generated world, as a table of productivity or as survey accounts it has to be estimated from.
 
-County firms of the prefecture are in the table too, as in firm accounts; their mean is the same number, so a reader that
-takes districts and one that takes the whole prefecture both recover it.
+The mean log TFP of a city's firms in a year is exactly the latent one. County firms of the prefecture are in the table too,
+as in firm accounts; their mean is the same number, so a reader that takes districts and one that takes the whole prefecture
+both recover it. In the survey all firms are in districts.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from jobs.world.firm_accounts import AccountsModel, write_firm_accounts
 from jobs.world.reference import ALL_YEARS
 from jobs.world.streams import generator
 from jobs.world.world import World
@@ -19,6 +21,8 @@ from jobs.world.world import World
 N_DISTRICT_FIRMS, N_COUNTY_FIRMS = 10, 3
 #: Spread of log TFP within a city-year.
 WITHIN_CITY_SD = 0.6
+#: Survey accounts: three firms of seven industries in every city, with measurement error and rows to refuse.
+SURVEY = AccountsModel(firms_per_industry=3, error_sd=0.1, n_dirty=5)
 INDUSTRIES = tuple(f"{code}" for code in (13, 14, 17, 18, 26, 27, 31, 34, 35, 36, 37, 39, 40, 41))
 
 
@@ -32,6 +36,15 @@ def write_firm_tfp(world: World, folder: Path) -> None:
     ]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     pd.DataFrame(columns).to_csv(folder / "firm_tfp.csv", index=False)
+
+
+def write_firm_survey(world: World, folder: Path, truth_folder: Path) -> None:
+    """Write survey files and the series beside them (jobs/world/firm_accounts.py); the firms' truth as Parquet."""
+    panel = world.latent.panel
+    chosen = panel[(panel["year"] >= ALL_YEARS[0]) & panel["is_city"] & panel["city_id"].isin(world.city_ids)]
+    latent = chosen[["city_id", "year", "lnPro"]].rename(columns={"lnPro": "ln_pro"})
+    written = write_firm_accounts(latent, folder, seed=world.seed, model=SURVEY)
+    written.firms.to_parquet(truth_folder / "firm_accounts.parquet", index=False)
 
 
 def _city_year(world: World, city: str, year: int, ln_productivity: float) -> dict[str, np.ndarray]:

@@ -76,6 +76,7 @@ def build_tables() -> dict[str, pd.DataFrame]:
         "city_size_thresholds": geography.build_city_size_thresholds(),
         "seaports": seaports,
         "city_coordinates": geography.build_city_coordinates(seaports),
+        "development_zones": geography.build_development_zones(),
     }
 
 

@@ -7,9 +7,9 @@ from importlib import resources
 import pandas as pd
 
 TABLE_NAMES = (
-    "ambiguous_cities", "city_coordinates", "city_size_thresholds", "county_units", "customs_places", "hs6_codes",
-    "hs6_conversions", "hs6_families", "partner_aliases", "partners", "place_names", "postcode_prefixes",
-    "prefectures", "region_classes", "seaports", "trade_regimes",
+    "ambiguous_cities", "city_coordinates", "city_size_thresholds", "county_units", "customs_places",
+    "development_zones", "hs6_codes", "hs6_conversions", "hs6_families", "partner_aliases", "partners", "place_names",
+    "postcode_prefixes", "prefectures", "region_classes", "seaports", "trade_regimes",
 )
 
 

@@ -1,6 +1,6 @@
 """Lake operations: one more year against a ninth of the full build, a run with nothing new, reading after fifty loads.
 
-    python tests/benchmarks/bench_lake.py [--lines 60000] [--loads 50]
+    python tests/benchmarks/bench_lake.py [--lines 150000] [--loads 50]
 
 ``--lines`` are data lines a year. What a run costs whatever its size (planning, some fifty commits) is paid once by the
 full build and again by the added year, so the first ratio falls with the lines; the seconds of both are printed. Exits
@@ -43,7 +43,7 @@ READS = 9
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lines", type=int, default=60_000)
+    parser.add_argument("--lines", type=int, default=150_000)
     parser.add_argument("--loads", type=int, default=50)
     arguments = parser.parse_args()
     configure_logging()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,14 @@ COMPARED = (
     bronze.DECLARATION, silver.DECLARATION, silver.QUARANTINE, gold.CITY_PRODUCT_DESTINATION, gold.CITY_EXPORTS,
     ops.RECONCILIATION, ops.FILE_RECEIPT,
 )
+# sixteen look-up tables, which the undisturbed run leaves out: a definition, two data files, their log entries
+REFERENCE_FILES = 16 * 5
 POLL_SECONDS = 0.02
-# short enough for every run: a submit from the clone as it stands
-ALWAYS_RUN = ("test_bare_submit.py",)
+GROUP_SECONDS = 30.0
+# short enough for every run: a submit from the clone as it stands, and the zip on a cluster that loses a worker
+ALWAYS_RUN = (
+    "test_bare_submit_from_the_clone_lands_the_files", "test_zip_runs_on_two_workers_and_the_pipeline_outlives_one",
+)
 
 
 def _write_delivery():
@@ -39,13 +45,13 @@ def _write_delivery():
 
 
 def pytest_collection_modifyitems(items):
-    """Ten JVMs one after the other take minutes: asked for with CUSTOMS_LAKE_CLUSTER_TESTS=1 (`docs/operations`)."""
+    """Dozens of JVMs one after the other take minutes: asked for with CUSTOMS_LAKE_CLUSTER_TESTS=1 (`docs/operations`)."""
     if os.environ.get("CUSTOMS_LAKE_CLUSTER_TESTS") or os.environ.get("CUSTOMS_LAKE_CRASH_KILLS"):
         return
     here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents and item.path.name not in ALWAYS_RUN:
-            item.add_marker(pytest.mark.skip(reason="set CUSTOMS_LAKE_CLUSTER_TESTS=1: kills, clusters and full disks"))
+        if here in item.path.parents and item.name not in ALWAYS_RUN:
+            item.add_marker(pytest.mark.skip(reason="set CUSTOMS_LAKE_CLUSTER_TESTS=1: kills, full disks, two processes"))
 
 
 class Launcher:
@@ -54,9 +60,12 @@ class Launcher:
     def __init__(self, raw: Path, logs: Path) -> None:
         self.raw, self.logs, self.started = raw, logs, []
 
-    def start(self, lake: Path | str, steps: str, *arguments: str, **options) -> subprocess.Popen:
+    def start(
+        self, lake: Path | str, steps: str, *arguments: str, prefix: Sequence[str] = (), **options
+    ) -> subprocess.Popen:
         command = [
-            sys.executable, RUN_STEPS, steps, "--raw", str(self.raw), "--lake", str(lake), "--profile", "test", *arguments,
+            *prefix, sys.executable, RUN_STEPS, steps, "--raw", str(self.raw), "--lake", str(lake), "--profile", "test",
+            *arguments,
         ]
         return self.spawn(command, **options)
 
@@ -74,6 +83,7 @@ class Launcher:
     def finish(self, process: subprocess.Popen, *expected: int, timeout: float = 600.0) -> str:
         """Wait for the end, check the exit code, return what the process said."""
         code = process.wait(timeout)
+        wait_until_gone(process)
         said = process.log.read_text("utf-8", errors="replace")
         assert code in (expected or (0,)), f"exit code {code}, expected {expected or (0,)}:\n{said[-4000:]}"
         return said
@@ -84,10 +94,23 @@ class Launcher:
 
 
 def kill(process: subprocess.Popen) -> None:
-    """SIGKILL for the process and its JVM."""
+    """SIGKILL for the process, its JVM and whatever else it started."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        wait_until_gone(process)
+
+
+def wait_until_gone(process: subprocess.Popen) -> None:
+    """Wait for the JVM too, which outlives the Python process that started it by a moment and holds files open."""
+    deadline = time.monotonic() + GROUP_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(POLL_SECONDS)
+    raise AssertionError(f"a process of group {process.pid} is alive {GROUP_SECONDS:.0f} s after its leader ended")
 
 
 def count_files(folder: Path) -> int:
@@ -96,6 +119,18 @@ def count_files(folder: Path) -> int:
         name.endswith((".parquet", ".json")) and not name.startswith(".")
         for _, _, names in os.walk(folder) for name in names
     )
+
+
+def newest_table(folder: Path) -> str:
+    """Table (or file) of a lake that was written to last: where a kill fell."""
+    found = []
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                found.append((os.stat(Path(place, name)).st_mtime_ns, Path(place, name).relative_to(folder)))
+            except FileNotFoundError:
+                continue
+    return ".".join(max(found)[1].parts[:2]) if found else "nothing yet"
 
 
 def wait_until(condition, process: subprocess.Popen | None = None, *, seconds: float = 600.0) -> bool:
@@ -115,7 +150,9 @@ class Tools:
 
     kill = staticmethod(kill)
     count_files = staticmethod(count_files)
+    newest_table = staticmethod(newest_table)
     wait_until = staticmethod(wait_until)
+    reference_files = REFERENCE_FILES
     root = ROOT
     years = YEARS
 

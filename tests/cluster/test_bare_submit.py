@@ -29,5 +29,3 @@ def test_bare_submit_from_the_clone_lands_the_files(launcher, raw, tools, tmp_pa
     said = launcher.finish(launcher.spawn(command, env=environment))
     assert "2 files of 2003-2004, 48 data lines; 2 new" in said
     assert list((lake / "ops" / "file_receipt" / "_delta_log").glob("*.json"))
-    again = launcher.finish(launcher.spawn(command, env=environment), 3)
-    assert "0 new" in again

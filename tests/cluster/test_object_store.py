@@ -1,7 +1,8 @@
 """A lake in a bucket: the pipeline through hadoop-aws against a local server that speaks S3; the key is seen nowhere.
 
-Needs moto's server (``pip install 'moto[server]'``) and hadoop-aws with its SDK (660 MB, tests/cluster/fetch_s3_jars.py),
-in ``.cache/s3/jars`` or where ``CUSTOMS_LAKE_S3_JARS`` says; skipped, with the reason, where they are not.
+Needs moto's server (``pip install -c constraints.txt -e '.[s3]'``) and hadoop-aws with its SDK (660 MB, fetched by
+``python tests/cluster/fetch_s3_jars.py .cache/s3``) in ``.cache/s3/jars`` or where ``CUSTOMS_LAKE_S3_JARS`` says; skipped,
+with the reason, where they are not.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ BUCKET = "customs"
 @pytest.fixture
 def server(monkeypatch):
     """A local S3 server with one bucket; yields its address and a client."""
-    pytest.importorskip("moto.server", reason="moto[server] is not installed")
+    pytest.importorskip("moto.server", reason="moto is not installed: pip install -c constraints.txt -e '.[s3]'")
     import boto3
     from moto.server import ThreadedMotoServer
 

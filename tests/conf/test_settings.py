@@ -62,3 +62,12 @@ def test_hash_follows_results_and_not_the_machine():
     base = load_settings(environment={}).sha256()
     assert load_settings(environment={}, overrides=["spark.driver_memory=8g"]).sha256() == base
     assert load_settings(environment={}, overrides=["count.products=family"]).sha256() != base
+
+
+@pytest.mark.parametrize("name", ["spark.hadoop.fs.s3a.secret.key", "spark.hadoop.fs.s3a.access.key", "spark.ssl.keyPassword"])
+def test_secret_among_the_settings_is_refused_and_not_repeated(name):
+    with pytest.raises(SettingsError, match=f"spark.extra: {name} looks like a secret.*environment only") as caught:
+        load_settings(environment={}, overrides=[f"spark.extra={name}:hunter2"])
+    assert "hunter2" not in str(caught.value)
+    provider = "spark.hadoop.fs.s3a.aws.credentials.provider:org.example.Provider"
+    assert load_settings(environment={}, overrides=[f"spark.extra={provider}"]).spark.extra

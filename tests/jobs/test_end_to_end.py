@@ -10,11 +10,14 @@ import pytest
 from pyspark.sql import functions as F
 
 from jobs import ingest, land, reconcile, verify
+from jobs.clean import judge_declarations
 from jobs.context import JobContext
 from jobs.errors import InputRefusedError
 from jobs.generate import generate
 from jobs.lake import Lake
+from jobs.ledger import files_in_force
 from jobs.pipeline import run_through
+from jobs.sensitivity import ambiguous_cities, count_treatments
 from schemas import bronze, gold, ops, silver
 from schemas.fields import PERSONAL_COLUMNS
 
@@ -83,6 +86,32 @@ def test_exporter_registered_in_shanghai_with_goods_made_in_changzhou_counts_for
     assert placed
     assert any("上海" in row["firm_address"] for row in placed)
     assert {row["city_id"] for row in placed} == {"320400"}
+
+
+def test_ambiguous_cities_in_out_and_whole_are_counted_from_one_pass(context):
+    years = [2003, 2005, 2006, 2007]
+    found = count_treatments(context, years)
+    kept = context.lake.read(gold.CITY_EXPORTS).toPandas()
+    key, columns = ["city_id", "year"], sorted(kept.columns)
+
+    def ordered(frame):
+        return frame.sort_values(key, ignore_index=True)[columns].astype(str)
+
+    # as the lake was built with "in", the same rows; without the ambiguous city-years, exactly those are missing
+    pd.testing.assert_frame_equal(ordered(found["in"]), ordered(kept))
+    shared = set(ambiguous_cities(context, years)["city_id"])
+    assert "330600" in shared & set(kept["city_id"])
+    pd.testing.assert_frame_equal(ordered(found["out"]), ordered(kept[~kept["city_id"].isin(shared)]))
+    # all of Shaoxing: the records made in its counties come back, and no other city changes
+    whole = found["whole_city"].set_index(key)["n_records"]
+    gained = whole - found["in"].set_index(key)["n_records"]
+    assert (gained[[city == "330600" for city, _ in gained.index]] > 0).all()
+    assert (gained[[city not in shared for city, _ in gained.index]] == 0).all()
+    # the pass of the resolver under the option itself
+    receipts = files_in_force(context.lake).collect()
+    other = replace(context, settings=context.settings.replaced("places", ambiguous="whole_city"))
+    judged = judge_declarations(other, context.lake.read(bronze.DECLARATION), receipts).where(F.size("reasons") == 0)
+    assert judged.count() == whole.sum()
 
 
 def test_personal_data_are_in_bronze_and_nowhere_else(context):

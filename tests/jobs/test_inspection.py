@@ -104,7 +104,7 @@ def test_folder_without_files_and_files_of_other_kinds_are_refused(tmp_path):
         list_raw_files(tmp_path)
     _write(tmp_path, "200501.mdb", b"x")
     _write(tmp_path, "200502.csv", b"x")
-    with pytest.raises(InputRefusedError, match="1 of 2 files are not text.*mdb-export"):
+    with pytest.raises(InputRefusedError, match="1 of 2 files cannot be read.*mdb-export"):
         list_raw_files(tmp_path)
 
 

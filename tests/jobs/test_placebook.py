@@ -6,9 +6,12 @@ import logging
 
 import pytest
 
+from conf.settings import Places
 from jobs.lookups import CONVENTIONS, build_lookups
 from jobs.placebook import PlaceFileError, load_place_book, load_region_classes
 from jobs.places import PostcodeQuestionError, explain_postcode
+from jobs.results import city_classes
+from jobs.yearbook_cities import CityNames
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,10 @@ def test_wrong_postcode_rows_are_refused_and_shown(tmp_path, rows, complaint):
     with pytest.raises(PlaceFileError) as error:
         postcodes(tmp_path, rows)
     assert complaint in str(error.value)
-    assert rows.split(",")[0] in str(error.value)
+    # the file and every offending line, as it stands there
+    assert str(error.value).startswith(str(tmp_path / "own.csv"))
+    for line, row in enumerate(rows.split("\n"), start=2):
+        assert f"line {line}: prefix {row.split(',')[0]}" in str(error.value)
 
 
 def test_several_districts_may_share_a_prefix(tmp_path):
@@ -81,7 +87,7 @@ def test_gap_is_reported_and_allowed(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         postcodes(tmp_path, "3120,330602,2003,2005\n3120,330602,2007,2012")
     assert "begin after a gap" in caplog.text
-    assert "'valid_from': 2007" in caplog.text
+    assert "line 3: prefix 3120, valid_from 2007" in caplog.text
 
 
 def test_missing_column_and_file_are_named(tmp_path):
@@ -117,15 +123,86 @@ def test_wrong_unit_rows_are_refused_and_shown(tmp_path, rows, complaint):
 def test_own_regions_must_cover_every_province_once(tmp_path):
     shipped = load_region_classes()
     assert len(shipped) == 31
-    full = shipped[["province_code"]].assign(mine="all")
+    full = shipped[["province_code"]].assign(region_mine="all")
     full.to_csv(tmp_path / "regions.csv", index=False)
-    assert set(load_region_classes(tmp_path / "regions.csv")["mine"]) == {"all"}
+    own = load_region_classes(tmp_path / "regions.csv")
+    assert set(own["region_mine"]) == {"all"}
+    # the shipped variants stay beside it, and a study may ask for either
+    classes = city_classes(Places(user_regions=str(tmp_path / "regions.csv")))
+    assert classes.regions["region_mine"]["320000"] == "all"
+    assert classes.regions["region_11_8_12"] == city_classes(Places()).regions["region_11_8_12"]
+    shipped[["province_code"]].assign(mine="all").to_csv(tmp_path / "regions.csv", index=False)
+    with pytest.raises(PlaceFileError, match="whose names begin with region_"):
+        load_region_classes(tmp_path / "regions.csv")
     full.iloc[1:].to_csv(tmp_path / "regions.csv", index=False)
-    with pytest.raises(PlaceFileError, match=r"provinces missing.*北京市"):
+    with pytest.raises(PlaceFileError, match=r"(?s)provinces missing.*北京市"):
         load_region_classes(tmp_path / "regions.csv")
     full.assign(province_code="990000").to_csv(tmp_path / "regions.csv", index=False)
     with pytest.raises(PlaceFileError, match="none of the 31 provinces"):
         load_region_classes(tmp_path / "regions.csv")
+
+
+def cities(tmp_path, rows):
+    header = "prefecture_code,city_id,name_zh,kind,province_code,valid_from,valid_to\n"
+    return load_place_book(user_cities=write(tmp_path / "cities.csv", header + rows))
+
+
+def test_own_city_is_one_in_its_years_under_its_names(tmp_path, shipped):
+    # 毕节 became a city in 2011; a study may count it from 2009 on
+    book = cities(tmp_path, "522400,520500,毕节市,prefecture_city,520000,2009,2011")
+    names = CityNames(book.prefectures.astype(str).to_dict("records"))
+    assert [names.exists("520500", year) for year in (2008, 2009, 2010, 2011)] == [False, True, True, True]
+    assert names.city_id("毕节", 2009) == "520500"
+    texts = {
+        row["from_month"] // 12: row["place"]["city_id"] for row in build_lookups(book).texts if row["alias"] == "毕节市"
+        if row["from_month"] < 2011 * 12
+    }
+    assert texts[2009] == "520500"
+
+
+def test_a_row_of_another_kind_takes_a_city_off_the_list(tmp_path):
+    book = cities(tmp_path, "320400,,常州地区,prefecture,320000,2005,2007")
+    names = CityNames(book.prefectures.astype(str).to_dict("records"))
+    assert [names.exists("320400", year) for year in (2004, 2005, 2006, 2007)] == [True, False, False, True]
+    by_year = {
+        row["from_month"] // 12: row["place"]["city_id"] for row in build_lookups(book).postcodes if row["prefix4"] == "2131"
+    }
+    assert (by_year[2000], by_year[2005], by_year[2007]) == ("320400", None, "320400")
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ("3204,320400,常州市,prefecture_city,320000,2003,", "prefecture_code must have six digits"),
+        ("320400,320400,常州市,city,320000,2003,", "kind must be one of"),
+        ("320400,320400,常州市,prefecture_city,329999,2003,", "none of the 31 provinces"),
+        ("320400,,常州市,prefecture_city,320000,2003,", "city_id belongs to rows of kind"),
+        ("320400,320400,常州市,prefecture_city,320000,2003,2009\n320400,320400,常州市,prefecture_city,320000,2008,",
+         "intervals of one prefecture overlap"),
+        ("320400,320500,常州市,prefecture_city,320000,2003,", "one city_id stands for two prefectures"),
+    ],
+)
+def test_wrong_city_rows_are_refused_and_shown(tmp_path, rows, complaint):
+    with pytest.raises(PlaceFileError) as error:
+        cities(tmp_path, rows)
+    assert complaint in str(error.value)
+    assert "常州市" in str(error.value) and "cities.csv" in str(error.value)
+
+
+def test_a_city_is_ambiguous_no_longer_once_own_postcodes_settle_it(tmp_path, shipped):
+    assert "330600" in set(shipped.ambiguous["city_id"])
+    # Shaoxing's six digits, and those of its county, told apart for 2005 to 2008
+    book = postcodes(tmp_path, "3120,330602,2005,2008\n31203,330621,2005,2008")
+    spans = book.ambiguous[book.ambiguous["city_id"] == "330600"]
+    assert list(zip(spans["valid_from"], spans["valid_to"], strict=True)) == [(2000, 2005), (2008, 2013)]
+    others = [table[table["city_id"] != "330600"].reset_index(drop=True) for table in (shipped.ambiguous, book.ambiguous)]
+    assert others[0].equals(others[1])
+
+
+def test_file_that_is_no_utf8_is_refused_with_its_name(tmp_path):
+    (tmp_path / "own.csv").write_bytes("prefix,unit_code,valid_from,valid_to,备注\n3120,330602,2003,,\n".encode("gb18030"))
+    with pytest.raises(PlaceFileError, match=r"own\.csv: expected UTF-8 text"):
+        load_place_book(user_postcodes=tmp_path / "own.csv")
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)

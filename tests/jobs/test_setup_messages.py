@@ -109,3 +109,24 @@ def test_postcode_is_explained_without_a_lake(capsys):
     assert run_command(["places", "explain", "312000", "2007"]) == EXIT_DONE
     said = capsys.readouterr().out
     assert "绍兴市" in said and "ambiguous" in said and "绍兴县" in said
+
+
+def test_greetings_of_the_jvm_are_left_out_and_every_other_line_passes():
+    from jobs.gateway import forward_lines
+
+    said = (
+        b"WARNING: Using incubator modules: jdk.incubator.vector\n"
+        b"Exception in thread main: no memory\n"
+        b'Setting default log level to "WARN".\n'
+        b"To adjust logging level use sc.setLogLevel(newLevel). For SparkR, use setLogLevel(newLevel).\n"
+        b"WARNING: another warning\nan end without a new line"
+    )
+    sides = os.pipe(), os.pipe()
+    (source, feed), (result, target) = sides
+    os.write(feed, said)
+    os.close(feed)
+    forward_lines(source, target)
+    os.close(target)
+    with os.fdopen(result, "rb") as stream:
+        heard = stream.read()
+    assert heard == b"Exception in thread main: no memory\nWARNING: another warning\nan end without a new line"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from jobs import clean, count, fsck, ingest, land, maintain, plan, restore, with
 from jobs.context import JobContext, run_job
 from jobs.errors import InputRefusedError, LakeError
 from jobs.lake import Lake
-from jobs.ledger import forget_builds, new_run_id
+from jobs.ledger import files_in_force, forget_builds, new_run_id
 from schemas import bronze, gold, ops, silver
 
 pytestmark = [pytest.mark.lake, pytest.mark.timeout(3600)]
@@ -44,7 +45,7 @@ class Site:
 
     def _future(self):
         context = self.context()
-        receipts = plan.latest_receipts(context.lake).collect()
+        receipts = plan.latest_receipts(context.lake)
         delivery = plan.sort_delivery(plan.inspect_folder(self.raw, context, receipts), receipts)
         return plan.receipts_after(receipts, delivery)
 
@@ -100,6 +101,7 @@ def test_corrected_withdrawn_and_returned_file_changes_its_year_only(site, write
     untouched = _files_of_year(site, 2003)
     # a correction: same name, other content; and the other year's file once more under a new name
     write_delivery(site.raw, [2004], months=(1,), salt="corrected")
+    _add_column(site.raw / "customs" / "data200401.csv", "bonded_zone", "no")
     shutil.move(site.raw / "customs" / "data200301.csv", site.raw / "customs" / "copy_200301.csv")
     planned = site.plan()
     assert planned[2003].is_idle
@@ -108,6 +110,12 @@ def test_corrected_withdrawn_and_returned_file_changes_its_year_only(site, write
     site.run()
     assert all(row.is_idle for row in site.plan().values())
     assert lake.read(bronze.DECLARATION).count() == 200, "bronze keeps the superseded rows"
+    # the column nobody knew is kept as delivered; what silver looks like is decided by its contract alone
+    extra = lake.read(bronze.DECLARATION).where("extra IS NOT NULL").select("source_file", "extra").collect()
+    assert {(row["source_file"], *row["extra"].items()) for row in extra} == {
+        ("customs/data200401.csv", ("bonded_zone", "no"))
+    }
+    assert set(lake.read(silver.DECLARATION).columns) == set(silver.DECLARATION.columns)
     assert _hashes_in_silver(lake, 2004) == _hashes_in_force(lake, 2004)
     assert site.rows() != site.first_rows
     # withdrawn: the year goes, although the files stay in the folder
@@ -135,15 +143,26 @@ def test_change_by_someone_else_is_refused_found_and_taken_back(site, spark):
     spark.sql(f"DELETE FROM delta.`{lake.path(table)}` WHERE year = 2003")
     with pytest.raises(LakeError, match=f"changed by someone else: version {before + 1} is a DELETE.*--version {before}"):
         count.run(context)
+    # another year that is built since does not hide it
+    count.run(replace(site.context(), rebuild=True, years=frozenset({2004}), lake=_replacing(site)))
+    with pytest.raises(LakeError, match="changed by someone else"):
+        count.run(site.context())
     (found,) = fsck.check_writers(context, table)
     assert found.line().startswith("error") and f"version {before + 1} is a DELETE of someone else" in found.what
     restore.restore(lake, {table.name: before})
     assert site.rows() == site.first_rows
+    assert site.plan()[2003].is_idle and site.plan()[2004].why == "to be built again on demand"
+    run_job("count", count.run, site.context())
     assert all(row.is_idle for row in site.plan().values())
+    assert list(fsck.check_writers(context, table)) == [], "taken back and built again: nothing is left to repair"
     # the table gone altogether: the manifest must not pass for it
     shutil.move(lake.path(table), f"{site.raw}/away")
     with pytest.raises(LakeError, match="knows version .*, the table is not there.*--rebuild"):
         count.run(context)
+    (found,) = fsck.check_presence(context)
+    assert found.table == table.name and "--rebuild" in found.repair
+    with pytest.raises(LakeError, match=f"{table.name} is not in "):
+        restore.restore(lake, {table.name: before})
     shutil.move(f"{site.raw}/away", lake.path(table))
     assert fsck.run(context).message.endswith(" 0 errors, 0 notices")
 
@@ -228,6 +247,19 @@ def test_rebuild_on_demand_gives_the_same_rows(site):
     assert site.rows() == site.first_rows
 
 
+def _replacing(site):
+    """The lake of a run that was asked to build again."""
+    lake = site.context().lake
+    lake.replaces_foreign = True
+    return lake
+
+
+def _add_column(path, heading, value):
+    """A delivery whose office has added a column at the end."""
+    first, *lines = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join([f"{first},{heading}", *(f"{line},{value}" for line in lines)]) + "\n", "utf-8")
+
+
 def _files_of_year(site, year):
     return {
         path for table in (silver.DECLARATION, silver.QUARANTINE, gold.CITY_EXPORTS) for path in site.files(table)
@@ -243,5 +275,4 @@ def _hashes_in_silver(lake, year):
 
 
 def _hashes_in_force(lake, year):
-    receipts = plan.latest_receipts(lake).where((F.col("source_year") == year) & (F.col("receipt_status") == "received"))
-    return {row["file_sha256"] for row in receipts.collect()}
+    return {row["file_sha256"] for row in files_in_force(lake) if row["source_year"] == year}

@@ -90,17 +90,28 @@ def _job(context, outcome):
 def test_log_file_has_one_json_line_per_event_with_rows_and_ids(tmp_path):
     path = tmp_path / "logs" / "lake.jsonl"
     context = _context(log_file=str(path))
-    events.observe("clean", _job(context, Outcome("1,200 rows", changed=False)), context)
+    events.observe("clean", _job(context, Outcome("done", changed=False, n_rows=2400, load_id="0f")), context)
     with pytest.raises(LakeError):
         events.observe("count", _job(context, LakeError("s3a://me:hunter2@bucket is full")), context)
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert [(line["job"], line["event"]) for line in lines] == [
         ("clean", "start"), ("clean", "complete"), ("count", "start"), ("count", "fail"),
     ]
-    assert lines[1]["rows"] == 1200 and lines[1]["rows_per_second"] > 0
+    assert (lines[1]["rows"], lines[1]["rows_written"], lines[1]["load_id"]) == (2400, 1200, "0f")
+    assert lines[1]["rows_per_second"] > 0
     assert lines[1]["versions_written"] == {"silver.declaration": 7}
     assert {line["run_id"] for line in lines} == {context.run_id}
     assert "hunter2" not in path.read_text("utf-8") and "is full" in lines[3]["message"]
+
+
+def test_rate_is_told_of_records_only_and_never_of_what_was_written_besides(monkeypatch):
+    told = []
+    monkeypatch.setattr(events.log, "info", lambda text, *values: told.append(text % values))
+    events.observe("clean", _job(None, Outcome("done", changed=False, n_rows=2_400_000)), _context())
+    events.observe("references", _job(None, Outcome("16 tables", changed=False)), _context())
+    clean, references = told
+    assert clean.startswith("clean     done (") and " rows/s)" in clean
+    assert references.startswith("references 16 tables (") and "rows/s" not in references
 
 
 def test_lineage_goes_to_a_listener_with_the_key_from_the_environment_only(tmp_path, monkeypatch):

@@ -62,8 +62,10 @@ def test_investment_prices_cover_back_cast_and_survey():
     prices = load_investment_prices()
     assert sorted(prices) == list(range(1978, 2014))
     assert (prices[1978], prices[1998], prices[2007]) == (16.8, 100.0, 116.7)
-    # national index of 2008, previous year = 100: 108.9
-    assert prices[2008] == pytest.approx(116.7 * 1.089, abs=0.01)
+    # national index, previous year = 100: yearbook of 2009, table 8-16, and of 2012, table 9-1
+    for year, index in {2008: 108.9, 2009: 97.6, 2010: 103.6, 2011: 106.6}.items():
+        # kept with two decimals
+        assert prices[year] == pytest.approx(prices[year - 1] * index / 100, abs=0.011)
 
 
 def test_survey_file_is_recognised_in_both_encodings(firms_folder, tmp_path):

@@ -1,6 +1,7 @@
-"""Other programs' results on public data: R prodest and StatsPAI on Chilean plants, three simulated designs.
+"""Other programs' results: R prodest, R estprod and StatsPAI on three simulated designs and on public data.
 
-The data are GPL and stay outside the repository: these tests run when a folder of shared golden files is present
+The simulated designs and all printed numbers are in ``tests/reference/production_function``. The Chilean plants and the
+data of estprod are GPL and stay outside the repository: those tests run when a folder of golden files is present
 (``CUSTOMS_LAKE_GOLDEN`` or ``../shared/golden`` beside the repository) and say why when they do not.
 """
 
@@ -17,8 +18,8 @@ import pytest
 from estimation.production import ProductionFunction, ProductionOptions, firm_stock
 
 ROOT = Path(__file__).resolve().parents[2]
-GOLDEN = Path(os.environ.get("CUSTOMS_LAKE_GOLDEN", ROOT.parent / "shared" / "golden")) / "production_function"
-pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"golden production-function files not found in {GOLDEN}")
+REFERENCE = ROOT / "tests" / "reference" / "production_function"
+OUTSIDE = Path(os.environ.get("CUSTOMS_LAKE_GOLDEN", ROOT.parent / "shared" / "golden")) / "production_function"
 
 # closed-form least squares: what is left is the order of additions
 LINEAR = 1e-9
@@ -34,12 +35,18 @@ TWO_STAGE = 1e-8
 
 @pytest.fixture(scope="module")
 def printed() -> dict:
-    return json.loads((GOLDEN / "golden_tfp.json").read_text(encoding="utf-8"))
+    return json.loads((REFERENCE / "golden_tfp.json").read_text(encoding="utf-8"))
+
+
+def read_outside(name: str) -> pd.DataFrame:
+    if not (OUTSIDE / name).is_file():
+        pytest.skip(f"{name} is GPL-3 and not in the repository; not found in {OUTSIDE} either")
+    return pd.read_csv(OUTSIDE / name)
 
 
 @pytest.fixture(scope="module")
 def chilean() -> pd.DataFrame:
-    return pd.read_csv(GOLDEN / "chilean.csv")
+    return read_outside("chilean.csv")
 
 
 def chilean_function(frame: pd.DataFrame, *, proxy: str = "pX", **options) -> ProductionFunction:
@@ -107,15 +114,41 @@ def test_wooldridge_homoskedastic_errors_equal_r(chilean, printed):
     assert np.abs(fit.std_errors.to_numpy() - printed["run_here_prodest_1.0.1_R4.2.2"]["ROB"]["se"]).max() < 5e-6
 
 
+def test_only_the_lag_tells_the_row_lag_of_estprod_from_the_calendar(chilean, printed):
+    """estprod takes the previous row for last year; with rows renumbered so that no year is missing we do the same."""
+    rows = chilean.sort_values(["idvar", "timevar"])
+    bridged = rows.assign(timevar=rows.groupby("idvar").cumcount())
+    fit = chilean_function(bridged).fit("lp")
+    estprod = printed["run_here_estprod_1.2"]
+    assert fit.n_pairs == printed["data"]["chilean.csv"]["row_lag_rows"]
+    expected = estprod["results"]["chilean_LP_23"]
+    assert np.abs(fit.params[["fX1", "fX2"]].to_numpy() - [expected["fX1"], expected["fX2"]]).max() < LINEAR
+    assert abs(fit.params["sX"] - expected["sX"]) < VALLEY
+    # an independent search over the same lag; the valley is flat to this many digits
+    assert abs(fit.params["sX"] - estprod["numpy_with_row_lag"]["LP_23_k"]) < 1e-6
+
+
+def test_panel_without_gaps_equals_estprod(printed):
+    frame = read_outside("estprod_data.csv.gz")
+    fit = ProductionFunction(
+        frame, output="var1", free="var2", state="var3", proxy="var4", entity="id", time="year",
+        options=ProductionOptions(degree=3),
+    ).fit("lp")
+    expected = printed["run_here_estprod_1.2"]["results"]["estprod_data_LP_33"]
+    assert abs(fit.params["var2"] - expected["var2"]) < LINEAR
+    assert abs(fit.params["var3"] - expected["var3"]) < VALLEY
+
+
 @pytest.mark.parametrize("design", ["dgp1", "dgp2", "dgp3"])
 def test_simulated_designs_equal_r(printed, design):
-    frame = pd.read_csv(GOLDEN / f"acfsim_{design}.csv")
+    frame = pd.read_csv(REFERENCE / f"acfsim_{design}.csv.gz")
     function = ProductionFunction(
         frame, output="Y", free="fX", state="sX", proxy="pX1", entity="idvar", time="timevar"
     )
     expected = printed["simulated_ACF_DGPs"][design]
     assert np.abs(function.fit("ols").params.to_numpy() - expected["OLS"]).max() < LINEAR
     assert np.abs(function.fit("lp").params.to_numpy() - expected["LP"]).max() < VALLEY
+    assert np.abs(function.fit("wooldridge").params.to_numpy() - expected["ROB"]).max() < TWO_STAGE
     acf = function.fit("acf")
     assert acf.criterion < 1e-10
     assert np.abs(acf.params.to_numpy() - expected["ACF"]).max() < ROOT_DISTANCE
@@ -124,7 +157,7 @@ def test_simulated_designs_equal_r(printed, design):
 
 
 def test_capital_equals_the_worked_example():
-    golden = json.loads((GOLDEN / "bvz_capital.json").read_text(encoding="utf-8"))
+    golden = json.loads((REFERENCE / "bvz_capital.json").read_text(encoding="utf-8"))
     prices = {int(year): price for year, price in golden["investment_deflator_1998_100"].items()}
     example = golden["worked_example"]
     years = np.array([int(year) for year in example["original_value"]])

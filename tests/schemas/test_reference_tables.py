@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from jobs.side_tables import SHIPPED_ZONES, SHIPPED_ZONES_END
 from schemas.places import TABLES
+from schemas.reference.builders.common import read_source
 from schemas.reference.shipped import TABLE_NAMES, read_shipped
 
 BY_NAME = {table.name.split(".")[1]: table for table in TABLES}
@@ -61,6 +63,31 @@ def test_partner_codes_of_both_vintages_mean_one_economy():
     iso = read_shipped("partners").set_index("code")["iso3"]
     for old, new in {"341": "145", "342": "146", "345": "147", "346": "148", "348": "149"}.items():
         assert iso[old] == iso[new] != ""
+
+
+def test_development_zones_are_those_of_the_official_count():
+    """49 zones and 5 with the same rights from 2002 to mid-2007 (Ministry of Commerce), and none since until 2009."""
+    zones = read_source("development_zones")
+    assert not zones["zone_name"].duplicated().any()
+    assert (zones["approved"].between("1984", "2002-12")).sum() == 54
+    assert not zones["approved"].between("2003", "2009-06").any()
+    assert set(zones.loc[zones["evidence"] == "list and introduction", "approved"].str[:4]) <= {
+        str(year) for year in range(1984, 2003)
+    }
+    # what is not counted says why
+    assert (zones.loc[(zones["city_id"] == "") | (zones["approved"] == ""), "note"] != "").all()
+
+
+def test_development_zones_lie_in_the_city_they_count_for():
+    prefectures, units = read_shipped("prefectures"), read_shipped("county_units")
+    owner = {(row.unit_name, row.prefecture_code) for row in units.itertuples()}
+    owner |= {(row.name_zh, row.city_id) for row in prefectures.itertuples()}
+    zones = read_source("development_zones").query("city_id != ''")
+    assert [row.zone_name for row in zones.itertuples() if (row.place_name, row.city_id) not in owner] == []
+    shipped = read_shipped("development_zones")
+    assert set(shipped["city_id"]) <= set(zones["city_id"])
+    assert int(shipped["approved_year"].max()) == SHIPPED_ZONES_END
+    assert shipped["zone_source"].str.startswith(SHIPPED_ZONES).all()
 
 
 def test_conversions_are_one_to_one_backward():

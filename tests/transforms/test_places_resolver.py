@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from pyspark.sql import functions as F
 
+from jobs.clean import CARRIED
+from jobs.codebooks import partner_reference, product_reference
 from jobs.lookups import place_reference
 from jobs.placebook import load_place_book
+from jobs.places import TREATMENTS, mark_treatments, only_place
+from jobs.transforms.declarations import parse_declarations
+from jobs.transforms.partners import add_partners
 from jobs.transforms.places import PlacePolicyError, firm_postcode_history, resolve_places
+from jobs.transforms.products import add_products
+from schemas.bronze import DECLARATION as BRONZE
 
 COLUMNS = (
     "year int, month int, postcode string, production_place string, district_code string, firm_id string, "
@@ -15,6 +23,8 @@ COLUMNS = (
 OUTPUT = (
     "city_id", "unit_code", "unit_type", "place_method", "place_digits", "place_conflict", "place_reason",
 )
+# HotSpot's HugeMethodLimit
+HUGE_METHOD_BYTES = 8_000
 
 
 def record(year, postcode, text, *, month=None, district=None, firm=None, address=None, column=True):
@@ -259,3 +269,49 @@ def test_unknown_option_is_refused_with_what_is_allowed():
         resolve_places(None, None, fallbacks=("guess",))
     with pytest.raises(PlacePolicyError, match="at least one evidence"):
         resolve_places(None, None, evidence_order=())
+
+
+@pytest.mark.spark
+def test_generated_code_of_the_cleaning_step_is_compiled_by_the_jvm(spark, reference):
+    """HotSpot interprets a method above 8,000 bytes for ever: placing then costs half of the cleaning step."""
+    line = tuple(2007 if name == "source_year" else None for name in BRONZE.columns)
+    one_line = spark.createDataFrame([line], BRONZE.ddl(), verifySchema=False)
+    parsed = one_line.transform(parse_declarations).transform(add_products, product_reference(spark))
+    placed = parsed.transform(add_partners, partner_reference(spark)).transform(resolve_places, reference)
+    # the test profile switches code generation off; adaptive plans are final only after they ran
+    production = {
+        "spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK",
+        "spark.sql.adaptive.enabled": "false",
+    }
+    before = {name: spark.conf.get(name) for name in production}
+    try:
+        for name, value in production.items():
+            spark.conf.set(name, value)
+        plan = placed.select(*(name for name in CARRIED if name != "reasons"))._jdf.queryExecution().executedPlan()
+        debug = getattr(getattr(spark._jvm.org.apache.spark.sql.execution.debug, "package$"), "MODULE$")
+        stages = debug.codegenStringSeq(plan)
+    finally:
+        for name, value in before.items():
+            spark.conf.set(name, value)
+    sizes = [
+        stages.apply(n)._3().maxMethodCodeSize() for n in range(stages.size())
+        if "BroadcastHashJoin" in stages.apply(n)._1()
+    ]
+    assert len(sizes) >= 2
+    assert max(sizes) < HUGE_METHOD_BYTES
+
+
+@pytest.mark.spark
+def test_marking_records_placed_once_equals_placing_them_under_each_option(spark, reference):
+    rows = [(name, *given) for name, (given, _) in CASES.items()]
+    frame = spark.createDataFrame(rows, f"name string, {COLUMNS}")
+    spans = load_place_book().ambiguous[["city_id", "valid_from", "valid_to"]]
+    rows = list(spans.itertuples(index=False, name=None))
+    shared = spark.createDataFrame(rows, "city_id string, valid_from int, valid_to int")
+    usual = resolve_places(frame, reference).withColumn("reasons", F.array_compact(F.array(F.lower("place_reason"))))
+    marked = mark_treatments(
+        usual.withColumns({"was_kept": F.size("reasons") == 0, "only_place": only_place(F.col("reasons"))}), shared
+    ).collect()
+    for option in TREATMENTS:
+        placed = resolve_places(frame, reference, ambiguous=option).collect()
+        assert {r["name"] for r in marked if r[option]} == {r["name"] for r in placed if r["place_reason"] is None}

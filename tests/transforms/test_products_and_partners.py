@@ -7,6 +7,7 @@ import pytest
 from jobs.codebooks import partner_aliases, partner_reference, product_codes, product_reference
 from jobs.transforms.partners import add_partners
 from jobs.transforms.products import BaseRevisionError, add_products
+from jobs.transforms.text import MISSING_WORDS
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,11 @@ def test_forward_conversion_only_where_it_is_single(codes):
 
 def test_partner_spellings_are_unique():
     assert partner_aliases()["alias"].is_unique
+
+
+def test_no_spelling_of_a_partner_is_a_word_for_nothing():
+    # text that says nothing is emptied before it is looked up, so such a spelling would never be found
+    assert not set(partner_aliases()["alias"].str.upper()) & set(MISSING_WORDS)
 
 
 @pytest.mark.spark

@@ -62,6 +62,16 @@ def test_resilience_that_is_growth_is_said_to_be(panel):
     assert "not only growth" in render(other)
 
 
+def test_text_fits_a_terminal_and_numbers_its_correlations(panel):
+    description = describe_panel(panel)
+    text = render(description).splitlines()
+    # of 100 columns; the sentence at the end wraps by itself
+    assert max(map(len, text[:-1])) <= 100
+    rows = {line[5:14].strip(): line[14:].split() for line in text if line.startswith(" (")}
+    assert rows["lnvalue"] == [] and len(rows["lnnumcou"]) == 2
+    assert rows["lnnumcou"][1] == f"{description.correlations.loc['lnnumcou', 'lnnum']:.2f}"
+
+
 def test_coverage_names_the_state_of_every_city_year(panel):
     states = coverage_states(panel)
     names = states.map(lambda index: STATES[index][0])
@@ -136,6 +146,14 @@ def test_every_missing_variable_has_its_reason(changes, expected):
 def test_inputs_follow_the_options():
     assert variable_inputs(Panel(growth="deflated"))["lnRes"] == ("gdp", "gdp_deflator")
     assert variable_inputs(Panel(human_capital="published"))["lnphumc"] == ("students_per_10k",)
+
+
+def test_losses_are_counted_by_reason():
+    no_fdi = {"lnfdi": None, "fdi": None}
+    changes = [no_fdi, no_fdi | {"year": 2005}, no_fdi | {"year": 2006, "lnrd": None, "science_spending": -2.0}]
+    frame = pd.DataFrame([assembled(**change).iloc[0].to_dict() for change in changes])
+    losses = explain_missing(frame, REFUSED, Panel()).losses()
+    assert losses.values.tolist() == [["lnfdi", 3, 2, "2 not_printed, 1 refused"], ["lnrd", 1, 0, "1 not_positive"]]
 
 
 def test_complete_panel_has_no_losses():

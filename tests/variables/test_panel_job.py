@@ -234,6 +234,28 @@ def test_minmax_resilience_warns(context, monkeypatch, caplog):
     assert "makes the weakest city-year an outlier" in caplog.text
 
 
+def test_shipped_zones_are_doubted_in_years_they_do_not_cover(context, monkeypatch, caplog):
+    class FarEnoughError(Exception):
+        pass
+
+    def widen(*arguments):
+        raise FarEnoughError
+
+    zones = pd.DataFrame(
+        [("320500", 1992, None, "development_zones.csv, list")],
+        columns=["city_id", "approved_year", "closed_year", "zone_source"],
+    )
+    lake = MemoryLake(context.spark)
+    lake.overwrite(yearbook_tables.DEVELOPMENT_ZONE, to_spark(context.spark, zones, yearbook_tables.DEVELOPMENT_ZONE))
+    monkeypatch.setattr(panel, "widen_yearbook", widen)
+    monkeypatch.setattr(panel.log, "propagate", True)
+    for years, warned in (([2010, 2011], False), ([2011, 2012], True)):
+        caplog.clear()
+        with pytest.raises(FarEnoughError), caplog.at_level("WARNING"):
+            panel.collect_panel(dataclasses.replace(context, lake=lake), years)
+        assert ("ends with 2011" in caplog.text) == warned
+
+
 def test_lake_without_exports_is_refused_with_the_remedy(spark, settings):
     with pytest.raises(InputRefusedError, match="Run `customs-lake count` first"):
         panel.run(JobContext(spark, MemoryLake(spark), settings, "run-1"))

@@ -27,6 +27,15 @@ def test_zones_by_approval_and_by_year_agree(tmp_path):
     assert by_year[["city_id", "approved_year", "closed_year"]].values.tolist() == [["320500", 2003, None]]
 
 
+def test_shipped_zones_stand_in_when_no_list_is_given():
+    zones = read_zones(None, CITIES).set_index("city_id")
+    # Suzhou by Kunshan's zone of 1992, Beijing by its own; Shenzhen and Quzhou have none
+    assert zones.loc[["320500", "110000"], "approved_year"].tolist() == [1992, 1994]
+    assert not {"440300", "330800"} & set(zones.index)
+    in_2003, in_2011 = ((zones["approved_year"] <= year).sum() for year in (2003, 2011))
+    assert (in_2003, in_2011) == (44, 96) and zones["closed_year"].isna().all()
+
+
 def test_zone_that_ends_before_the_list_does_is_closed(tmp_path):
     table = read_zones(write(tmp_path, "city_id,year,ETDZ\n320500,2003,1\n110000,2003,1\n110000,2004,1\n"), CITIES)
     assert table.set_index("city_id")["closed_year"].dropna().to_dict() == {"320500": 2004}

