@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 
 matplotlib.use("Agg")
-from matplotlib.figure import Figure  # noqa: E402  (after the backend is chosen)
+from matplotlib.figure import Figure
 
 WIDTH = 4.4  # inches
 #: Okabe-Ito: told apart by colour-blind readers and in grey print.

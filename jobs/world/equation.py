@@ -71,10 +71,10 @@ class Design:
 
     Attributes
     ----------
-    core_root, growth_root : float
-        AR(1) roots; near one half, where lagged levels tell most about differences.
     loadings : dict
         Shares of (city size, city effect) in the city levels of agglomeration and productivity.
+    core_root, growth_root : float
+        AR(1) roots; near one half, where lagged levels tell most about differences.
     outcome_sd : tuple
         Design standard deviations of the three outcomes.
     effect_share, shock_share : tuple
@@ -83,9 +83,9 @@ class Design:
         Share of cities that have, or will have, a national development zone.
     """
 
+    loadings: Mapping[str, tuple[float, float]]
     core_root: float = 0.5
     growth_root: float = 0.45
-    loadings: Mapping[str, tuple[float, float]] = None  # type: ignore[assignment]
     outcome_sd: tuple[float, float, float] = (1.35, 0.68, 0.37)
     effect_share: tuple[float, float, float] = (0.40, 0.25, 0.42)
     shock_share: tuple[float, float, float] = (0.50, 0.32, 0.50)

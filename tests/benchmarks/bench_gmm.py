@@ -23,15 +23,17 @@ import time
 import warnings
 from pathlib import Path
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+# before NumPy loads its BLAS
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402  (the threads are set before NumPy loads its BLAS)
-import pandas as pd  # noqa: E402
+import numpy as np
+import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from estimation import EstimationWarning, GMMStyle, IVStyle, SystemGMM  # noqa: E402
+from estimation import EstimationWarning, GMMStyle, IVStyle, SystemGMM
 
 N_ENDOGENOUS, N_EXOGENOUS, N_PERIODS, BURN_IN = 6, 7, 9, 15
 X = [f"x{n}" for n in range(1, N_ENDOGENOUS + 1)]

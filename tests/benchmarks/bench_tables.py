@@ -20,22 +20,24 @@ import sys
 import time
 from pathlib import Path
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+# before NumPy loads its BLAS
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402  (the threads are set before NumPy loads its BLAS)
-import pandas as pd  # noqa: E402
+import numpy as np
+import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from conf.tables import read_table_files  # noqa: E402
-from estimation.tables import CityClasses, StudyPanel, estimate_column, estimate_tables, parse_tables  # noqa: E402
-from estimation.tables.columns import CONSTANT_TERM  # noqa: E402
-from jobs.world.equation import standardised_truth  # noqa: E402
-from jobs.world.latent import AVERAGE_YEARS, WorldModel, simulate  # noqa: E402
-from jobs.world.reference import ALL_YEARS, WorldReference  # noqa: E402
-from jobs.world.world import World  # noqa: E402
-from jobs.world.yearbook import published_indicators  # noqa: E402
+from conf.tables import read_table_files
+from estimation.tables import CityClasses, StudyPanel, estimate_column, estimate_tables, parse_tables
+from estimation.tables.columns import CONSTANT_TERM
+from jobs.world.equation import standardised_truth
+from jobs.world.latent import AVERAGE_YEARS, WorldModel, simulate
+from jobs.world.reference import ALL_YEARS, WorldReference
+from jobs.world.world import World
+from jobs.world.yearbook import published_indicators
 
 PROFILES = ("defensible", "paper")
 LIMIT_SECONDS = 20.0
