@@ -19,9 +19,12 @@ from jobs.java import require_java
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-DELTA_CONFS = {
+# taken only when a session starts
+START_CONFS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    # cleaning is some 130 generated classes: the default of 100 entries forgets each before the next year needs it
+    "spark.sql.codegen.cache.maxEntries": "1000",
 }
 ALWAYS_CONFS = {
     # GBK and GB18030 text: Spark 4 refuses any charset but UTF and Latin-1 otherwise (SPARK-48857)
@@ -78,7 +81,7 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
         _set_runtime(active)
         return active
     builder = SparkSession.builder.appName(app)
-    confs = ALWAYS_CONFS | DELTA_CONFS
+    confs = ALWAYS_CONFS | START_CONFS
     if not is_submitted():
         require_java()
         # workers must run this very interpreter, else they take python3 from the PATH
