@@ -17,14 +17,12 @@ from jobs.jars import jar_paths
 from jobs.java import require_java
 
 if TYPE_CHECKING:
+    from pyspark import SparkConf
     from pyspark.sql import SparkSession
 
-# taken only when a session starts
-START_CONFS = {
+DELTA_CONFS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    # cleaning is some 130 generated classes: the default of 100 entries forgets each before the next year needs it
-    "spark.sql.codegen.cache.maxEntries": "1000",
 }
 ALWAYS_CONFS = {
     # GBK and GB18030 text: Spark 4 refuses any charset but UTF and Latin-1 otherwise (SPARK-48857)
@@ -39,6 +37,11 @@ ALWAYS_CONFS = {
     "spark.databricks.delta.schema.autoMerge.enabled": "false",
     # place reference and HS tables are a few MB: broadcast them
     "spark.sql.autoBroadcastJoinThreshold": "64m",
+}
+# taken when a session starts; what the submit line says of them stands
+TUNING_CONFS = {
+    # cleaning is some 130 generated classes: the default of 100 entries forgets each before the next year needs it
+    "spark.sql.codegen.cache.maxEntries": "1000",
 }
 LOCAL_CONFS = {
     # log replay of small tables over the default 50 partitions costs seconds per write
@@ -81,14 +84,14 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
         _set_runtime(active)
         return active
     builder = SparkSession.builder.appName(app)
-    confs = ALWAYS_CONFS | START_CONFS
+    confs = ALWAYS_CONFS | DELTA_CONFS
     if not is_submitted():
         require_java()
         # workers must run this very interpreter, else they take python3 from the PATH
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         builder = builder.master(settings.spark.master)
-        confs = confs | LOCAL_CONFS | {
+        confs = confs | TUNING_CONFS | LOCAL_CONFS | {
             "spark.jars": ",".join(jar_paths()),
             "spark.driver.memory": settings.spark.driver_memory,
             "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
@@ -99,7 +102,9 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
         options = f"{confs['spark.driver.extraJavaOptions']} {settings.spark.extra.get('spark.driver.extraJavaOptions', '')}"
         confs |= settings.spark.extra | {"spark.driver.extraJavaOptions": options.strip()}
     else:
-        confs = confs | _unset_only(LOCAL_CONFS if _submitted_master().startswith("local") else {})
+        given = _submitted_conf()
+        local = LOCAL_CONFS if given.get("spark.master", "local[*]").startswith("local") else {}
+        confs = confs | _unset_only(given, TUNING_CONFS | local)
     for key, value in confs.items():
         builder = builder.config(key, value)
     if not is_submitted():
@@ -127,16 +132,15 @@ def _java_options() -> str:
     return f"-Dlog4j2.configurationFile={path.as_uri()}" if path.is_file() else ""
 
 
-def _submitted_master() -> str:
-    from pyspark import SparkConf
+def _submitted_conf() -> SparkConf:
+    from pyspark import SparkConf, SparkContext
 
-    return SparkConf().get("spark.master", "local[*]")
+    # before Python is connected to the JVM that spark-submit started, a SparkConf is empty: nothing would count as given
+    SparkContext._ensure_initialized()
+    return SparkConf()
 
 
-def _unset_only(confs: dict[str, str]) -> dict[str, str]:
-    from pyspark import SparkConf
-
-    given = SparkConf()
+def _unset_only(given: SparkConf, confs: dict[str, str]) -> dict[str, str]:
     # JVM options of a running driver cannot change any more
     return {key: value for key, value in confs.items() if not given.contains(key) and "JavaOptions" not in key}
 

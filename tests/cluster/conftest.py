@@ -33,7 +33,8 @@ POLL_SECONDS = 0.02
 GROUP_SECONDS = 30.0
 # short enough for every run: a submit from the clone as it stands, and the zip on a cluster that loses a worker
 ALWAYS_RUN = (
-    "test_bare_submit_from_the_clone_lands_the_files", "test_zip_runs_on_two_workers_and_the_pipeline_outlives_one",
+    "test_bare_submit_from_the_clone_lands_the_files", "test_what_the_submit_line_says_stands",
+    "test_zip_runs_on_two_workers_and_the_pipeline_outlives_one",
 )
 
 
