@@ -123,7 +123,7 @@ def _uses_history(context: JobContext) -> bool:
 
 def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[int, str]) -> Outcome:
     lake, years = context.lake, sorted(fingerprints)
-    in_force = [row["file_sha256"] for row in receipts]
+    in_force = [row["file_sha256"] for row in receipts if row["source_year"] in fingerprints]
     rows = lake.read(bronze.DECLARATION).where(F.col("source_year").isin(years) & F.col("file_sha256").isin(in_force))
     # personal data end here: only the columns of the two tables are carried on
     judged = judge_declarations(context, rows, receipts).select(*CARRIED).persist()

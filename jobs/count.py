@@ -46,9 +46,7 @@ def run(context: JobContext) -> Outcome:
             written_cube.transform(count_city_exports, declarations, city_names(context.spark, context.settings.places)),
             stale, metadata=metadata,
         )
-        per_year = dict(
-            lake.read(gold.CITY_EXPORTS).where(F.col("year").isin(stale)).groupBy("year").count().collect()
-        )
+        per_year = lake.rows_by_year(gold.CITY_EXPORTS, exports)
         record_builds(lake, context.run_id, gold.CITY_EXPORTS, exports, {year: wanted[year] for year in stale}, per_year)
     return Outcome(
         f"{years_text(stale)}: {exports.n_rows:,} city-years from {cube.n_rows:,} city x product x destination cells",

@@ -162,7 +162,7 @@ def _build(context: JobContext, sources: Sources, wanted: str, years_built: list
     firms = lake.read(tables.FIRM_TFP)
     cities = firms.transform(average_by_city, relative=relative, weights=choices.weights, area=choices.area)
     cities_written = lake.replace_years(tables.CITY_PRODUCTIVITY, cities, years, metadata={"run": context.run_id})
-    per_year = dict(lake.read(tables.CITY_PRODUCTIVITY).groupBy("year").count().collect())
+    per_year = lake.rows_by_year(tables.CITY_PRODUCTIVITY, cities_written)
     fingerprints = dict.fromkeys(years, wanted)
     record_builds(lake, context.run_id, tables.CITY_PRODUCTIVITY, cities_written, fingerprints, per_year)
     return Outcome(

@@ -42,10 +42,12 @@ ALWAYS_CONFS = {
 TUNING_CONFS = {
     # cleaning is some 130 generated classes: the default of 100 entries forgets each before the next year needs it
     "spark.sql.codegen.cache.maxEntries": "1000",
+    # noting the Python line of each column expression takes longer than making it, and cleaning has some 800
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
 LOCAL_CONFS = {
-    # log replay of small tables over the default 50 partitions costs seconds per write
-    "spark.databricks.delta.snapshotPartitions": "2",
+    # log replay over the default 50 partitions costs seconds per write: its code is made anew for each of them
+    "spark.databricks.delta.snapshotPartitions": "1",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",

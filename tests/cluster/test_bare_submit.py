@@ -42,7 +42,7 @@ def test_what_the_submit_line_says_stands(launcher, tmp_path):
     said = _submit(launcher, "--conf", f"{GIVEN}=700", str(script), str(ROOT), GIVEN, LOCAL_DEFAULT)
     assert f"{GIVEN} is 700" in said
     # not given: ours, because the master is local
-    assert f"{LOCAL_DEFAULT} is 2" in said
+    assert f"{LOCAL_DEFAULT} is 1" in said
 
 
 def _submit(launcher, *arguments: str) -> str:

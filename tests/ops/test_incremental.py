@@ -14,7 +14,7 @@ from jobs import clean, count, fsck, ingest, land, maintain, plan, restore, with
 from jobs.context import JobContext, run_job
 from jobs.errors import InputRefusedError, LakeError
 from jobs.lake import Lake
-from jobs.ledger import files_in_force, forget_builds, new_run_id
+from jobs.ledger import files_in_force, forget_builds, new_run_id, recorded_builds
 from schemas import bronze, gold, ops, silver
 
 pytestmark = [pytest.mark.lake, pytest.mark.timeout(3600)]
@@ -94,6 +94,13 @@ def test_manifest_says_what_was_read_and_written_by_which_code(site):
     assert rows["count"]["versions_read"]["silver.declaration"] == rows["clean"]["versions_written"]["silver.declaration"]
     assert rows["clean"]["config_sha256"] == site.settings.sha256()
     assert rows["clean"]["spark_version"] == site.spark.version and rows["clean"]["run_seconds"] > 0
+
+
+def test_rows_recorded_of_a_year_are_those_in_the_table(site):
+    lake = site.context().lake
+    for table in (silver.DECLARATION, gold.CITY_EXPORTS):
+        counted = dict(lake.read(table).groupBy("year").count().collect())
+        assert recorded_builds(lake, table).n_rows == counted and set(counted) == set(YEARS)
 
 
 def test_corrected_withdrawn_and_returned_file_changes_its_year_only(site, write_delivery):
