@@ -34,6 +34,7 @@ from jobs.ledger import (
 )
 from jobs.reconcile import reconcile_years
 from jobs.references import reference_hash, references_for
+from jobs.sites import place_by_site
 from jobs.transforms.declarations import apply_rules, parse_declarations
 from jobs.transforms.partners import add_partners
 from jobs.transforms.places import firm_postcode_history, resolve_places
@@ -88,7 +89,7 @@ def judge_declarations(context: JobContext, rows: DataFrame, receipts: Sequence[
         parse_records(rows, receipts)
         .transform(add_products, references.products, base_revision=context.settings.count.base_revision)
         .transform(add_partners, references.partners)
-        .transform(lambda parsed: place_records(context, parsed, receipts))
+        .transform(lambda parsed: place_records(context, parsed, rows, receipts))
         .transform(apply_rules, load_rules())
     )
 
@@ -98,12 +99,18 @@ def parse_records(rows: DataFrame, receipts: Sequence[Row]) -> DataFrame:
     return parse_declarations(rows, years_without_postcode=_years_without_postcode(receipts))
 
 
-def place_records(context: JobContext, parsed: DataFrame, receipts: Sequence[Row]) -> DataFrame:
-    """Resolve the production site of parsed records under the settings."""
+def place_records(context: JobContext, parsed: DataFrame, rows: DataFrame, receipts: Sequence[Row]) -> DataFrame:
+    """Resolve the production sites of parsed records under the settings, each site of their bronze rows once."""
     places = context.settings.places
-    return resolve_places(
-        parsed, references_for(context).places, evidence_order=places.evidence_order, fallbacks=places.fallbacks,
-        ambiguous=places.ambiguous, firm_postcodes=_firm_postcodes(context, receipts),
+    firm_postcodes = _firm_postcodes(context, receipts)
+    return place_by_site(
+        parsed, rows,
+        lambda records: resolve_places(
+            records, references_for(context).places, evidence_order=places.evidence_order, fallbacks=places.fallbacks,
+            ambiguous=places.ambiguous, firm_postcodes=firm_postcodes,
+        ),
+        lambda sites: parse_records(sites, receipts),
+        convention=places.convention, years_without_postcode=_years_without_postcode(receipts),
     )
 
 

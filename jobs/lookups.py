@@ -17,6 +17,7 @@ from jobs.placebook import CITY_KINDS, INSIDE_TYPES, OPEN_END, PlaceBook
 from jobs.transforms.places import PlaceReference, place_number
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 Convention = Literal["year_end", "approval"]
@@ -378,7 +379,11 @@ def to_frame(spark: SparkSession, rows: list[dict], ddl: str) -> DataFrame:
     from pyspark.sql.pandas.types import to_arrow_schema
     from pyspark.sql.types import StructType
 
-    table = pa.Table.from_pylist(rows, schema=to_arrow_schema(StructType.fromDDL(ddl)))
+    return arrow_to_frame(spark, pa.Table.from_pylist(rows, schema=to_arrow_schema(StructType.fromDDL(ddl))), ddl)
+
+
+def arrow_to_frame(spark: SparkSession, table: pa.Table, ddl: str | None = None) -> DataFrame:
+    """An Arrow table as a frame whose rows stand outside the query plan."""
     before = spark.conf.get(LOCAL_RELATION_THRESHOLD)
     # rows inside the plan are copied by every later step: a run over one record took 9 s, without them 1.3 s
     spark.conf.set(LOCAL_RELATION_THRESHOLD, "0")

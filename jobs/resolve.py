@@ -35,7 +35,7 @@ def run(context: JobContext) -> Outcome:
         & F.col("file_sha256").isin([row["file_sha256"] for row in receipts])
     )
     exports = parse_records(rows, receipts).where("flow_kind = 'export' AND malformed_row IS NULL")
-    table = summarise(place_records(context, exports, receipts)).toPandas()
+    table = summarise(place_records(context, exports, rows, receipts)).toPandas()
     if context.out is not None:
         context.out.mkdir(parents=True, exist_ok=True)
         table.to_csv(context.out / "places_resolved.csv", index=False)

@@ -42,6 +42,8 @@ ALWAYS_CONFS = {
 TUNING_CONFS = {
     # cleaning is some 130 generated classes: the default of 100 entries forgets each before the next year needs it
     "spark.sql.codegen.cache.maxEntries": "1000",
+    # HotSpot interprets a method above 8,000 bytes for ever; above this limit Spark makes small ones instead
+    "spark.sql.codegen.hugeMethodLimit": "8000",
     # noting the Python line of each column expression takes longer than making it, and cleaning has some 800
     "spark.python.sql.dataFrameDebugging.enabled": "false",
 }

@@ -24,6 +24,10 @@ Ambiguous = Literal["in", "out", "whole_city"]
 EVIDENCE = ("place_text", "postcode", "district_code")
 FALLBACKS = ("place_text", "firm_history", "address")
 AMBIGUOUS = ("in", "out", "whole_city")
+PLACE_COLUMNS = (
+    "city_id", "prefecture_code", "unit_code", "unit_type", "place_method", "place_digits", "place_sources",
+    "place_confidence", "is_place_ambiguous", "place_conflict", "place_reason",
+)
 
 # How sure a placing is, beside the vote behind a postcode prefix (jobs/lookups.py). Judgement, not estimates: they order
 # the cases, and a study that filters on them should vary the threshold.

@@ -1,0 +1,99 @@
+"""Production sites: the evidence on a record's place, resolved once for each distinct site and looked up by the records.
+
+The place of a record follows from few of its columns, and a year's millions of records repeat some ten thousands of their
+combinations. So the distinct sites are resolved first, in a query of their own, and every record finds its answer by one
+look-up on a hash of these columns. The answers are those of resolving record by record: the columns are all that
+:func:`jobs.transforms.places.resolve_places` reads, and that no two sites share a hash is checked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from jobs.lookups import Convention, arrow_to_frame
+from jobs.transforms.places import PLACE_COLUMNS
+from jobs.transforms.text import clean_text
+from schemas import bronze
+
+SITE = "_site"
+# the answers stand in the memory of the driver and of every executor, some 200 bytes a site
+MAX_SITES = 500_000
+# hash functions pass over a null: without a text for it, a postcode alone and the same text as a place alone were one site
+NO_TEXT, NO_NUMBER = "\0", -1
+
+log = logging.getLogger("customs_lake")
+
+
+def place_by_site(
+    parsed: DataFrame,
+    rows: DataFrame,
+    resolve: Callable[[DataFrame], DataFrame],
+    parse: Callable[[DataFrame], DataFrame],
+    *,
+    convention: Convention,
+    years_without_postcode: Sequence[int],
+) -> DataFrame:
+    """Add the columns of the place to parsed records by resolving the distinct sites of their bronze rows.
+
+    Parameters
+    ----------
+    parsed : DataFrame
+        Parsed records of some or all of ``rows``.
+    rows : DataFrame
+        Rows of ``bronze.declaration``.
+    resolve, parse : callable
+        Parsed records to placed ones, and bronze rows to parsed records.
+    convention : str
+        ``year_end`` or ``approval``: only under the latter a place depends on the month.
+    years_without_postcode : sequence of int
+        Years whose places depend on the firm and its address too.
+
+    Returns
+    -------
+    DataFrame
+        What ``resolve(parsed)`` returns, in another order of columns. With more than :data:`MAX_SITES` sites, or two of
+        one hash, it is ``resolve(parsed)`` itself.
+    """
+    columns = _site_columns(convention, years_without_postcode, is_parsed=False)
+    sites = rows.select(*(column.alias(name) for name, column in columns.items())).distinct()
+    absent = {field.name: F.lit(None).cast(field.type) for field in bronze.DECLARATION.fields if field.name not in columns}
+    resolved = sites.withColumns(absent).transform(parse).transform(resolve)
+    site = _hash(_site_columns(convention, years_without_postcode, is_parsed=True))
+    answers = resolved.select(site.alias(SITE), *PLACE_COLUMNS).limit(MAX_SITES + 1).toArrow()
+    if answers.num_rows > MAX_SITES:
+        log.info("more than %s distinct production sites: places are resolved record by record", f"{MAX_SITES:,}")
+        return resolve(parsed)
+    if len(answers[SITE].unique()) < answers.num_rows:
+        log.info("two production sites have one hash: places are resolved record by record")
+        return resolve(parsed)
+    found = arrow_to_frame(parsed.sparkSession, answers)
+    return parsed.withColumn(SITE, site).join(F.broadcast(found), on=SITE, how="left").drop(SITE)
+
+
+def _site_columns(convention: str, without_postcode: Sequence[int], *, is_parsed: bool) -> dict[str, Column]:
+    """What a place follows from, under the names of bronze: as delivered, but for the firm's number."""
+    raw = "_raw" if is_parsed else ""
+    columns = {
+        "source_year": F.col("source_year"),
+        "postcode": F.col(f"postcode{raw}"),
+        "production_place": F.col(f"production_place{raw}"),
+        "production_place_code": F.col("production_place_code"),
+    }
+    if convention == "approval":
+        columns["source_month"] = F.col("source_month")
+    if without_postcode:
+        is_needed = F.col("source_year").isin(*without_postcode)
+        firm = F.col("firm_id") if is_parsed else clean_text(F.col("firm_id"))
+        columns |= {"firm_id": F.when(is_needed, firm), "firm_address": F.when(is_needed, F.col("firm_address"))}
+    return columns
+
+
+def _hash(columns: dict[str, Column]) -> Column:
+    numbers = ("source_year", "source_month")
+    return F.xxhash64(
+        *(F.coalesce(column, F.lit(NO_NUMBER if name in numbers else NO_TEXT)) for name, column in columns.items())
+    )
