@@ -233,7 +233,7 @@ def release(context: JobContext, name: str) -> Outcome:
 
 
 def maintain(context: JobContext, actions: Sequence[str], *, tables: Sequence[str] = (), dry_run: bool = False) -> Outcome:
-    """Carry out the chosen actions on the chosen tables (default: all)."""
+    """Carry out the chosen actions on the chosen tables (default: all); a dry run says whether there is something to do."""
     unknown = [action for action in actions if action not in ACTIONS]
     if unknown or not actions:
         found = ", ".join(unknown) or "none"
@@ -247,15 +247,17 @@ def maintain(context: JobContext, actions: Sequence[str], *, tables: Sequence[st
                 f"would compact{health.crowded_years}" if dry_run
                 else f"compacted{health.crowded_years}, {compact(context, table, health.crowded)} files fewer"
             )
-        if "checkpoint" in actions and health.n_log_entries > 1 and not dry_run:
-            checkpoint(context.lake, table)
-            done.append(f"checkpoint at version {context.lake.version(table)}")
+        if "checkpoint" in actions and health.n_log_entries > 1:
+            if not dry_run:
+                checkpoint(context.lake, table)
+            verb = "would write a checkpoint" if dry_run else "checkpoint"
+            done.append(f"{verb} at version {context.lake.version(table)}")
         if "vacuum" in actions:
             n_files = vacuum(context, table, dry_run=dry_run)
             verb = "would remove" if dry_run else "removed"
             done += [f"{verb} {n_files} files older than {retention_hours(context, table)} h"] if n_files else []
-        if done and not dry_run:
-            changed, health = True, table_health(context, table)
+        if done:
+            changed, health = True, health if dry_run else table_health(context, table)
         lines.append(_health_line(context, health, done))
     heading = f"{'table':<32}{'version':>8}{'files':>7}{'small':>7}{'MB':>10}{'log':>5}  "
     word = "looked at" if dry_run or actions == ("health",) else "maintained"

@@ -214,14 +214,18 @@ def test_maintenance_changes_files_but_no_row_and_keeps_pinned_versions(site, se
     pinned = site.context().lake.version(silver.DECLARATION)
     maintain.pin(tight, "paper")
     before = site.files()
-    shown = maintain.maintain(tight, ("compact", "vacuum"), tables=["silver.declaration", "ops.run"], dry_run=True)
-    assert "would compact" in shown.detail and site.files() == before
+    actions, tables = ("compact", "checkpoint", "vacuum"), ["silver.declaration", "ops.run"]
+    shown = maintain.maintain(tight, actions, tables=tables, dry_run=True)
+    assert shown.changed, "there is something to do"
+    assert "would compact" in shown.detail and "would write a checkpoint" in shown.detail and site.files() == before
     done = maintain.maintain(tight, ("compact", "checkpoint"), tables=["bronze.declaration", "ops.run"])
     assert done.changed and "files fewer" in done.detail
     assert maintain.table_health(tight, ops.RUN).n_log_entries == 0
     assert site.rows() == site.first_rows
     again = maintain.maintain(tight, ("compact",), tables=["bronze.declaration", "ops.run"])
     assert not again.changed, "a second compaction finds nothing"
+    shown = maintain.maintain(tight, ("compact",), tables=["bronze.declaration", "ops.run"], dry_run=True)
+    assert not shown.changed and "would" not in shown.detail
     # a pin stretches the retention to its version's age: with no retention at all its files are still there
     hours = maintain.retention_hours(tight, silver.DECLARATION)
     assert hours >= settings.operations.retention_hours("silver")
