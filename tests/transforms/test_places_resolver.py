@@ -273,7 +273,7 @@ def test_unknown_option_is_refused_with_what_is_allowed():
 
 @pytest.mark.spark
 def test_generated_code_of_the_cleaning_step_is_compiled_by_the_jvm(spark, reference):
-    """HotSpot interprets a method above 8,000 bytes for ever; the session's limit then gives up the stage's code as a whole."""
+    """HotSpot interprets a method above 8,000 bytes for ever; the limit then gives up the code of the whole stage."""
     line = tuple(2007 if name == "source_year" else None for name in BRONZE.columns)
     one_line = spark.createDataFrame([line], BRONZE.ddl(), verifySchema=False)
     parsed = one_line.transform(parse_declarations).transform(add_products, product_reference(spark))
