@@ -55,8 +55,8 @@ def place_by_site(
     Returns
     -------
     DataFrame
-        What ``resolve(parsed)`` returns, in another order of columns. With more than :data:`MAX_SITES` sites, or two of
-        one hash, it is ``resolve(parsed)`` itself.
+        The rows of ``resolve(parsed)``. With more than :data:`MAX_SITES` sites, or two of one hash, it is
+        ``resolve(parsed)`` itself.
     """
     columns = _site_columns(convention, years_without_postcode, is_parsed=False)
     sites = rows.select(*(column.alias(name) for name, column in columns.items())).distinct()
