@@ -34,10 +34,10 @@ from jobs.ledger import (
 )
 from jobs.reconcile import reconcile_years
 from jobs.references import reference_hash, references_for
-from jobs.sites import place_by_site
+from jobs.sites import firm_postcodes, place_by_site
 from jobs.transforms.declarations import apply_rules, parse_declarations
 from jobs.transforms.partners import add_partners
-from jobs.transforms.places import firm_postcode_history, resolve_places
+from jobs.transforms.places import resolve_places
 from jobs.transforms.products import add_products
 from schemas import bronze, ops, silver
 
@@ -121,7 +121,7 @@ def _firm_postcodes(context: JobContext, receipts: Sequence[Row]) -> DataFrame |
         return None
     lending = [row["file_sha256"] for row in receipts if row["source_year"] not in without]
     rows = context.lake.read(bronze.DECLARATION).where(F.col("file_sha256").isin(lending))
-    return parse_records(rows, receipts).where("malformed_row IS NULL").transform(firm_postcode_history)
+    return firm_postcodes(rows, lambda spelt: parse_records(spelt, receipts))
 
 
 def _uses_history(context: JobContext) -> bool:

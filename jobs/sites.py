@@ -1,8 +1,8 @@
 """Production sites: the evidence on a record's place, resolved once for each distinct site and looked up by the records.
 
 The place of a record follows from few of its columns, and a year's millions of records repeat some ten thousands of their
-combinations. So the distinct sites are resolved first, in a query of their own, and every record finds its answer by one
-look-up on a hash of these columns. The answers are those of resolving record by record: the columns are all that
+combinations. So the distinct sites are resolved first, in a query of their own, and every record finds its answer by
+looking up a hash of these columns. The answers are those of resolving record by record: the columns are all that
 :func:`jobs.transforms.places.resolve_places` reads, and that no two sites share a hash is checked.
 """
 
@@ -11,19 +11,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.lookups import Convention, arrow_to_frame
-from jobs.transforms.places import PLACE_COLUMNS
+from jobs.transforms.places import PLACE_COLUMNS, firm_postcode_history
 from jobs.transforms.text import clean_text
 from schemas import bronze
 
-SITE = "_site"
-# the answers stand in the memory of the driver and of every executor, some 200 bytes a site
-MAX_SITES = 500_000
+SITE, ANSWER = "_site", "_answer"
+# the hashes stand in the memory of the driver and of every executor, some 50 bytes a site
+MAX_SITES = 4_000_000
 # hash functions pass over a null: without a text for it, a postcode alone and the same text as a place alone were one site
-NO_TEXT, NO_NUMBER = "\0", -1
+NO_TEXT = "\0"
 
 log = logging.getLogger("customs_lake")
 
@@ -60,18 +62,56 @@ def place_by_site(
     """
     columns = _site_columns(convention, years_without_postcode, is_parsed=False)
     sites = rows.select(*(column.alias(name) for name, column in columns.items())).distinct()
-    absent = {field.name: F.lit(None).cast(field.type) for field in bronze.DECLARATION.fields if field.name not in columns}
-    resolved = sites.withColumns(absent).transform(parse).transform(resolve)
+    resolved = sites.transform(_completed).transform(parse).transform(resolve)
     site = _hash(_site_columns(convention, years_without_postcode, is_parsed=True))
-    answers = resolved.select(site.alias(SITE), *PLACE_COLUMNS).limit(MAX_SITES + 1).toArrow()
-    if answers.num_rows > MAX_SITES:
+    # a year has some ten thousands of answers, however many sites: with each the hashes of its sites
+    found = (
+        resolved.select(site.alias(SITE), *PLACE_COLUMNS).limit(MAX_SITES + 1)
+        .groupBy(*PLACE_COLUMNS).agg(F.collect_list(SITE).alias(SITE)).toArrow().combine_chunks()
+    )
+    hashes, numbers = pc.list_flatten(found[SITE]), pc.list_parent_indices(found[SITE])
+    if len(hashes) > MAX_SITES:
         log.info("more than %s distinct production sites: places are resolved record by record", f"{MAX_SITES:,}")
         return resolve(parsed)
-    if len(answers[SITE].unique()) < answers.num_rows:
+    if pc.count_distinct(hashes).as_py() < len(hashes):
         log.info("two production sites have one hash: places are resolved record by record")
         return resolve(parsed)
-    found = arrow_to_frame(parsed.sparkSession, answers)
-    return parsed.withColumn(SITE, site).join(F.broadcast(found), on=SITE, how="left").drop(SITE)
+    spark, serial = parsed.sparkSession, pa.array(range(found.num_rows), pa.int64())
+    index = arrow_to_frame(spark, pa.table({SITE: hashes, ANSWER: numbers}))
+    answers = arrow_to_frame(spark, found.drop_columns(SITE).append_column(ANSWER, serial))
+    return (
+        parsed.withColumn(SITE, site)
+        .join(F.broadcast(index), on=SITE, how="left")
+        .join(F.broadcast(answers), on=ANSWER, how="left")
+        .drop(SITE, ANSWER)
+    )
+
+
+def firm_postcodes(rows: DataFrame, parse: Callable[[DataFrame], DataFrame]) -> DataFrame:
+    """Find each firm's postcode, parsing each spelling of firm and postcode once.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of ``bronze.declaration`` of the years that carry postcodes.
+    parse : callable
+        Bronze rows to parsed records.
+
+    Returns
+    -------
+    DataFrame
+        As of :func:`jobs.transforms.places.firm_postcode_history`.
+    """
+    readable = rows.where(F.col("malformed_row").isNull())
+    spelt = readable.groupBy("source_year", "firm_id", "postcode").agg(F.count("*").alias("n_records"))
+    return spelt.transform(_completed).transform(parse).transform(firm_postcode_history)
+
+
+def _completed(frame: DataFrame) -> DataFrame:
+    """Bronze rows of which only some columns are known."""
+    return frame.withColumns(
+        {field.name: F.lit(None).cast(field.type) for field in bronze.DECLARATION.fields if field.name not in frame.columns}
+    )
 
 
 def _site_columns(convention: str, without_postcode: Sequence[int], *, is_parsed: bool) -> dict[str, Column]:
@@ -93,7 +133,4 @@ def _site_columns(convention: str, without_postcode: Sequence[int], *, is_parsed
 
 
 def _hash(columns: dict[str, Column]) -> Column:
-    numbers = ("source_year", "source_month")
-    return F.xxhash64(
-        *(F.coalesce(column, F.lit(NO_NUMBER if name in numbers else NO_TEXT)) for name, column in columns.items())
-    )
+    return F.xxhash64(*(F.coalesce(column.cast("string"), F.lit(NO_TEXT)) for column in columns.values()))

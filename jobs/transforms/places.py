@@ -163,10 +163,10 @@ def firm_postcode_history(records: DataFrame) -> DataFrame:
     Parameters
     ----------
     records : DataFrame
-        ``year, firm_id, postcode`` of all years that carry postcodes.
+        ``year, firm_id, postcode, n_records`` (how many records a row stands for) of all years that carry postcodes.
     """
     known = records.where(F.col("firm_id").isNotNull() & F.col("postcode").isNotNull())
-    counted = known.groupBy("firm_id", "postcode").agg(F.count("*").alias("n"), F.max("year").alias("last_year"))
+    counted = known.groupBy("firm_id", "postcode").agg(F.sum("n_records").alias("n"), F.max("year").alias("last_year"))
     best = F.max(F.struct("n", "last_year", "postcode"))["postcode"]
     return counted.groupBy("firm_id").agg(best.alias("history_postcode"))
 

@@ -32,12 +32,14 @@ READ = ("year", "month", "postcode", "production_place", "district_code", "firm_
 def rows(spark):
     """One bronze row for every combination, twice."""
     combinations = [*itertools.product(*GIVEN.values())] * 2
+    return _bronze(spark, [dict(zip(GIVEN, values, strict=True)) for values in combinations])
+
+
+def _bronze(spark, given):
     lines = []
-    for number, values in enumerate(combinations):
-        given = dict(zip(GIVEN, values, strict=True)) | {
-            "layout": "x", "source_file": "x", "source_row": number, "file_sha256": "0", "load_id": "0",
-        }
-        lines.append(tuple(given.get(field.name) for field in DECLARATION.fields))
+    for number, values in enumerate(given):
+        values = values | {"layout": "x", "source_file": "x", "source_row": number, "file_sha256": "0", "load_id": "0"}
+        lines.append(tuple(values.get(field.name) for field in DECLARATION.fields))
     return spark.createDataFrame(lines, DECLARATION.ddl(), verifySchema=False)
 
 
@@ -94,3 +96,22 @@ def test_too_many_sites_or_a_shared_hash_are_resolved_record_by_record(rows, mon
     assert told in caplog.text
     assert "Join" not in placed._jdf.queryExecution().executedPlan().toString()
     assert _by_row(placed) == expected
+
+
+def test_firm_has_the_postcode_of_most_of_its_readable_records_however_spelt(spark):
+    seen = [
+        ("3204940001", "213000", None), (" 3204940001", "213000.0", None), ("3204 940001", " 213000", None),
+        ("3204940001", "200120", None), ("3204940001", "200120", None), ("3204940001", "21", None),
+        ("3204940001", None, None), *[("3204940001", "200120", "broken")] * 4, ("3204940002", "312000", None),
+        (None, "310000", None),
+    ]
+    given = [
+        {"source_year": 2005, "firm_id": firm, "postcode": postcode, "malformed_row": broken}
+        for firm, postcode, broken in seen
+    ]
+    found = sites.firm_postcodes(_bronze(spark, given), _parse)
+    assert {tuple(row) for row in found.collect()} == {("3204940001", "213000"), ("3204940002", "312000")}
+
+
+def test_build_without_a_row_is_placed_too(rows):
+    assert _by_row(_placed(rows.where("source_year = 1999"), "year_end")) == {}

@@ -188,8 +188,10 @@ def reference(spark):
 
 @pytest.fixture(scope="module")
 def history(spark):
-    seen = [(2005, "3204900001", "213164"), (2006, "3204900001", "213164"), (2006, "3204900001", "200120")]
-    return firm_postcode_history(spark.createDataFrame(seen, "year int, firm_id string, postcode string"))
+    seen = [
+        (2005, "3204900001", "213164", 3), (2005, "3204900001", "200120", 1), (2006, "3204900001", "200120", 1),
+    ]
+    return firm_postcode_history(spark.createDataFrame(seen, "year int, firm_id string, postcode string, n_records long"))
 
 
 @pytest.fixture(scope="module")
