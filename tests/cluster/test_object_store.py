@@ -34,7 +34,7 @@ def server(monkeypatch):
     from moto.server import ThreadedMotoServer
 
     if not list(JARS.glob("*hadoop-aws*.jar")):
-        pytest.skip(f"hadoop-aws is not in {JARS}; tests/cluster/fetch_s3_jars.py fetches it")
+        pytest.skip(f"hadoop-aws is not in {JARS}; python tests/cluster/fetch_s3_jars.py .cache/s3 fetches it")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
