@@ -93,7 +93,9 @@ def test_fit_equals_reference_program(path):
 
 
 @pytest.mark.parametrize(
-    "path", WITH_DIFFERENCE or [pytest.param(SHARED_CASES, marks=pytest.mark.skip(reason=NOT_HERE))], ids=lambda path: path.stem
+    "path",
+    WITH_DIFFERENCE or [pytest.param(SHARED_CASES, marks=pytest.mark.skip(reason=NOT_HERE))],
+    ids=lambda path: path.stem,
 )
 def test_difference_in_hansen_equals_printed_log(path):
     case, results = _fit(path)
