@@ -27,7 +27,7 @@ bench: $(READY)  ## benchmarks: ratios against a peer in the same run
 	@for b in tests/benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
 
 zip: $(READY)    ## build/customs-lake.zip, what executors need (--py-files)
-	@$(BIN)/python -m jobs.package build/customs-lake.zip
+	@$(BIN)/python -m jobs.runtime.package build/customs-lake.zip
 
 lint: $(READY)   ## ruff
 	@$(BIN)/ruff check .

@@ -34,12 +34,12 @@ Every error derives from `EstimationError`, every warning from `EstimationWarnin
 
 from __future__ import annotations
 
+from estimation.dynamic_panel.hypotheses import DifferenceInHansen, TestResult
+from estimation.dynamic_panel.model import DifferenceGMM, PanelGMM, SystemGMM
+from estimation.dynamic_panel.results import GMMResults
+from estimation.dynamic_panel.spec import FitOptions, GMMStyle, IVStyle, PanelSpec
+from estimation.dynamic_panel.specfile import read_case
 from estimation.errors import EstimationError, EstimationWarning
-from estimation.hypotheses import DifferenceInHansen, TestResult
-from estimation.model import DifferenceGMM, PanelGMM, SystemGMM
-from estimation.results import GMMResults
-from estimation.spec import FitOptions, GMMStyle, IVStyle, PanelSpec
-from estimation.specfile import read_case
 
 __all__ = [
     "DifferenceGMM",

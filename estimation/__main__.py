@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from estimation.dynamic_panel.model import PanelGMM
+from estimation.dynamic_panel.montecarlo import OUTCOMES, summarise_parameters, summarise_tests
+from estimation.dynamic_panel.results import GMMResults
+from estimation.dynamic_panel.spec import Case
+from estimation.dynamic_panel.specfile import read_case
+from estimation.dynamic_panel.study import compare_choices, run_study, to_markdown
 from estimation.errors import EstimationError, EstimationWarning, SpecificationError
-from estimation.model import PanelGMM
-from estimation.montecarlo import OUTCOMES, summarise_parameters, summarise_tests
-from estimation.results import GMMResults
-from estimation.spec import Case
-from estimation.specfile import read_case
-from estimation.study import compare_choices, run_study, to_markdown
 
 REFUSED = 4
 

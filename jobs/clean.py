@@ -21,9 +21,9 @@ from pyspark.sql import functions as F
 
 from conf.layouts import load_layouts
 from conf.rules import load_rules
-from jobs.context import JobContext, Outcome, job_main
-from jobs.errors import QualityError
-from jobs.ledger import (
+from jobs.cleaning.sites import firm_postcodes, place_by_site
+from jobs.core.errors import QualityError
+from jobs.core.ledger import (
     builds_of,
     files_in_force,
     fingerprint,
@@ -34,7 +34,7 @@ from jobs.ledger import (
 )
 from jobs.reconcile import reconcile_years
 from jobs.references import reference_hash, references_for
-from jobs.sites import firm_postcodes, place_by_site
+from jobs.runtime.context import JobContext, Outcome, job_main
 from jobs.transforms.declarations import apply_rules, parse_declarations
 from jobs.transforms.partners import add_partners
 from jobs.transforms.places import resolve_places

@@ -18,8 +18,8 @@ if __package__ in (None, ""):
 
 from pyspark.sql import functions as F
 
-from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, program
-from jobs.errors import EXIT_DONE, EXIT_QUALITY, InputRefusedError
+from jobs.core.errors import EXIT_DONE, EXIT_QUALITY, InputRefusedError
+from jobs.runtime.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, program
 from schemas import gold, ops
 
 # China's exports grew by 35 % at most (2003, 2004) and fell by 16 % once (2009): customs statistics, 2000-2016

@@ -14,9 +14,9 @@ if __package__ in (None, ""):
 
 from pyspark.sql import functions as F
 
-from jobs.context import JobContext, Outcome, job_main
-from jobs.ledger import builds_of, fingerprint, record_builds, years_text
+from jobs.core.ledger import builds_of, fingerprint, record_builds, years_text
 from jobs.references import city_names, reference_hash
+from jobs.runtime.context import JobContext, Outcome, job_main
 from jobs.transforms.counts import build_cube, count_city_exports
 from schemas import gold, silver
 

@@ -20,10 +20,10 @@ if __package__ in (None, ""):
 import numpy as np
 import pandas as pd
 
-from jobs.context import JobContext, Outcome, job_main
-from jobs.coverage_map import draw_coverage
-from jobs.errors import InputRefusedError
-from jobs.missing import BASELINE
+from jobs.core.errors import InputRefusedError
+from jobs.runtime.context import JobContext, Outcome, job_main
+from jobs.study.coverage_map import draw_coverage
+from jobs.study.missing import BASELINE
 from schemas import panel as tables
 
 DESCRIBED = tuple(tables.MODEL_VARIABLES)

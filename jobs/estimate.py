@@ -31,7 +31,10 @@ from estimation.tables import (
     to_text,
     write_excel,
 )
-from jobs.context import (
+from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, InputRefusedError
+from jobs.core.ledger import code_version, fingerprint, utc_now
+from jobs.reference.place_book import user_files_hash
+from jobs.runtime.context import (
     JobContext,
     Outcome,
     add_arguments,
@@ -41,10 +44,7 @@ from jobs.context import (
     program,
     run_job,
 )
-from jobs.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, InputRefusedError
-from jobs.ledger import code_version, fingerprint, utc_now
-from jobs.placebook import user_files_hash
-from jobs.results import (
+from jobs.study.handoff import (
     PROFILES,
     HandOff,
     city_classes,

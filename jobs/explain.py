@@ -22,10 +22,10 @@ from pyspark.sql import functions as F
 from estimation.tables import ColumnFit, StudyPanel, estimate_column
 from estimation.tables.layout import three_digits
 from estimation.tables.records import MODEL
-from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, program
-from jobs.errors import EXIT_DONE, InputRefusedError
-from jobs.ledger import files_in_force
-from jobs.results import city_classes, collect_panel, result_tables
+from jobs.core.errors import EXIT_DONE, InputRefusedError
+from jobs.core.ledger import files_in_force
+from jobs.runtime.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, program
+from jobs.study.handoff import city_classes, collect_panel, result_tables
 from schemas.catalog import TABLES
 from schemas.results import ESTIMATE
 

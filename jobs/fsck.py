@@ -24,11 +24,11 @@ if __package__ in (None, ""):
 
 from pyspark.sql import functions as F
 
-from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, program
-from jobs.errors import EXIT_DONE, EXIT_UNBALANCED
-from jobs.lake import Lake
-from jobs.ledger import builds_of, files_in_force, foreign_changes, recorded_builds, years_text
+from jobs.core.errors import EXIT_DONE, EXIT_UNBALANCED
+from jobs.core.lake import Lake
+from jobs.core.ledger import builds_of, files_in_force, foreign_changes, recorded_builds, years_text
 from jobs.maintain import existing_tables
+from jobs.runtime.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, program
 from schemas import bronze, gold, ops, silver
 from schemas.catalog import TABLES
 from schemas.table import Table

@@ -22,8 +22,8 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from jobs.context import program
-from jobs.errors import EXIT_DONE, CustomsLakeError
+from jobs.core.errors import EXIT_DONE, CustomsLakeError
+from jobs.runtime.context import program
 from jobs.world.equation import write_model
 from jobs.world.errors import WorldOptionError
 from jobs.world.firm_tables import write_firm_survey, write_firm_tfp

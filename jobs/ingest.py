@@ -23,11 +23,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from conf.layouts import Layout, load_layouts
-from jobs import stata
-from jobs.context import JobContext, Outcome, job_main
-from jobs.errors import InputRefusedError, NotBalancedError
-from jobs.lake import Written
-from jobs.ledger import (
+from jobs.core.errors import InputRefusedError, NotBalancedError
+from jobs.core.lake import Written
+from jobs.core.ledger import (
     Fingerprint,
     builds_of,
     files_in_force,
@@ -36,6 +34,8 @@ from jobs.ledger import (
     utc_now,
     years_text,
 )
+from jobs.readers import stata
+from jobs.runtime.context import JobContext, Outcome, job_main
 from schemas import bronze
 from schemas.fields import RAW_COLUMNS
 

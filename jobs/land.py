@@ -21,10 +21,10 @@ if __package__ in (None, ""):
 from pyspark.sql import Row
 
 from conf.layouts import match_layout
-from jobs.context import JobContext, Outcome, job_main
-from jobs.errors import InputRefusedError
-from jobs.inspection import Inspection, inspect_file, list_raw_files
-from jobs.ledger import latest_receipts, utc_now, years_text
+from jobs.core.errors import InputRefusedError
+from jobs.core.ledger import latest_receipts, utc_now, years_text
+from jobs.readers.customs_files import Inspection, inspect_file, list_raw_files
+from jobs.runtime.context import JobContext, Outcome, job_main
 from schemas import ops
 
 MAX_PROBLEMS_SHOWN = 8

@@ -25,7 +25,10 @@ if __package__ in (None, ""):
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from jobs.context import (
+from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, InputRefusedError
+from jobs.core.lake import Lake
+from jobs.core.ledger import utc_now
+from jobs.runtime.context import (
     JobContext,
     Outcome,
     add_arguments,
@@ -35,9 +38,6 @@ from jobs.context import (
     program,
     run_job,
 )
-from jobs.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, InputRefusedError
-from jobs.lake import Lake
-from jobs.ledger import utc_now
 from schemas import ops
 from schemas.catalog import TABLES
 from schemas.table import Table

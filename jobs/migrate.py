@@ -16,10 +16,10 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from conf.settings import load_settings
-from jobs.context import Outcome, add_arguments, configure_logging, explained, program
-from jobs.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, LakeError
-from jobs.lake import MARKER, Lake
-from jobs.session import build_session
+from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, LakeError
+from jobs.core.lake import MARKER, Lake
+from jobs.runtime.context import Outcome, add_arguments, configure_logging, explained, program
+from jobs.runtime.session import build_session
 from schemas.catalog import TABLES
 from schemas.migrations import AddColumns, Migration, RenameColumn, SetProperties, Step, WidenColumn, pending_migrations
 from schemas.table import Table

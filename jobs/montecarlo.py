@@ -2,8 +2,8 @@
 
     python jobs/montecarlo.py --replications 2000 --sizes 286 109 69 --parts 64 --out study/
 
-Needs no lake. Each task runs a block of replications of one sample size with `estimation.montecarlo`; a replication draws
-its panel from its own seed, so the numbers do not depend on how many parts or machines there are. Executors need NumPy,
+Needs no lake. Each task runs a block of replications of one sample size with `estimation.montecarlo`; a replication
+draws its panel from its own seed, so the numbers do not depend on how many parts or machines there are. Executors need NumPy,
 SciPy and pandas, and the packages (`--py-files build/customs-lake.zip`).
 """
 
@@ -22,7 +22,7 @@ if __package__ in (None, ""):
 import pandas as pd
 
 from conf.settings import load_settings
-from estimation.montecarlo import (
+from estimation.dynamic_panel.montecarlo import (
     CHOICES,
     OUTCOMES,
     ROW_TYPES,
@@ -31,10 +31,10 @@ from estimation.montecarlo import (
     summarise_parameters,
     summarise_tests,
 )
-from estimation.study import compare_choices, lag_choices, to_markdown
-from jobs.context import configure_logging, explained, program
-from jobs.errors import EXIT_DONE, InputRefusedError
-from jobs.session import build_session
+from estimation.dynamic_panel.study import compare_choices, lag_choices, to_markdown
+from jobs.core.errors import EXIT_DONE, InputRefusedError
+from jobs.runtime.context import configure_logging, explained, program
+from jobs.runtime.session import build_session
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

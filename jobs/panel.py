@@ -26,17 +26,17 @@ from pyspark.sql import functions as F
 
 from conf.panel import Panel
 from conf.yearbook import YearbookConfig, load_yearbook_config
-from jobs.context import JobContext, Outcome, job_main
-from jobs.errors import InputRefusedError
-from jobs.frames import to_spark
-from jobs.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
-from jobs.missing import BASELINE, MissingReport, explain_missing
-from jobs.placebook import user_files_hash
-from jobs.scaling import ScaledPanel, scale_panel
-from jobs.side_tables import SHIPPED_ZONES, SHIPPED_ZONES_END
+from jobs.core.errors import InputRefusedError
+from jobs.core.frames import to_spark
+from jobs.core.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
+from jobs.readers.yearbook_series import SHIPPED_ZONES, SHIPPED_ZONES_END
+from jobs.reference.city_names import CityNames, load_city_names
+from jobs.reference.place_book import user_files_hash
+from jobs.runtime.context import JobContext, Outcome, job_main
+from jobs.study.missing import BASELINE, MissingReport, explain_missing
+from jobs.study.scaling import ScaledPanel, scale_panel
 from jobs.transforms.panel import PanelSources, assemble_panel
 from jobs.transforms.variables import widen_yearbook
-from jobs.yearbook_cities import CityNames, load_city_names
 from schemas import firms, gold
 from schemas import panel as tables
 from schemas import yearbook as yearbook_tables

@@ -13,7 +13,8 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from jobs.context import (
+from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO
+from jobs.runtime.context import (
     JobContext,
     Outcome,
     add_arguments,
@@ -23,7 +24,6 @@ from jobs.context import (
     program,
     run_job,
 )
-from jobs.errors import EXIT_DONE, EXIT_NOTHING_TO_DO
 
 STEPS = ("land", "ingest", "references", "clean", "count", "yearbook", "productivity", "panel", "estimate")
 # these read delivered files; without --raw the lake goes on from what it holds

@@ -21,14 +21,14 @@ from pyspark.sql import Row
 
 from conf.settings import load_settings
 from jobs.clean import year_fingerprints as silver_fingerprints
-from jobs.context import JobContext, Outcome, add_arguments, configure_logging, explained, parse_years, program
-from jobs.errors import EXIT_DONE, EXIT_NOTHING_TO_DO
+from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO
+from jobs.core.lake import Lake
+from jobs.core.ledger import Builds, builds_of, fingerprint, latest_receipts, new_run_id
 from jobs.ingest import year_fingerprints as bronze_fingerprints
-from jobs.lake import Lake
 from jobs.land import Delivery, inspect_folder, sort_delivery
-from jobs.ledger import Builds, builds_of, fingerprint, latest_receipts, new_run_id
 from jobs.references import reference_hash
-from jobs.session import build_session
+from jobs.runtime.context import JobContext, Outcome, add_arguments, configure_logging, explained, parse_years, program
+from jobs.runtime.session import build_session
 from schemas import bronze, gold, silver
 
 Action = Literal["load", "build", "rebuild", "clear", "skip"]

@@ -24,16 +24,16 @@ from pyspark.sql import functions as F
 from conf.firms import load_industry_editions
 from conf.productivity import Productivity
 from conf.rules import load_rules
-from jobs.context import JobContext, Outcome, job_main
-from jobs.errors import InputRefusedError
-from jobs.firm_files import FirmFile, find_given_file, find_survey_files, read_given, read_survey
-from jobs.firm_places import place_frame
-from jobs.firm_series import FirmSeries, load_series
-from jobs.firm_technology import COEFFICIENTS, estimate_technology
-from jobs.frames import rows_to_spark
-from jobs.lake import Written
-from jobs.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
-from jobs.placebook import configured_place_book, user_files_hash
+from jobs.core.errors import InputRefusedError
+from jobs.core.frames import rows_to_spark
+from jobs.core.lake import Written
+from jobs.core.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
+from jobs.readers.firm_files import FirmFile, find_given_file, find_survey_files, read_given, read_survey
+from jobs.readers.firm_series import FirmSeries, load_series
+from jobs.reference.firm_places import place_frame
+from jobs.reference.place_book import configured_place_book, user_files_hash
+from jobs.runtime.context import JobContext, Outcome, job_main
+from jobs.study.firm_technology import COEFFICIENTS, estimate_technology
 from jobs.transforms.declarations import apply_rules
 from jobs.transforms.firm_capital import add_real_capital, survey_growth
 from jobs.transforms.firm_imputation import LAST_SOUND_YEAR, impute_value_added

@@ -19,10 +19,10 @@ if __package__ in (None, ""):
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from jobs.context import JobContext, Outcome, job_main
-from jobs.errors import InputRefusedError, NotBalancedError
-from jobs.lake import Lake
-from jobs.ledger import files_in_force
+from jobs.core.errors import InputRefusedError, NotBalancedError
+from jobs.core.lake import Lake
+from jobs.core.ledger import files_in_force
+from jobs.runtime.context import JobContext, Outcome, job_main
 from jobs.transforms.declarations import readable_value
 from schemas import bronze, ops, silver
 

@@ -21,11 +21,11 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
 from conf.settings import Places, Settings
-from jobs.codebooks import partner_reference, product_reference
-from jobs.context import JobContext, Outcome, job_main
-from jobs.ledger import build_rows, builds_of, fingerprint
-from jobs.lookups import place_reference
-from jobs.placebook import configured_place_book, user_files_hash
+from jobs.core.ledger import build_rows, builds_of, fingerprint
+from jobs.reference.codebooks import partner_reference, product_reference
+from jobs.reference.place_book import configured_place_book, user_files_hash
+from jobs.reference.place_lookups import place_reference
+from jobs.runtime.context import JobContext, Outcome, job_main
 from jobs.transforms.partners import PartnerReference
 from jobs.transforms.places import PlaceReference
 from jobs.transforms.products import ProductReference

@@ -24,7 +24,10 @@ from pyspark.sql import functions as F
 from estimation.report import Provenance, StudyReport, build_report, render_report
 from estimation.report.claims_page import claims_markdown
 from estimation.tables import PrintedTable
-from jobs.context import (
+from jobs.core.errors import EXIT_DONE, InputRefusedError
+from jobs.core.ledger import code_version
+from jobs.estimate import add_estimate_arguments, estimate_options, print_tables
+from jobs.runtime.context import (
     JobContext,
     Outcome,
     add_arguments,
@@ -34,11 +37,8 @@ from jobs.context import (
     program,
     run_job,
 )
-from jobs.errors import EXIT_DONE, InputRefusedError
-from jobs.estimate import add_estimate_arguments, estimate_options, print_tables
-from jobs.ledger import code_version
-from jobs.results import PROFILES, HandOff, city_classes, collect_panel, paper_numbers, reference, results_folder
-from jobs.variants import collect_variants
+from jobs.study.handoff import PROFILES, HandOff, city_classes, collect_panel, paper_numbers, reference, results_folder
+from jobs.study.variants import collect_variants
 from schemas import gold, ops, silver
 from schemas.panel import CITY_PANEL, PANEL_MISSING
 

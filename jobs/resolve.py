@@ -17,9 +17,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.clean import parse_records, place_records
-from jobs.context import JobContext, Outcome, job_main
-from jobs.errors import InputRefusedError
-from jobs.ledger import files_in_force
+from jobs.core.errors import InputRefusedError
+from jobs.core.ledger import files_in_force
+from jobs.runtime.context import JobContext, Outcome, job_main
 from schemas import bronze
 
 KEPT = "kept"

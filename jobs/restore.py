@@ -23,11 +23,11 @@ from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from conf.settings import load_settings
-from jobs.context import Outcome, add_arguments, configure_logging, explained, program
-from jobs.errors import EXIT_DONE, InputRefusedError, LakeError
-from jobs.lake import UNFINISHED_RESTORE, Lake
-from jobs.ledger import builds_of, forget_builds, new_run_id, record_run, utc_now
-from jobs.session import build_session
+from jobs.core.errors import EXIT_DONE, InputRefusedError, LakeError
+from jobs.core.lake import UNFINISHED_RESTORE, Lake
+from jobs.core.ledger import builds_of, forget_builds, new_run_id, record_run, utc_now
+from jobs.runtime.context import Outcome, add_arguments, configure_logging, explained, program
+from jobs.runtime.session import build_session
 from schemas import ops
 from schemas.catalog import TABLES
 from schemas.table import Table

@@ -16,9 +16,9 @@ if __package__ in (None, ""):
 import pandas as pd
 
 from conf.panel import Panel
-from jobs.context import JobContext, Outcome, job_main
-from jobs.errors import InputRefusedError, NotBalancedError
-from jobs.ledger import files_in_force
+from jobs.core.errors import InputRefusedError, NotBalancedError
+from jobs.core.ledger import files_in_force
+from jobs.runtime.context import JobContext, Outcome, job_main
 from schemas import gold, silver
 from schemas.panel import CITY_PANEL
 

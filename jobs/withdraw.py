@@ -18,7 +18,9 @@ if __package__ in (None, ""):
 
 from pyspark.sql import Row
 
-from jobs.context import (
+from jobs.core.errors import EXIT_DONE, InputRefusedError
+from jobs.core.ledger import latest_receipts, utc_now, years_text
+from jobs.runtime.context import (
     JobContext,
     Outcome,
     add_arguments,
@@ -28,8 +30,6 @@ from jobs.context import (
     program,
     run_job,
 )
-from jobs.errors import EXIT_DONE, InputRefusedError
-from jobs.ledger import latest_receipts, utc_now, years_text
 from schemas import ops
 
 MAX_SHOWN = 5

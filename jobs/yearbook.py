@@ -21,11 +21,12 @@ import pandas as pd
 
 from conf.panel import Panel
 from conf.yearbook import load_yearbook_config
-from jobs.context import JobContext, Outcome, job_main
-from jobs.errors import InputRefusedError
-from jobs.frames import to_spark
-from jobs.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
-from jobs.side_tables import (
+from jobs.core.errors import InputRefusedError
+from jobs.core.frames import to_spark
+from jobs.core.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
+from jobs.readers.yearbook_checks import CheckedYearbook, check_values
+from jobs.readers.yearbook_files import CORRECTIONS, yearbook_files
+from jobs.readers.yearbook_series import (
     DEFLATORS,
     EXCHANGE_RATES,
     SHIPPED_ZONES,
@@ -34,10 +35,9 @@ from jobs.side_tables import (
     read_exchange_rates,
     read_zones,
 )
-from jobs.yearbook_checks import CheckedYearbook, check_values
-from jobs.yearbook_cities import CityNames, load_city_names
-from jobs.yearbook_files import CORRECTIONS, yearbook_files
-from jobs.yearbook_sheets import SheetRows, read_folder
+from jobs.readers.yearbook_sheets import SheetRows, read_folder
+from jobs.reference.city_names import CityNames, load_city_names
+from jobs.runtime.context import JobContext, Outcome, job_main
 from schemas import yearbook as tables
 
 FOLDER = "yearbook"

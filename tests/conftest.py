@@ -30,8 +30,8 @@ def settings():
 
 @pytest.fixture(scope="session")
 def spark(settings):
-    """The suite's one session (two cores, two shuffle partitions; jobs/session.py says why for each setting)."""
-    from jobs.session import build_session
+    """The suite's one session (two cores, two shuffle partitions; jobs/runtime/session.py says why for each setting)."""
+    from jobs.runtime.session import build_session
 
     session = build_session(settings, app="customs-lake-tests")
     yield session

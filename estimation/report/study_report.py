@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from estimation.dynamic_panel.robustness import ols_bracket
 from estimation.report import plots
-from estimation.robustness import ols_bracket
 from estimation.tables import CityClasses, PrintedTable, StudyPanel, compare, count_agreement
 from estimation.tables.channels import (
     PRODUCTIVITY,

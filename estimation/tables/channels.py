@@ -16,7 +16,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from estimation.postestimation import fieller_set, johnson_neyman, linear_combination, long_run_effect, marginal_effect
+from estimation.dynamic_panel.postestimation import (
+    fieller_set,
+    johnson_neyman,
+    linear_combination,
+    long_run_effect,
+    marginal_effect,
+)
 from estimation.tables.columns import ColumnFit
 from estimation.tables.joint import Contrast, holm, joint_covariance, pvalues_of, romano_wolf, wald_equality
 from estimation.tables.printed import PrintedTable

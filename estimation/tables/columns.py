@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from estimation.dynamic_panel.model import SystemGMM
+from estimation.dynamic_panel.results import GMMResults
+from estimation.dynamic_panel.spec import CONSTANT, GMMStyle, IVStyle
 from estimation.errors import EmptySampleError, EstimationError, EstimationWarning, IdentificationError
-from estimation.model import SystemGMM
-from estimation.results import GMMResults
-from estimation.spec import CONSTANT, GMMStyle, IVStyle
 from estimation.tables.samples import CityClasses, in_sample
 from estimation.tables.spec import Column, ResultTable
 from estimation.tables.study import StudyPanel

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from estimation import algebra
-from estimation.results import GMMResults
+from estimation.dynamic_panel import algebra
+from estimation.dynamic_panel.results import GMMResults
 
 #: Draws of the joint distribution; a Monte Carlo error of 0.002 at p = 0.05.
 N_DRAWS = 9999

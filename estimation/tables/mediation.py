@@ -13,9 +13,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from estimation.bootstrap import bootstrap
+from estimation.dynamic_panel.bootstrap import bootstrap
+from estimation.dynamic_panel.results import GMMResults
 from estimation.errors import EstimationError
-from estimation.results import GMMResults
 from estimation.tables.columns import ColumnFit, build_model
 from estimation.tables.spec import Column
 from estimation.tables.study import StudyPanel

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from estimation.results import GMMResults
-from estimation.summary import stars as stars_of
+from estimation.dynamic_panel.results import GMMResults
+from estimation.dynamic_panel.summary import stars as stars_of
 from estimation.tables.columns import CONSTANT_TERM, LAG_TERM, ColumnFit, cut_before_lags
 from estimation.tables.spec import ResultTable
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from estimation.postestimation import linear_combination
+from estimation.dynamic_panel.postestimation import linear_combination
 from estimation.tables.channels import PRODUCTIVITY, resilience_term
 from estimation.tables.columns import ColumnFit, estimate_column
 from estimation.tables.samples import CityClasses

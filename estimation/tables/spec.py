@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from estimation.dynamic_panel.spec import check_option
 from estimation.errors import SpecificationError
-from estimation.spec import check_option
 
 Rule = Literal["all", "size", "region", "trim", "where"]
 SizeClasses = Literal["base_year", "moving"]

@@ -1,7 +1,7 @@
 """Firm accounts of the survey: strings to typed accounts with industry and place, ready for the filters.
 
 Amounts stay as reported (thousand yuan, current prices): silver interprets nothing. The place is the unit of the firm's
-place code in the year of the survey (jobs/firm_places.py says how far a code of another year is taken).
+place code in the year of the survey (jobs/reference/firm_places.py says how far a code of another year is taken).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def parse_accounts(lines: DataFrame, editions: Sequence[IndustryEdition]) -> Dat
     Parameters
     ----------
     lines : DataFrame
-        Strings with ``year``, as :func:`jobs.firm_files.read_survey` gives them.
+        Strings with ``year``, as :func:`jobs.readers.firm_files.read_survey` gives them.
     editions : sequence of IndustryEdition
         Which edition of the industry classification a year uses.
 
@@ -116,7 +116,7 @@ def resolve_firm_places(accounts: DataFrame, places: DataFrame) -> DataFrame:
     accounts : DataFrame
         With ``place_code`` (6 digits, or 12 from 2004 on) and ``year``.
     places : DataFrame
-        One row per year and code of six or four digits, as :func:`jobs.firm_places.place_frame` gives it.
+        One row per year and code of six or four digits, as :func:`jobs.reference.firm_places.place_frame` gives it.
 
     Returns
     -------

@@ -29,8 +29,8 @@ PLACE_COLUMNS = (
     "place_confidence", "is_place_ambiguous", "place_conflict", "place_reason",
 )
 
-# How sure a placing is, beside the vote behind a postcode prefix (jobs/lookups.py). Judgement, not estimates: they order
-# the cases, and a study that filters on them should vary the threshold.
+# How sure a placing is, beside the vote behind a postcode prefix (jobs/reference/place_lookups.py). Judgement,
+# not estimates: they order the cases, and a study that filters on them should vary the threshold.
 SURE_TEXT_UNIT = 0.85
 SURE_DISTRICT_CODE = 0.70
 SURE_CITY_ONLY = 0.60
@@ -64,7 +64,7 @@ class PlacePolicyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PlaceReference:
-    """Look-up frames, one row per key and span of months (jobs/lookups.py says what is in them).
+    """Look-up frames, one row per key and span of months (jobs/reference/place_lookups.py says what is in them).
 
     A place is a number (bigint), so that records carry eight bytes for each witness while they are judged: prefecture code,
     type of the unit (:data:`UNIT_KINDS`) and a serial number, each in bits of its own (:func:`place_number`).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.errors import CustomsLakeError
+from jobs.core.errors import CustomsLakeError
 
 
 class WorldError(CustomsLakeError):

@@ -21,7 +21,7 @@ import pandas as pd
 
 from conf.firms import load_firm_layouts, load_industry_editions, load_investment_prices
 from estimation.production import firm_stock
-from jobs.placebook import load_place_book
+from jobs.reference.place_book import load_place_book
 from jobs.world.errors import WorldOptionError
 from jobs.world.streams import generator
 

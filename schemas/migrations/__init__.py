@@ -5,7 +5,7 @@ says what changes in words that can be checked before (``describe``) and is safe
 is run again from its first step. Old files are never rewritten; a new column reads as null in old rows.
 
 Adding a migration: a module ``mNNNN_what.py`` with ``MIGRATION``, its import below, and a test that starts from the
-format before it. A lake written by a newer product is refused by :func:`jobs.lake.Lake.open`.
+format before it. A lake written by a newer product is refused by :func:`jobs.core.lake.Lake.open`.
 """
 
 from __future__ import annotations

@@ -26,11 +26,11 @@ from pyspark.sql import functions as F
 
 from conf.settings import load_settings
 from jobs import clean, count, maintain
-from jobs.context import JobContext, configure_logging, run_job
-from jobs.lake import Lake
-from jobs.ledger import new_run_id
+from jobs.core.lake import Lake
+from jobs.core.ledger import new_run_id
 from jobs.pipeline import run_through
-from jobs.session import build_session
+from jobs.runtime.context import JobContext, configure_logging, run_job
+from jobs.runtime.session import build_session
 from schemas import gold
 
 ROOT = Path(__file__).resolve().parents[2]

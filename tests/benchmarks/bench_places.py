@@ -28,11 +28,11 @@ from pyspark.sql import functions as F
 from conf.rules import load_rules
 from conf.settings import load_settings
 from jobs.clean import CARRIED
-from jobs.codebooks import partner_reference, product_reference
-from jobs.lookups import place_reference
-from jobs.placebook import load_place_book
-from jobs.session import build_session
-from jobs.sites import firm_postcodes, place_by_site
+from jobs.cleaning.sites import firm_postcodes, place_by_site
+from jobs.reference.codebooks import partner_reference, product_reference
+from jobs.reference.place_book import load_place_book
+from jobs.reference.place_lookups import place_reference
+from jobs.runtime.session import build_session
 from jobs.transforms.declarations import apply_rules, parse_declarations
 from jobs.transforms.partners import add_partners
 from jobs.transforms.places import PLACE_COLUMNS, resolve_places

@@ -30,8 +30,8 @@ from pyspark.sql import SparkSession
 
 from conf.productivity import Productivity
 from conf.settings import load_settings
-from jobs.firm_technology import COEFFICIENTS, estimate_industry, industry_groups
-from jobs.session import build_session
+from jobs.runtime.session import build_session
+from jobs.study.firm_technology import COEFFICIENTS, estimate_industry, industry_groups
 
 FIRM_YEARS, INDUSTRIES, N_YEARS, HEAP = 1_000_000, 30, 10, "2g"
 BOUND_SECONDS = 60.0

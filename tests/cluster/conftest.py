@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from jobs import clean, count, ingest, land
-from jobs.context import JobContext, run_job
-from jobs.lake import Lake
+from jobs.core.lake import Lake
+from jobs.runtime.context import JobContext, run_job
 from schemas import bronze, gold, ops, silver
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from jobs.context import Outcome, job_main, run_job
+from jobs.runtime.context import Outcome, job_main, run_job
 
 if __name__ == "__main__":
     STEPS = sys.argv[1].split(",")

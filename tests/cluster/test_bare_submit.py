@@ -9,7 +9,7 @@ from pathlib import Path
 import pyspark
 import pytest
 
-from jobs.jars import JAR_NAMES
+from jobs.runtime.jars import JAR_NAMES
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,7 +18,7 @@ SHOW_CONF = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from conf.settings import load_settings
-from jobs.session import build_session
+from jobs.runtime.session import build_session
 session = build_session(load_settings(environment={}))
 for name in sys.argv[2:]:
     print(name, "is", session.conf.get(name))

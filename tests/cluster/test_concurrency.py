@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from jobs.lake import Lake
+from jobs.core.lake import Lake
 from schemas import silver
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]

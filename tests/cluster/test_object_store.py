@@ -16,8 +16,8 @@ from pathlib import Path
 import pyspark
 import pytest
 
-from jobs.jars import jar_paths
-from jobs.package import build_zip
+from jobs.runtime.jars import jar_paths
+from jobs.runtime.package import build_zip
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 ROOT = Path(__file__).resolve().parents[2]

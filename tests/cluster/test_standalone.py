@@ -22,8 +22,8 @@ from pathlib import Path
 import pyspark
 import pytest
 
-from jobs.jars import jar_paths
-from jobs.package import build_zip
+from jobs.runtime.jars import jar_paths
+from jobs.runtime.package import build_zip
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 SPARK_HOME = Path(pyspark.__file__).parent

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from estimation import EstimationWarning, GMMStyle, IVStyle, SystemGMM
-from estimation.model import DifferenceGMM
+from estimation.dynamic_panel.model import DifferenceGMM
 
 # two double-precision computations in different order, with explicit inverses on one side
 TOLERANCE = 1e-8

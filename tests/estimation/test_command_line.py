@@ -11,9 +11,9 @@ import pytest
 
 from estimation import GMMStyle, IVStyle, SystemGMM, read_case
 from estimation.__main__ import main
+from estimation.dynamic_panel.model import PanelGMM
+from estimation.dynamic_panel.specfile import case_from_machine
 from estimation.errors import SpecificationError
-from estimation.model import PanelGMM
-from estimation.specfile import case_from_machine
 
 TOML = """
 dependent = "y"

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from estimation import EstimationWarning, PanelGMM
-from estimation.specfile import case_from_machine
+from estimation.dynamic_panel.specfile import case_from_machine
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN_CASES = ROOT / "tests" / "reference" / "dynamic_panel"

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from estimation import DifferenceGMM, EstimationWarning, GMMStyle, IVStyle, SystemGMM, algebra
-from estimation.bootstrap import drawn
-from estimation.linear import weight_from
+from estimation import DifferenceGMM, EstimationWarning, GMMStyle, IVStyle, SystemGMM
+from estimation.dynamic_panel import algebra
+from estimation.dynamic_panel.bootstrap import drawn
+from estimation.dynamic_panel.linear import weight_from
 
 # the same numbers reached along another path in double precision
 SAME = 1e-9

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from estimation.__main__ import main
-from estimation.model import DEFAULT_COLLAPSE, DEFAULT_N_LAGS
-from estimation.montecarlo import (
+from estimation.dynamic_panel.model import DEFAULT_COLLAPSE, DEFAULT_N_LAGS
+from estimation.dynamic_panel.montecarlo import (
     CHOICES,
     CONTROLS,
     CORE,
@@ -26,7 +26,7 @@ from estimation.montecarlo import (
     summarise_parameters,
     summarise_tests,
 )
-from estimation.study import compare_choices, lag_choices, run_study, to_markdown
+from estimation.dynamic_panel.study import compare_choices, lag_choices, run_study, to_markdown
 
 
 @pytest.fixture(scope="module")

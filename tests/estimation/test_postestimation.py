@@ -7,10 +7,9 @@ import pytest
 from scipy import stats
 
 from estimation import GMMStyle, IVStyle, SystemGMM
-from estimation.bootstrap import bootstrap
-from estimation.diagnostics import cross_section_test, selection_criteria, underidentification_test
-from estimation.errors import SpecificationError, UnknownColumnError
-from estimation.postestimation import (
+from estimation.dynamic_panel.bootstrap import bootstrap
+from estimation.dynamic_panel.diagnostics import cross_section_test, selection_criteria, underidentification_test
+from estimation.dynamic_panel.postestimation import (
     counted_values,
     fieller_set,
     johnson_neyman,
@@ -21,7 +20,8 @@ from estimation.postestimation import (
     turning_point,
     u_shape_test,
 )
-from estimation.robustness import observations_by_stage, ols_bracket, sensitivity_grid
+from estimation.dynamic_panel.robustness import observations_by_stage, ols_bracket, sensitivity_grid
+from estimation.errors import SpecificationError, UnknownColumnError
 
 pytestmark = pytest.mark.filterwarnings("ignore::estimation.errors.EstimationWarning")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-import estimation.model
+import estimation.dynamic_panel.model
 from estimation import DifferenceGMM, GMMStyle, IVStyle, SystemGMM
 from estimation.errors import HansenPValueWarning, InstrumentCountWarning, SingularWeightWarning
 
@@ -232,7 +232,7 @@ def test_gmm_group_for_the_level_equation_alone_uses_lagged_differences(gapped):
 
 
 def test_docstring_examples_hold():
-    outcome = doctest.testmod(estimation.model)
+    outcome = doctest.testmod(estimation.dynamic_panel.model)
     assert outcome.attempted >= 5 and outcome.failed == 0
 
 
@@ -253,7 +253,7 @@ def test_difference_gmm_ignores_instruments_of_the_level_equation(gapped):
 
 
 def test_negative_corrected_variance_is_a_note_and_a_missing_error(gapped, monkeypatch):
-    from estimation import algebra
+    from estimation.dynamic_panel import algebra
     from estimation.errors import CovarianceWarning
 
     def overcorrected(D, V_first, V_second):

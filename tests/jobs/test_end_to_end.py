@@ -11,13 +11,13 @@ from pyspark.sql import functions as F
 
 from jobs import ingest, land, reconcile, verify
 from jobs.clean import judge_declarations
-from jobs.context import JobContext
-from jobs.errors import InputRefusedError
+from jobs.core.errors import InputRefusedError
+from jobs.core.lake import Lake
+from jobs.core.ledger import files_in_force
 from jobs.generate import generate
-from jobs.lake import Lake
-from jobs.ledger import files_in_force
 from jobs.pipeline import run_through
-from jobs.sensitivity import ambiguous_cities, count_treatments
+from jobs.runtime.context import JobContext
+from jobs.study.sensitivity import ambiguous_cities, count_treatments
 from schemas import bronze, gold, ops, silver
 from schemas.fields import PERSONAL_COLUMNS
 

@@ -6,8 +6,8 @@ import gzip
 
 import pytest
 
-from jobs.errors import InputRefusedError
-from jobs.inspection import inspect_file, list_raw_files
+from jobs.core.errors import InputRefusedError
+from jobs.readers.customs_files import inspect_file, list_raw_files
 
 ENGLISH = "shipment_date,exp_or_imp,hs_id,value,quantity,party_id,company,zip,city,country"
 CHINESE = "日期,进口或出口,税号编码,企业编码,邮编,消费地或生产地,起运国或目的国,金额"
@@ -45,7 +45,7 @@ def test_layout_encoding_and_period_come_from_headings_and_name(
 
 
 def test_lines_are_counted_as_the_reader_counts_them(tmp_path, monkeypatch):
-    monkeypatch.setattr("jobs.inspection.CHUNK_BYTES", 7)
+    monkeypatch.setattr("jobs.readers.customs_files.CHUNK_BYTES", 7)
     body = f"{ENGLISH}\r\n{ENGLISH_ROW}\n   \n\n{ENGLISH_ROW}\r{ENGLISH_ROW}\r\n\u3000\n{ENGLISH_ROW}"
     assert inspect_file(_write(tmp_path, "200502.csv", body), tmp_path).n_lines == 5
 
@@ -91,7 +91,7 @@ def test_unusable_file_is_refused_with_what_was_found(tmp_path, name, content, m
 
 
 def test_offset_of_a_broken_byte_counts_from_the_start_of_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("jobs.inspection.CHUNK_BYTES", 10)
+    monkeypatch.setattr("jobs.readers.customs_files.CHUNK_BYTES", 10)
     good = f"{CHINESE}\n{CHINESE_ROW}\n".encode()
     with pytest.raises(InputRefusedError, match=f"not valid utf-8 at byte {len(good)} "):
         inspect_file(_write(tmp_path, "200601.csv", good + b"\xff\n" + good), tmp_path)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from estimation.study import run_study as run_here
-from jobs.errors import InputRefusedError
+from estimation.dynamic_panel.study import run_study as run_here
+from jobs.core.errors import InputRefusedError
 from jobs.montecarlo import _blocks, run_study, write_summary
 
 pytestmark = pytest.mark.spark

@@ -7,11 +7,11 @@ import logging
 import pytest
 
 from conf.settings import Places
-from jobs.lookups import CONVENTIONS, build_lookups
-from jobs.placebook import PlaceFileError, load_place_book, load_region_classes
-from jobs.places import PostcodeQuestionError, explain_postcode
-from jobs.results import city_classes
-from jobs.yearbook_cities import CityNames
+from jobs.commands.places import PostcodeQuestionError, explain_postcode
+from jobs.reference.city_names import CityNames
+from jobs.reference.place_book import PlaceFileError, load_place_book, load_region_classes
+from jobs.reference.place_lookups import CONVENTIONS, build_lookups
+from jobs.study.handoff import city_classes
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs import doctor
-from jobs.cli import COMMANDS, run_command
-from jobs.context import parse_years
-from jobs.errors import EXIT_DONE, EXIT_REFUSED, InputRefusedError
-from jobs.jars import JARS_VARIABLE, JarsNotFoundError, jar_paths
-from jobs.java import JavaNotUsableError, java_major, require_java
+from jobs.commands import doctor
+from jobs.commands.main import COMMANDS, run_command
+from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, InputRefusedError
+from jobs.runtime.context import parse_years
+from jobs.runtime.jars import JARS_VARIABLE, JarsNotFoundError, jar_paths
+from jobs.runtime.java import JavaNotUsableError, java_major, require_java
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -112,7 +112,7 @@ def test_postcode_is_explained_without_a_lake(capsys):
 
 
 def test_greetings_of_the_jvm_are_left_out_and_every_other_line_passes():
-    from jobs.gateway import forward_lines
+    from jobs.runtime.gateway import forward_lines
 
     said = (
         b"WARNING: Using incubator modules: jdk.incubator.vector\n"

@@ -8,7 +8,7 @@ import logging
 import pytest
 from pyspark.sql import functions as F
 
-from jobs import sites
+from jobs.cleaning import sites
 from jobs.transforms.declarations import parse_declarations
 from jobs.transforms.places import PLACE_COLUMNS
 from schemas.bronze import DECLARATION

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from pandas.io.stata import StataWriter
 
-from jobs import ingest, stata
-from jobs.errors import InputRefusedError
-from jobs.inspection import inspect_file, list_raw_files
+from jobs import ingest
+from jobs.core.errors import InputRefusedError
+from jobs.readers import stata
+from jobs.readers.customs_files import inspect_file, list_raw_files
 
 # 2007-2011 as public programs find them: codes and values are numbers, texts GB18030
 ROWS = pd.DataFrame(

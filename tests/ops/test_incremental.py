@@ -11,10 +11,10 @@ import pytest
 from pyspark.sql import functions as F
 
 from jobs import clean, count, fsck, ingest, land, maintain, plan, restore, withdraw
-from jobs.context import JobContext, run_job
-from jobs.errors import InputRefusedError, LakeError
-from jobs.lake import Lake
-from jobs.ledger import files_in_force, forget_builds, new_run_id, recorded_builds
+from jobs.core.errors import InputRefusedError, LakeError
+from jobs.core.lake import Lake
+from jobs.core.ledger import files_in_force, forget_builds, new_run_id, recorded_builds
+from jobs.runtime.context import JobContext, run_job
 from schemas import bronze, gold, ops, silver
 
 pytestmark = [pytest.mark.lake, pytest.mark.timeout(3600)]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from jobs import land, migrate, restore
-from jobs.context import JobContext, run_job
-from jobs.errors import LakeError
-from jobs.lake import MARKER, Lake
-from jobs.ledger import builds_of, latest_receipts
+from jobs.core.errors import LakeError
+from jobs.core.lake import MARKER, Lake
+from jobs.core.ledger import builds_of, latest_receipts
+from jobs.runtime.context import JobContext, run_job
 from schemas import bronze, ops, silver
 from schemas.fields import fields
 from schemas.migrations import (

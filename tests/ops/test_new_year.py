@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from conf.layouts import load_layouts
-from jobs.cli import run_command
-from jobs.errors import EXIT_DONE, EXIT_QUALITY, EXIT_REFUSED
+from jobs.commands.main import run_command
+from jobs.core.errors import EXIT_DONE, EXIT_QUALITY, EXIT_REFUSED
 
 pytestmark = [
     pytest.mark.lake,

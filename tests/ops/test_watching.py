@@ -17,16 +17,16 @@ import pytest
 
 from conf.operations import Operations
 from conf.settings import SettingsError, load_settings
-from jobs import events
-from jobs.context import Outcome
-from jobs.errors import LakeError, LockedError
-from jobs.lake import Written, _parse_commit
+from jobs.core.errors import LakeError, LockedError
+from jobs.core.lake import Written, _parse_commit
+from jobs.core.ledger import Builds, fingerprint
+from jobs.core.locks import hold_commit, hold_work
+from jobs.core.storage import explained_store_failure
 from jobs.land import sort_delivery
-from jobs.ledger import Builds, fingerprint
-from jobs.locks import hold_commit, hold_work
-from jobs.package import build_zip
 from jobs.plan import _why
-from jobs.storage import explained_store_failure
+from jobs.runtime import events
+from jobs.runtime.context import Outcome
+from jobs.runtime.package import build_zip
 from schemas.migrations import LAKE_FORMAT, MIGRATIONS, pending_migrations
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,7 +186,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from jobs.locks import hold_work
+from jobs.core.locks import hold_work
 with hold_work(Path({folder!r}), ["gold.x"], {years}):
     print("held", flush=True)
     time.sleep(60)
@@ -223,7 +223,7 @@ def test_same_year_is_locked_other_years_are_not_and_whole_excludes_both(tmp_pat
 
 
 def test_commit_lock_is_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("jobs.locks.COMMIT_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("jobs.core.locks.COMMIT_WAIT_SECONDS", 0.2)
     with hold_commit(tmp_path, "t"):
         with pytest.raises(LockedError), hold_commit(tmp_path, "t"):
             pass
@@ -233,7 +233,7 @@ def test_commit_lock_is_waited_for(tmp_path, monkeypatch):
             with hold_commit(tmp_path, "t"):
                 entered.set()
 
-        monkeypatch.setattr("jobs.locks.COMMIT_WAIT_SECONDS", 30.0)
+        monkeypatch.setattr("jobs.core.locks.COMMIT_WAIT_SECONDS", 30.0)
         waiting = threading.Thread(target=enter)
         waiting.start()
         assert not entered.wait(0.2)

@@ -8,11 +8,11 @@ from conf.firms import load_firm_layouts, load_industry_editions, load_investmen
 from conf.productivity import Productivity
 from conf.rules import load_rules
 from conf.settings import SettingsError, load_settings
-from jobs.errors import InputRefusedError
-from jobs.firm_files import find_given_file, find_survey_files
-from jobs.firm_places import place_table
-from jobs.firm_series import load_series
-from jobs.placebook import load_place_book
+from jobs.core.errors import InputRefusedError
+from jobs.readers.firm_files import find_given_file, find_survey_files
+from jobs.readers.firm_series import load_series
+from jobs.reference.firm_places import place_table
+from jobs.reference.place_book import load_place_book
 
 HEADING = "法人代码,省地县码,行业代码,工业总产值(现价,新规定),从业人数"
 QUOTED = '法人代码,省地县码,行业代码,"工业总产值(现价,新规定)",从业人数'

@@ -8,7 +8,7 @@ import pytest
 
 from conf.productivity import Productivity
 from estimation.production import ProductionFunction, ProductionOptions
-from jobs.firm_technology import COEFFICIENTS, estimate_industry
+from jobs.study.firm_technology import COEFFICIENTS, estimate_industry
 
 NAMES = [part.split()[0] for part in COEFFICIENTS.split(", ")]
 LOGS = {"y": "ln_output", "l": "ln_workers", "k": "ln_capital", "m": "ln_inputs", "i": "ln_investment"}

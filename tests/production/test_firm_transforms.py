@@ -11,7 +11,7 @@ from conf.firms import DELIVERED_COLUMNS, load_industry_editions
 from conf.productivity import Productivity
 from conf.rules import load_rules
 from estimation.production import ProductionFunction, ProductionOptions, real_capital
-from jobs.firm_technology import estimate_technology
+from jobs.study.firm_technology import estimate_technology
 from jobs.transforms.declarations import apply_rules
 from jobs.transforms.firm_capital import add_real_capital, survey_growth
 from jobs.transforms.firm_imputation import impute_value_added

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.context import JobContext
+from jobs.core.lake import Lake
 from jobs.generate import NAMED_CITIES
-from jobs.lake import Lake
 from jobs.productivity import run
+from jobs.runtime.context import JobContext
 from jobs.world.firm_accounts import DIRT, TECHNOLOGY, AccountsModel, write_firm_accounts
 from jobs.world.firm_tables import SURVEY
 from schemas import firms as tables

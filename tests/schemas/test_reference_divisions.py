@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from jobs.placebook import load_place_book, overlapping
+from jobs.reference.place_book import load_place_book, overlapping
 from schemas.reference.builders.common import read_source
 
 STUDY_YEARS = range(2003, 2012)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.side_tables import SHIPPED_ZONES, SHIPPED_ZONES_END
+from jobs.readers.yearbook_series import SHIPPED_ZONES, SHIPPED_ZONES_END
 from schemas.places import TABLES
 from schemas.reference.builders.common import read_source
 from schemas.reference.shipped import TABLE_NAMES, read_shipped

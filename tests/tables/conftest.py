@@ -77,7 +77,7 @@ def printed(study, classes, paper, shipped):
 @pytest.fixture(scope="session")
 def panel_frames(study) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The study panel as the panel job writes it: rows of gold.panel_constants and of gold.city_panel."""
-    from jobs.scaling import scale_panel
+    from jobs.study.scaling import scale_panel
     from schemas.panel import CITY_PANEL, MODEL_VARIABLES, PRODUCTS
 
     natural = study[0].natural.copy()

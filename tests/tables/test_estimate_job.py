@@ -6,11 +6,12 @@ import json
 
 import pytest
 
-from jobs import estimate, explain, report, variants
-from jobs.context import JobContext
-from jobs.errors import InputRefusedError
-from jobs.frames import to_spark
-from jobs.lake import Lake
+from jobs import estimate, explain, report
+from jobs.core.errors import InputRefusedError
+from jobs.core.frames import to_spark
+from jobs.core.lake import Lake
+from jobs.runtime.context import JobContext
+from jobs.study import variants
 from jobs.world.equation import write_model
 from jobs.world.latent import WorldModel, simulate
 from schemas.panel import CITY_PANEL, PANEL_CONSTANTS

@@ -58,7 +58,7 @@ def test_samples_without_a_common_city_are_independent_and_outcomes_of_one_city_
 
 
 def test_the_joint_covariance_repeats_a_bootstrap_by_city(baseline):
-    from estimation.bootstrap import bootstrap
+    from estimation.dynamic_panel.bootstrap import bootstrap
 
     fits = baseline[:2]
     drawn = bootstrap(

@@ -192,7 +192,8 @@ def test_the_page_on_the_papers_claims_is_what_its_numbers_give(paper):
     from estimation.report.claims_page import paper_page
 
     page = Path(__file__).parents[2] / "docs" / "methodology" / "claims.md"
-    assert page.read_text("utf-8") == paper_page(paper), "stale: python -m jobs.claims_page docs/methodology/claims.md"
+    remedy = "stale: python -m jobs.commands.claims_page docs/methodology/claims.md"
+    assert page.read_text("utf-8") == paper_page(paper), remedy
 
 
 def test_claims_of_a_study_are_listed_with_verdict_and_evidence(study_report):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.codebooks import partner_aliases, partner_reference, product_codes, product_reference
+from jobs.reference.codebooks import partner_aliases, partner_reference, product_codes, product_reference
 from jobs.transforms.partners import add_partners
 from jobs.transforms.products import BaseRevisionError, add_products
 from jobs.transforms.text import MISSING_WORDS

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from conf.panel import Panel
-from jobs.coverage_map import STATES, coverage_states, draw_coverage
 from jobs.describe import count_observations, describe_panel, render, summarise_variable, write_description
-from jobs.missing import BASELINE, explain_missing, variable_inputs
+from jobs.study.coverage_map import STATES, coverage_states, draw_coverage
+from jobs.study.missing import BASELINE, explain_missing, variable_inputs
 from schemas.panel import MODEL_VARIABLES
 
 YEARS = range(2003, 2008)

@@ -13,12 +13,12 @@ from pyspark.sql import Row
 
 from conf.yearbook import load_yearbook_config
 from jobs import panel
-from jobs.context import JobContext
-from jobs.errors import InputRefusedError
-from jobs.frames import to_spark
-from jobs.lake import Lake, Written
-from jobs.ledger import record_builds
-from jobs.missing import BASELINE
+from jobs.core.errors import InputRefusedError
+from jobs.core.frames import to_spark
+from jobs.core.lake import Lake, Written
+from jobs.core.ledger import record_builds
+from jobs.runtime.context import JobContext
+from jobs.study.missing import BASELINE
 from schemas import firms, gold
 from schemas import panel as tables
 from schemas import yearbook as yearbook_tables

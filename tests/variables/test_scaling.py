@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jobs.scaling import ScalingError, scale_panel
+from jobs.study.scaling import ScalingError, scale_panel
 
 PAIRS = (("a", "b"),)
 ROUNDING = 1e-12  # a handful of double operations on numbers of order one

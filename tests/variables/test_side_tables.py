@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.errors import InputRefusedError
-from jobs.side_tables import read_deflators, read_exchange_rates, read_zones
-from jobs.yearbook_cities import CityNames
+from jobs.core.errors import InputRefusedError
+from jobs.readers.yearbook_series import read_deflators, read_exchange_rates, read_zones
+from jobs.reference.city_names import CityNames
 
 CITIES = CityNames(
     {"city_id": code, "name_zh": code, "kind": "prefecture_city", "province_name": "p", "valid_from": "2000", "valid_to": ""}

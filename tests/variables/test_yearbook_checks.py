@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from conf.yearbook import load_yearbook_config
-from jobs.errors import InputRefusedError
+from jobs.core.errors import InputRefusedError
+from jobs.readers.yearbook_checks import check_values, jump_over_neighbours
+from jobs.readers.yearbook_sheets import SheetRows, read_folder
+from jobs.reference.city_names import CityNames
 from jobs.world.yearbook_sheets import YearbookFrameError, write_yearbook
-from jobs.yearbook_checks import check_values, jump_over_neighbours
-from jobs.yearbook_cities import CityNames
-from jobs.yearbook_sheets import SheetRows, read_folder
 
 CONFIG = load_yearbook_config()
 NAMES = {

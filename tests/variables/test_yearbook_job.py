@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from jobs import yearbook
-from jobs.context import JobContext
-from jobs.errors import InputRefusedError
-from jobs.lake import Lake
+from jobs.core.errors import InputRefusedError
+from jobs.core.lake import Lake
+from jobs.runtime.context import JobContext
 from jobs.world.yearbook_sheets import write_yearbook
 from schemas import yearbook as tables
 

@@ -11,9 +11,8 @@ import pytest
 from openpyxl import Workbook
 
 from conf.yearbook import YearbookConfigError, load_yearbook_config
-from jobs.yearbook_cities import CityNames
-from jobs.yearbook_files import Sheet, edition_of
-from jobs.yearbook_sheets import (
+from jobs.readers.yearbook_files import Sheet, edition_of
+from jobs.readers.yearbook_sheets import (
     REFUSED_COLUMNS,
     VALUE_COLUMNS,
     SheetRows,
@@ -21,6 +20,7 @@ from jobs.yearbook_sheets import (
     read_folder,
     read_number,
 )
+from jobs.reference.city_names import CityNames
 
 CONFIG = load_yearbook_config()
 CITIES = CityNames(

@@ -14,8 +14,8 @@ import pytest
 from openpyxl import Workbook
 
 from conf.yearbook import load_yearbook_config
-from jobs.yearbook_cities import load_city_names
-from jobs.yearbook_sheets import REFUSED_COLUMNS, VALUE_COLUMNS, read_folder
+from jobs.readers.yearbook_sheets import REFUSED_COLUMNS, VALUE_COLUMNS, read_folder
+from jobs.reference.city_names import load_city_names
 
 OLD_BOOK = Path(__file__).parent / "2004.xls"
 HEADER = [

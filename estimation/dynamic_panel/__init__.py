@@ -1,0 +1,1 @@
+"""Dynamic panel GMM: design, instruments, estimation, tests, post-estimation and Monte Carlo."""

@@ -1,0 +1,193 @@
+"""The instrument matrix Z, column by column, with a label for every moment.
+
+Made from the groups of a specification and the panel grid. For the transformed equation a GMM-style group enters levels
+lagged a..b, missing ones as zero; in a system the level equation gets the first difference lagged a - 1, because deeper
+ones are redundant (Roodman 2009, sec. 3.4). Standard instruments are one column over both equations. Columns that are
+zero in every row are not built but stay in the moment table, so that counts and degrees of freedom are honest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from estimation.dynamic_panel.design import Design, averaged_rows
+from estimation.dynamic_panel.panel import PanelGrid, shift
+from estimation.dynamic_panel.spec import CONSTANT, Equation, GMMStyle, IVStyle, PanelSpec
+from estimation.dynamic_panel.transforms import first_difference, forward_deviation
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One row of the moment table: where an instrument column comes from and whether it is used."""
+
+    group: str
+    style: str
+    equation: str
+    variable: str
+    lag: int | None
+    period: int | None
+    column: int | None
+    reason: str = ""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the moment is used."""
+        return self.column is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """Z with its labels.
+
+    Attributes
+    ----------
+    Z : ndarray, shape (N, R, j)
+        Columns that are not zero everywhere.
+    moments : tuple of Moment
+        All moments, in the order of the specification; `Moment.column` is the column of Z or None.
+    """
+
+    Z: np.ndarray
+    moments: tuple[Moment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A candidate column: the rows of R it touches and its values there, shape (N, n_rows) or (N,)."""
+
+    moment: Moment
+    where: int | slice
+    values: np.ndarray
+
+
+def build_instruments(grid: PanelGrid, spec: PanelSpec, design: Design, dummies: dict[str, np.ndarray]) -> Instruments:
+    """Build Z for the rows of `design`."""
+    builder = _Builder(grid, spec, design)
+    candidates = list(builder.constant())
+    for group in spec.instruments:
+        candidates += builder.gmm(group) if isinstance(group, GMMStyle) else builder.iv(group)
+    if dummies:
+        candidates += builder.time_effects(dummies, spec.time_effects or "level")
+    nonzero = [column.values.any() for column in candidates]
+    Z = np.zeros((*design.rows.shape, sum(nonzero)))
+    moments = []
+    c = 0
+    for candidate, used in zip(candidates, nonzero, strict=True):
+        if used:
+            Z[:, candidate.where, c] = candidate.values
+            moments.append(replace(candidate.moment, column=c))
+            c += 1
+        else:
+            moments.append(replace(candidate.moment, reason="zero in every row"))
+    return Instruments(Z, tuple(moments))
+
+
+def keep_columns(instruments: Instruments, kept: np.ndarray, reason: str) -> Instruments:
+    """Return the instruments with only the columns `kept`, the others marked with `reason`."""
+    new_position = {int(old): new for new, old in enumerate(kept)}
+    moments = []
+    for moment in instruments.moments:
+        if moment.column is None or moment.column in new_position:
+            column = None if moment.column is None else new_position[moment.column]
+            moments.append(replace(moment, column=column))
+        else:
+            moments.append(replace(moment, column=None, reason=reason))
+    return Instruments(np.ascontiguousarray(instruments.Z[:, :, kept]), tuple(moments))
+
+
+class _Builder:
+    """Makes candidate columns; rows outside the sample are zeroed here."""
+
+    def __init__(self, grid: PanelGrid, spec: PanelSpec, design: Design) -> None:
+        self.grid, self.spec, self.design = grid, spec, design
+        self.n_transformed = len(design.transformed_at)
+        self.transformed = slice(0, self.n_transformed)
+        self.level = slice(self.n_transformed, design.rows.shape[1])
+        self.in_transformed = design.transformed_rows[:, design.transformed_at]
+        self.in_level = design.level_rows[:, design.level_at]
+        self.counted = averaged_rows(grid, spec, design.complete) if spec.transform == "fod" else None
+
+    def constant(self) -> Iterator[_Column]:
+        """The constant instruments itself in the level equation."""
+        if self.spec.has_constant:
+            moment = Moment(CONSTANT, "iv", "level", CONSTANT, None, None, None)
+            yield _Column(moment, self.level, self.in_level.astype(float))
+
+    def gmm(self, group: GMMStyle) -> Iterator[_Column]:
+        """GMM-style columns of one group, transformed equation first."""
+        for variable in group.variables:
+            series = self.grid.series(variable)
+            if group.equation != "level":
+                yield from self._lagged(group, variable, series, "difference", range(group.lags[0], self._last(group)))
+        if not self.spec.system or group.equation == "difference":
+            return
+        for variable in group.variables:
+            # the difference is taken on the calendar, not with the row-wise D. operator: both its ends must be stored
+            difference = first_difference(self.grid.series(variable))
+            deepest = self._last(group) if group.equation == "level" else max(group.lags[0], 1)
+            first = group.lags[0] if group.equation == "level" else deepest - 1
+            yield from self._lagged(group, variable, difference, "level", range(first, deepest))
+
+    def iv(self, group: IVStyle) -> Iterator[_Column]:
+        """Standard columns of one group."""
+        for variable in group.variables:
+            yield from self._standard(
+                group.label, variable, self.grid.series(variable), group.equation, group.passthrough
+            )
+
+    def time_effects(self, dummies: dict[str, np.ndarray], equation: Equation) -> Iterator[_Column]:
+        """Period dummies as their own instruments."""
+        for name, values in dummies.items():
+            yield from self._standard(
+                "time effects", name, values, equation if self.spec.system else "difference", False
+            )
+
+    def _last(self, group: GMMStyle) -> int:
+        """One past the deepest lag that can exist."""
+        n_periods = len(self.grid.times)
+        return n_periods if group.lags[1] is None else min(group.lags[1] + 1, n_periods)
+
+    def _lagged(
+        self, group: GMMStyle, variable: str, series: np.ndarray, equation: str, lags: range
+    ) -> Iterator[_Column]:
+        """Columns of one variable in one equation."""
+        at, in_sample, rows = (
+            (self.design.transformed_at, self.in_transformed, self.transformed)
+            if equation == "difference"
+            else (self.design.level_at, self.in_level, self.level)
+        )
+        for lag in lags:
+            lagged = shift(series, lag)[:, at]
+            values = np.where(in_sample & ~np.isnan(lagged), lagged, 0.0)
+            if group.collapse:
+                moment = Moment(group.label, "gmm", equation, variable, lag, None, None)
+                yield _Column(moment, rows, values)
+                continue
+            for r, t in enumerate(at):
+                moment = Moment(group.label, "gmm", equation, variable, lag, int(self.grid.times[t]), None)
+                yield _Column(moment, rows.start + r, values[:, r])
+
+    def _standard(
+        self, label: str, variable: str, level: np.ndarray, equation: Equation, passthrough: bool
+    ) -> Iterator[_Column]:
+        """One column over the equations asked for."""
+        values = np.zeros(self.design.rows.shape)
+        if equation != "level":
+            moved = level if passthrough else self._transform(level)
+            moved = moved[:, self.design.transformed_at]
+            values[:, self.transformed] = np.where(self.in_transformed & ~np.isnan(moved), moved, 0.0)
+        if equation != "difference" and self.spec.system:
+            levels = level[:, self.design.level_at]
+            values[:, self.level] = np.where(self.in_level & ~np.isnan(levels), levels, 0.0)
+        if equation == "both" and not self.spec.system:
+            equation = "difference"
+        yield _Column(Moment(label, "iv", equation, variable, None, None, None), slice(None), values)
+
+    def _transform(self, level: np.ndarray) -> np.ndarray:
+        """Apply the model's transform to one variable."""
+        if self.spec.transform == "fd":
+            return first_difference(level)
+        return forward_deviation(level[:, :, None], self.counted)[:, :, 0]

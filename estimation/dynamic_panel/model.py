@@ -1,0 +1,286 @@
+"""System and difference GMM as models: data plus specification, `.fit()` gives frozen results.
+
+`SystemGMM` (Blundell and Bond 1998) and `DifferenceGMM` (Arellano and Bond 1991) differ only in whether the level
+equation is there. Regressors may be given plainly (`regressors=` with explicit `instruments=`) or by class
+(`endogenous=`, `predetermined=`, `exogenous=`), and then the
+instruments follow from the class unless a group names the variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pandas as pd
+
+from estimation.dynamic_panel.engine import estimate
+from estimation.dynamic_panel.preparation import Prepared, prepare
+from estimation.dynamic_panel.results import GMMResults
+from estimation.dynamic_panel.spec import (
+    Case,
+    Collinear,
+    CovType,
+    Equation,
+    FitOptions,
+    GMMStyle,
+    HMatrix,
+    InstrumentGroup,
+    Inverse,
+    IVStyle,
+    PanelSpec,
+    Steps,
+    Transform,
+    WeightKind,
+    check_groups,
+)
+from estimation.errors import SpecificationError
+
+# what a class of regressor means: the first lag of its level that is uncorrelated with the differenced error
+FIRST_VALID_LAG = {"endogenous": 2, "predetermined": 1}
+# chosen defaults, from the Monte Carlo study (docs/methodology/monte_carlo.md): collapsed, two lags
+DEFAULT_N_LAGS = 2
+DEFAULT_COLLAPSE = True
+
+
+class PanelGMM:
+    """A dynamic panel model: data and specification.
+
+    Parameters
+    ----------
+    data : DataFrame
+        One row per (entity, time), keys as columns or as a two-level index.
+    dependent : str
+    lags : int
+        Lags of the dependent variable on the right-hand side, 0 for a static model.
+    regressors : iterable of str
+        Further regressors, in order; their instruments are given in `instruments`.
+    endogenous, predetermined, exogenous : iterable of str
+        Further regressors by class. Endogenous ones get GMM-style lags from 2 on, predetermined ones from 1 on,
+        exogenous ones instrument themselves in both equations; so does, with lags from 2 on, the dependent variable.
+        A variable named in a group of `instruments` is left to that group.
+    instruments : iterable of GMMStyle or IVStyle
+        Explicit groups, also for excluded external instruments.
+    n_lags : int or None
+        Number of lags in the groups made from the classes, None for all.
+    collapse : bool
+        Whether the groups made from the classes are collapsed.
+    entity, time : str, optional
+        Key columns; not needed with a two-level index.
+    time_effects : {"level", "difference", "both"} or None
+        Add period dummies; the equation they instrument.
+    transform : {"fd", "fod"}
+    constant : bool
+    h : {1, 2, 3}
+    cluster, weights : str, optional
+        Columns constant within entities (weights: frequency weights must be, probability weights may vary).
+    weight_kind : {"probability", "frequency"}
+    collinear : {"raise", "drop"}
+    time_step : int
+        Length of a period in units of the time column.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> rng = np.random.default_rng(1)
+    >>> a = rng.normal(size=(60, 1)); y = a / .5 + rng.normal(size=(60, 1)); path = [y]
+    >>> for _ in range(7):
+    ...     y = .5 * y + a + rng.normal(size=(60, 1)); path.append(y)
+    >>> wide = pd.DataFrame(np.hstack(path), columns=range(2000, 2008)).rename_axis(index="city", columns="year")
+    >>> panel = wide.stack().rename("y").reset_index()
+    >>> model = SystemGMM(panel, dependent="y", entity="city", time="year",
+    ...                   instruments=[GMMStyle("y", lags=(2, 3), collapse=True)])
+    >>> model.fit().n_instruments
+    4
+    """
+
+    _system: bool = True
+
+    def __init__(
+        self,
+        data: pd.DataFrame,
+        *,
+        dependent: str,
+        lags: int = 1,
+        regressors: Iterable[str] = (),
+        endogenous: Iterable[str] = (),
+        predetermined: Iterable[str] = (),
+        exogenous: Iterable[str] = (),
+        instruments: Iterable[InstrumentGroup] = (),
+        n_lags: int | None = DEFAULT_N_LAGS,
+        collapse: bool = DEFAULT_COLLAPSE,
+        entity: str | None = None,
+        time: str | None = None,
+        time_effects: Equation | None = None,
+        transform: Transform = "fd",
+        constant: bool = True,
+        h: HMatrix = 3,
+        cluster: str | None = None,
+        weights: str | None = None,
+        weight_kind: WeightKind = "probability",
+        collinear: Collinear = "raise",
+        time_step: int = 1,
+    ) -> None:
+        if not isinstance(lags, int) or isinstance(lags, bool) or lags < 0:
+            raise SpecificationError(f"lags: expected a whole number from 0 on, found {lags!r}.")
+        classes = {
+            "endogenous": _listed(endogenous),
+            "predetermined": _listed(predetermined),
+            "exogenous": _listed(exogenous),
+        }
+        own_lags = tuple(lag_name(dependent, lag) for lag in range(1, lags + 1))
+        given = tuple(instruments)
+        check_groups(given)
+        made = _groups_of_classes(classes, dependent, lags, given, n_lags, collapse)
+        plain = _listed(regressors)
+        order = (*own_lags, *plain, *classes["endogenous"], *classes["predetermined"], *classes["exogenous"])
+        self.spec = PanelSpec(
+            dependent=dependent,
+            regressors=order,
+            instruments=(*given, *made),
+            system=self._system,
+            transform=transform,
+            constant=constant,
+            time_effects=time_effects,
+            h=h,
+            cluster=cluster,
+            weights=weights,
+            weight_kind=weight_kind,
+            collinear=collinear,
+        )
+        self._keys = {"entity": entity, "time": time, "time_step": time_step}
+        self._data = data
+        self._prepared: Prepared | None = None
+
+    @classmethod
+    def from_spec(
+        cls,
+        data: pd.DataFrame,
+        spec: PanelSpec,
+        *,
+        entity: str | None = None,
+        time: str | None = None,
+        time_step: int = 1,
+    ) -> PanelGMM:
+        """Return the model of a ready specification."""
+        model = PanelGMM.__new__(SystemGMM if spec.system else DifferenceGMM)
+        model.spec = spec
+        model._keys = {"entity": entity, "time": time, "time_step": time_step}
+        model._data = data
+        model._prepared = None
+        return model
+
+    @classmethod
+    def from_case(cls, data: pd.DataFrame, case: Case) -> PanelGMM:
+        """Return the model of a case read from a file; fit it with `fit_options(case.options)`."""
+        return cls.from_spec(data, case.spec, entity=case.entity, time=case.time)
+
+    def fit(
+        self,
+        *,
+        steps: Steps = 2,
+        cov_type: CovType | None = None,
+        small: bool = False,
+        inverse: Inverse = "sweep",
+        max_iterations: int = 500,
+        tolerance: float = 1e-9,
+    ) -> GMMResults:
+        """Estimate.
+
+        Parameters
+        ----------
+        steps : {1, 2, "iterated", "cue"}
+        cov_type : {"unadjusted", "robust", "windmeijer", "doubly_corrected"}, optional
+            By default robust after one step, Windmeijer-corrected after two.
+        small : bool
+        inverse : {"sweep", "moore_penrose"}
+
+        Returns
+        -------
+        GMMResults
+
+        Raises
+        ------
+        EstimationError
+        """
+        return self.fit_options(FitOptions(steps, cov_type, small, inverse, max_iterations, tolerance))
+
+    def fit_options(self, options: FitOptions) -> GMMResults:
+        """Estimate with ready options."""
+        return GMMResults(estimate(self.prepared, options))
+
+    @property
+    def prepared(self) -> Prepared:
+        """The arrays of the model, built once."""
+        if self._prepared is None:
+            self._prepared = prepare(self._data, self.spec, **self._keys)
+        return self._prepared
+
+    def with_spec(self, **changes: object) -> PanelGMM:
+        """Return the same data under a changed specification (fields of `PanelSpec`)."""
+        return PanelGMM.from_spec(self._data, replace(self.spec, **changes), **self._keys)
+
+    def with_data(self, data: pd.DataFrame) -> PanelGMM:
+        """Return the same specification on other data."""
+        return PanelGMM.from_spec(data, self.spec, **self._keys)
+
+    @property
+    def data(self) -> pd.DataFrame:
+        """The data as given."""
+        return self._data
+
+    @property
+    def keys(self) -> dict[str, object]:
+        """Names of the key columns and the length of a period."""
+        return dict(self._keys)
+
+
+class SystemGMM(PanelGMM):
+    """System GMM: transformed and level equations (Arellano-Bover 1995, Blundell-Bond 1998)."""
+
+    _system = True
+
+
+class DifferenceGMM(PanelGMM):
+    """Difference GMM: the transformed equation alone (Arellano-Bond 1991); no constant."""
+
+    _system = False
+
+
+def lag_name(variable: str, lag: int) -> str:
+    """Return the name of a lagged variable, as Stata writes it."""
+    return f"L.{variable}" if lag == 1 else f"L{lag}.{variable}"
+
+
+def _listed(names: str | Iterable[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _groups_of_classes(
+    classes: dict[str, tuple[str, ...]],
+    dependent: str,
+    lags: int,
+    given: tuple[InstrumentGroup, ...],
+    n_lags: int | None,
+    collapse: bool,
+) -> tuple[InstrumentGroup, ...]:
+    """Return the instrument groups that follow from the classes of the regressors."""
+    if n_lags is not None and (not isinstance(n_lags, int) or n_lags < 1):
+        raise SpecificationError(f"n_lags: expected a whole number from 1 on or None, found {n_lags!r}.")
+    named = {name for group in given for name in group.variables}
+    named |= {name.split(".")[-1] for group in given if isinstance(group, GMMStyle) for name in group.variables}
+    groups: list[InstrumentGroup] = []
+    if any(classes.values()) and lags and dependent not in named:
+        groups.append(_lagged_group((dependent,), "endogenous", n_lags, collapse))
+    for kind in ("endogenous", "predetermined"):
+        free = tuple(name for name in classes[kind] if name not in named)
+        if free:
+            groups.append(_lagged_group(free, kind, n_lags, collapse))
+    free = tuple(name for name in classes["exogenous"] if name not in named)
+    if free:
+        groups.append(IVStyle(free))
+    return tuple(groups)
+
+
+def _lagged_group(variables: tuple[str, ...], kind: str, n_lags: int | None, collapse: bool) -> GMMStyle:
+    first = FIRST_VALID_LAG[kind]
+    return GMMStyle(variables, (first, None if n_lags is None else first + n_lags - 1), collapse)

@@ -1,0 +1,185 @@
+"""From a table and a specification to the arrays of a fit: grid, design, instruments, redundant moments out, counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from estimation.dynamic_panel import algebra
+from estimation.dynamic_panel.algebra import Stacked
+from estimation.dynamic_panel.design import Design, build_design
+from estimation.dynamic_panel.instruments import Instruments, build_instruments, keep_columns
+from estimation.dynamic_panel.linear import independent_moments
+from estimation.dynamic_panel.panel import PanelGrid, build_grid
+from estimation.dynamic_panel.spec import PanelSpec
+from estimation.dynamic_panel.transforms import h_root
+from estimation.errors import IdentificationError
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Counts of a fit; frequency weights count the entities they stand for.
+
+    Attributes
+    ----------
+    nobs : int
+        Level rows in a system, transformed rows otherwise.
+    n_transformed, n_groups, n_clusters : int
+    n_sigma2 : int
+        Rows behind sigma2: the transformed ones, but with an identity H the level rows of a system.
+    """
+
+    nobs: int
+    n_transformed: int
+    n_groups: int
+    n_clusters: int
+    n_sigma2: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Arrays of a model before any step.
+
+    Attributes
+    ----------
+    grid, spec, design, instruments
+    data : Stacked
+    S1 : ndarray, shape (j, j)
+        sum_i Z_i'H Z_i.
+    sizes : Sizes
+    """
+
+    grid: PanelGrid
+    spec: PanelSpec
+    design: Design
+    instruments: Instruments
+    data: Stacked
+    S1: np.ndarray
+    sizes: Sizes
+
+
+def prepare(
+    data: pd.DataFrame, spec: PanelSpec, *, entity: str | None = None, time: str | None = None, time_step: int = 1
+) -> Prepared:
+    """Build the arrays of a model from a long table.
+
+    Raises
+    ------
+    EstimationError
+        One of its kinds for each fault of the data or the specification.
+    """
+    terms = [spec.dependent, *spec.regressors, *(name for group in spec.instruments for name in group.variables)]
+    if spec.weights is not None:
+        terms.append(spec.weights)
+    groups = () if spec.cluster is None else (spec.cluster,)
+    return prepare_grid(build_grid(data, terms, entity=entity, time=time, time_step=time_step, groups=groups), spec)
+
+
+def prepare_grid(grid: PanelGrid, spec: PanelSpec) -> Prepared:
+    """Build the arrays of a model from a panel that is already on its calendar."""
+    dummies = _period_dummies(grid, spec)
+    design = build_design(grid, spec, dummies)
+    instruments = build_instruments(grid, spec, design, dummies)
+    if instruments.Z.shape[2] < len(design.names):
+        raise IdentificationError(_too_few(instruments, design))
+    data = _stack(grid, spec, design, instruments)
+    S1 = algebra.one_step_covariance(data)
+    kept = independent_moments(S1)
+    if len(kept) < data.j:
+        instruments = keep_columns(instruments, kept, "redundant given the moments before it")
+        if len(kept) < len(design.names):
+            raise IdentificationError(_too_few(instruments, design))
+        data = _stack(grid, spec, design, instruments)
+        S1 = S1[np.ix_(kept, kept)]
+    return Prepared(grid, spec, design, instruments, data, S1, _sizes(spec, design, data))
+
+
+def _period_dummies(grid: PanelGrid, spec: PanelSpec) -> dict[str, np.ndarray]:
+    """Return one dummy per period in which the level model exists, but the first."""
+    if spec.time_effects is None:
+        return {}
+    present = grid.stored & ~np.isnan(grid.series(spec.dependent))
+    for name in spec.regressors:
+        present &= ~np.isnan(grid.series(name))
+    periods = np.flatnonzero(present.any(axis=0))[1:]
+    at = np.arange(len(grid.times))
+    return {f"{grid.time}={grid.times[t]}": np.where(grid.stored, (at == t).astype(float), np.nan) for t in periods}
+
+
+def _too_few(instruments: Instruments, design: Design) -> str:
+    """Say how many moments there are for how many parameters."""
+    used = [m for m in instruments.moments if m.kept]
+    lost = [m for m in instruments.moments if not m.kept]
+    return (
+        f"Expected at least as many moments as parameters, found {len(used)} moments for {len(design.names)} "
+        f"parameters ({', '.join(design.names[:8])}); {len(lost)} further moments are zero or redundant. Add "
+        "instruments or lags, or take regressors out."
+    )
+
+
+def _stack(grid: PanelGrid, spec: PanelSpec, design: Design, instruments: Instruments) -> Stacked:
+    """Collect the arrays of a fit."""
+    n_periods = len(grid.times)
+    C = h_root(n_periods, spec.transform, spec.h, spec.system)
+    C = C[np.concatenate([design.transformed_at, n_periods + design.level_at])]
+    clusters = None
+    if spec.cluster is not None:
+        _, clusters = np.unique(grid.codes[spec.cluster], return_inverse=True)
+    row_weights = _row_weights(spec, design)
+    # frequencies multiply the clusters they form; inside a larger cluster the copies simply add to its sum
+    multiplicity = row_weights.max(axis=1) if spec.weight_kind == "frequency" and row_weights is not None else None
+    return algebra.stack(
+        design.y,
+        design.X,
+        instruments.Z,
+        C[:, np.any(C != 0, axis=0)],
+        row_weights=row_weights,
+        clusters=clusters,
+        multiplicity=multiplicity if clusters is None else None,
+    )
+
+
+def _row_weights(spec: PanelSpec, design: Design) -> np.ndarray | None:
+    """Return weights by row, probability weights with mean one over the counted rows."""
+    weights = calendar_weights(spec, design)
+    if weights is None:
+        return None
+    # a forward orthogonal deviation is dated one period after the row it was made from, whose weight it bears
+    origin = design.transformed_at - (1 if spec.transform == "fod" else 0)
+    by_row = np.hstack([weights[:, origin], weights[:, design.level_at]])
+    return np.where(design.rows, by_row, 0.0)
+
+
+def calendar_weights(spec: PanelSpec, design: Design) -> np.ndarray | None:
+    """Return the weights as the fit uses them, on the calendar, shape (N, T)."""
+    if design.weights is None:
+        return None
+    filled = np.nan_to_num(design.weights)
+    if spec.weight_kind == "frequency":
+        return filled
+    counted = counted_rows(spec, design)
+    if not spec.system and spec.transform == "fod":
+        counted = np.roll(counted, -1, axis=1)
+    return filled * counted.sum() / filled[counted].sum()
+
+
+def counted_rows(spec: PanelSpec, design: Design) -> np.ndarray:
+    """Return the rows that N counts: level rows in a system, else transformed rows, shape (N, T)."""
+    return design.level_rows if spec.system else design.transformed_rows
+
+
+def _sizes(spec: PanelSpec, design: Design, data: Stacked) -> Sizes:
+    """Count rows, groups and clusters."""
+    counted = counted_rows(spec, design)
+    copies = np.ones(len(counted))
+    if spec.weight_kind == "frequency" and data.row_weights is not None:
+        copies = data.row_weights.max(axis=1)
+    used = counted.any(axis=1)
+    nobs = int((counted.sum(axis=1) * copies).sum())
+    n_transformed = int((design.transformed_rows.sum(axis=1) * copies).sum())
+    n_groups = int((used * copies).sum())
+    n_clusters = n_groups if data.clusters is None else len(np.unique(data.clusters[used]))
+    level = spec.h == 1 or not spec.system or n_transformed == 0
+    return Sizes(nobs, n_transformed, n_groups, n_clusters, nobs if level else n_transformed)

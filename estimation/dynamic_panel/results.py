@@ -1,0 +1,357 @@
+"""Frozen results of a GMM fit, in the vocabulary of linearmodels.
+
+`print(results)` shows what a referee looks for first: observations, groups, instruments, steps, kind of standard
+errors; the coefficients; Hansen, Sargan, AR(1), AR(2), difference-in-Hansen; and the notes. Everything printed is also
+an attribute, and every test an object with `stat`, `pvalue`, `df`, `null`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from estimation.dynamic_panel.engine import Fit
+from estimation.dynamic_panel.hypotheses import DifferenceInHansen, TestResult, wald_test
+from estimation.dynamic_panel.linear import Weight
+from estimation.dynamic_panel.prediction import predicted_levels
+from estimation.dynamic_panel.preparation import Prepared, counted_rows
+from estimation.dynamic_panel.spec import CONSTANT, FitOptions, PanelSpec
+from estimation.dynamic_panel.specification_tests import autocorrelation_test
+from estimation.dynamic_panel.summary import render
+from estimation.errors import SpecificationError, UnknownColumnError
+
+
+@dataclass(frozen=True, slots=True)
+class GMMResults:
+    """Results of a fit; see the module docstring.
+
+    Parameters
+    ----------
+    fit : Fit
+        Arrays of the fit; everything below is read from it.
+    """
+
+    fit: Fit
+
+    # -- what was estimated ------------------------------------------------------------------------------------------
+
+    @property
+    def spec(self) -> PanelSpec:
+        """The specification."""
+        return self.fit.prepared.spec
+
+    @property
+    def options(self) -> FitOptions:
+        """Steps, covariance, small-sample factor."""
+        return self.fit.options
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters."""
+        return self.fit.prepared.design.names
+
+    @property
+    def params(self) -> pd.Series:
+        """Estimates."""
+        return pd.Series(self.fit.params, index=list(self.names), name="parameter")
+
+    @property
+    def cov(self) -> pd.DataFrame:
+        """Full covariance matrix of the estimates."""
+        return pd.DataFrame(self.fit.cov, index=list(self.names), columns=list(self.names))
+
+    @property
+    def std_errors(self) -> pd.Series:
+        """Standard errors."""
+        return pd.Series(self.fit.std_errors, index=list(self.names), name="std_error")
+
+    @property
+    def tstats(self) -> pd.Series:
+        """Estimate over standard error."""
+        return (self.params / self.std_errors).rename("tstat")
+
+    @property
+    def df_resid(self) -> int | None:
+        """Degrees of freedom of t and F with `small`: groups (or clusters) minus one; None is the normal."""
+        return self.fit.prepared.sizes.n_clusters - 1 if self.options.small else None
+
+    @property
+    def pvalues(self) -> pd.Series:
+        """Two-sided p-values, normal or with `small` Student's t."""
+        size = self.tstats.abs()
+        tail = stats.norm.sf(size) if self.df_resid is None else stats.t.sf(size, self.df_resid)
+        return pd.Series(2 * tail, index=list(self.names), name="pvalue")
+
+    def conf_int(self, level: float = 0.95) -> pd.DataFrame:
+        """Return confidence intervals, columns lower and upper."""
+        if not 0 < level < 1:
+            raise SpecificationError(f"conf_int: expected a level between 0 and 1, found {level!r}.")
+        half = self.critical_value(level) * self.std_errors
+        return pd.DataFrame({"lower": self.params - half, "upper": self.params + half})
+
+    def critical_value(self, level: float = 0.95) -> float:
+        """Return the two-sided critical value of the reference distribution."""
+        tail = (1 + level) / 2
+        return float(stats.norm.ppf(tail) if self.df_resid is None else stats.t.ppf(tail, self.df_resid))
+
+    # -- counts ------------------------------------------------------------------------------------------------------
+
+    @property
+    def nobs(self) -> int:
+        """Rows of the level equation in a system, transformed rows otherwise."""
+        return self.fit.prepared.sizes.nobs
+
+    @property
+    def n_obs(self) -> int:
+        """Same as `nobs`."""
+        return self.fit.prepared.sizes.nobs
+
+    @property
+    def n_transformed(self) -> int:
+        """Rows of the transformed equation."""
+        return self.fit.prepared.sizes.n_transformed
+
+    @property
+    def n_groups(self) -> int:
+        """Entities with at least one counted row."""
+        return self.fit.prepared.sizes.n_groups
+
+    @property
+    def n_clusters(self) -> int:
+        """Clusters over which moments are summed."""
+        return self.fit.prepared.sizes.n_clusters
+
+    @property
+    def n_instruments(self) -> int:
+        """Moments in use: not zero, not redundant."""
+        return self.fit.prepared.data.j
+
+    @property
+    def df(self) -> int:
+        """Overidentifying restrictions."""
+        return self.n_instruments - len(self.names)
+
+    @property
+    def obs_per_group(self) -> tuple[int, float, int]:
+        """Smallest, mean and largest number of counted rows of a group."""
+        design = self.fit.prepared.design
+        counts = counted_rows(self.spec, design).sum(axis=1)
+        counts = counts[counts > 0]
+        return int(counts.min()), float(counts.mean()), int(counts.max())
+
+    @property
+    def steps(self) -> int | str:
+        """1, 2, "iterated" or "cue"."""
+        return self.options.steps
+
+    @property
+    def cov_type(self) -> str:
+        """Kind of covariance, the default filled in."""
+        return self.options.covariance
+
+    @property
+    def sigma2(self) -> float:
+        """Variance of the idiosyncratic errors."""
+        return self.fit.sigma2
+
+    @property
+    def weight_rank(self) -> int:
+        """Rank of the robust moment covariance."""
+        return self._robust_weight.rank
+
+    @property
+    def weight_rcond(self) -> float:
+        """Reciprocal condition number of the robust moment covariance, on the correlation scale; 0 when singular."""
+        return self._robust_weight.rcond
+
+    @property
+    def _robust_weight(self) -> Weight:
+        step = self.fit.two_step if self.options.steps == 1 else self.fit.reported
+        return self.fit.one_step.weight if step is None else step.weight
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know before believing the numbers."""
+        return self.fit.notes
+
+    # -- tests -------------------------------------------------------------------------------------------------------
+
+    @property
+    def hansen(self) -> TestResult:
+        """Hansen's J, from the two-step (or final) weight also after one step."""
+        return self.fit.hansen
+
+    @property
+    def sargan(self) -> TestResult:
+        """Sargan's test from the one-step weight; not robust, not weakened by many instruments."""
+        return self.fit.sargan
+
+    @property
+    def diff_in_hansen(self) -> tuple[DifferenceInHansen, ...]:
+        """One per instrument group and for the GMM-style moments of the level equation."""
+        return self.fit.differences
+
+    def ar_test(self, order: int) -> TestResult:
+        """Return the Arellano-Bond test of autocorrelation of an order in the differenced errors."""
+        return autocorrelation_test(self.fit, order)
+
+    def wald_test(
+        self, R: Sequence[str] | Mapping[str, float] | np.ndarray | None = None, q: np.ndarray | float | None = None
+    ) -> TestResult:
+        """Test linear restrictions.
+
+        Parameters
+        ----------
+        R : names of parameters that are jointly zero, or a mapping name -> weight of one restriction, or an array
+            (m, k); None is every regressor but the constant and the period dummies.
+        q : value or values, zero by default.
+        """
+        matrix, label = self._restrictions(R)
+        target = np.broadcast_to(np.asarray(0.0 if q is None else q, dtype=float), (len(matrix),))
+        return wald_test(self.fit.params, self.fit.cov, matrix, target, df_resid=self.df_resid, name="Wald", null=label)
+
+    def _restrictions(self, R: Any) -> tuple[np.ndarray, str]:
+        """Return restrictions as an array (m, k), and their wording."""
+        k = len(self.names)
+        if R is None:
+            dummies = f"{self.fit.prepared.grid.time}="
+            R = [name for name in self.names if name != CONSTANT and not name.startswith(dummies)]
+        if isinstance(R, str):
+            R = [R]
+        if isinstance(R, Mapping):
+            return self.weights_of(R)[None, :], " + ".join(f"{w:g} {n}" for n, w in R.items()) + " = q"
+        if isinstance(R, np.ndarray):
+            matrix = np.atleast_2d(np.asarray(R, dtype=float))
+            if matrix.shape[1] != k:
+                raise SpecificationError(
+                    f"wald_test: expected {k} columns for {k} parameters, found {matrix.shape[1]}."
+                )
+            return matrix, f"{len(matrix)} linear restrictions"
+        names = list(R)
+        return np.vstack([self.weights_of({name: 1.0}) for name in names]), f"{', '.join(names[:6])} are zero"
+
+    def weights_of(self, weights: Mapping[str, float]) -> np.ndarray:
+        """Return a linear combination as a vector over the parameters, shape (k,)."""
+        vector = np.zeros(len(self.names))
+        for name, value in weights.items():
+            if name not in self.names:
+                raise UnknownColumnError(f"{name!r} is no parameter of this fit; there are {', '.join(self.names)}.")
+            vector[self.names.index(name)] = value
+        return vector
+
+    # -- rows and moments --------------------------------------------------------------------------------------------
+
+    @property
+    def resids(self) -> pd.DataFrame:
+        """One line per row of the stacked model: entity, time, equation, dependent, fitted, resid.
+
+        A forward orthogonal deviation is listed at the period it was made from, not at the one it is stored at.
+        """
+        prepared, design = self.fit.prepared, self.fit.prepared.design
+        grid = prepared.grid
+        i, r = np.nonzero(design.rows)
+        n_transformed = len(design.transformed_at)
+        at = np.concatenate([design.transformed_at, design.level_at])[r]
+        transformed = r < n_transformed
+        period = np.where(transformed & (self.spec.transform == "fod"), at - 1, at)
+        y = prepared.data.y[i, r]
+        e = self.fit.reported.e[i, r]
+        return pd.DataFrame(
+            {
+                grid.entity: grid.entities[i],
+                grid.time: grid.times[period],
+                "equation": np.where(transformed, "transformed", "level"),
+                "dependent": y,
+                "fitted": y - e,
+                "resid": e,
+                "row": grid.row_position[i, period],
+            }
+        )
+
+    def predict(self, data: pd.DataFrame | None = None) -> pd.Series:
+        """Return X beta in levels for every row whose regressors are present, indexed like the data.
+
+        Parameters
+        ----------
+        data : DataFrame, optional
+            Other data with the same columns; by default the data of the fit, indexed by (entity, time).
+        """
+        return predicted_levels(self.fit, data)
+
+    @property
+    def moments(self) -> pd.DataFrame:
+        """The moment table: one row per instrument with group, equation, variable, lag, period, kept or why not."""
+        rows = [
+            (m.group, m.style, m.equation, m.variable, m.lag, m.period, m.kept, m.reason)
+            for m in self.fit.prepared.instruments.moments
+        ]
+        table = pd.DataFrame(
+            rows, columns=["group", "style", "equation", "variable", "lag", "period", "kept", "reason"]
+        )
+        return table.astype({"lag": "Int64", "period": "Int64", "kept": bool})
+
+    # -- faces -------------------------------------------------------------------------------------------------------
+
+    @property
+    def summary(self) -> str:
+        """The printed table."""
+        return render(self)
+
+    def __str__(self) -> str:
+        """Return the printed table."""
+        return self.summary
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the results as plain values for JSON; missing numbers are None."""
+        errors = self.std_errors
+        return {
+            "coefs": {name: [_plain(value), _plain(errors[name])] for name, value in self.params.items()},
+            "tests": {
+                "ar1": _plain(self.ar_test(1).stat),
+                "ar2": _plain(self.ar_test(2).stat),
+                "hansen": _plain(self.hansen.stat),
+                "sargan": _plain(self.sargan.stat),
+                "df": self.df,
+                "n_obs": self.nobs,
+                "n_groups": self.n_groups,
+                "n_instruments": self.n_instruments,
+                "ar1_p": _plain(self.ar_test(1).pvalue),
+                "ar2_p": _plain(self.ar_test(2).pvalue),
+                "hansen_p": _plain(self.hansen.pvalue),
+                "sargan_p": _plain(self.sargan.pvalue),
+                "sig2": _plain(self.sigma2),
+                "n_transformed": self.n_transformed,
+                "n_clusters": self.n_clusters,
+            },
+            "diff_in_hansen": [
+                {
+                    "group": d.group,
+                    "excluding": _plain(d.excluding.stat),
+                    "excluding_df": d.excluding.df,
+                    "difference": _plain(d.difference.stat),
+                    "difference_df": d.difference.df,
+                    "p": _plain(d.difference.pvalue),
+                    "reason": d.difference.reason,
+                }
+                for d in self.diff_in_hansen
+            ],
+            "steps": self.steps,
+            "cov_type": self.cov_type,
+            "notes": list(self.notes),
+            "dropped": dict(self.fit.prepared.design.dropped),
+        }
+
+
+def prepared_of(results: GMMResults) -> Prepared:
+    """Return the arrays behind results."""
+    return results.fit.prepared
+
+
+def _plain(value: float) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)

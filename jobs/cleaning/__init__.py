@@ -1,0 +1,1 @@
+"""What ``clean`` does, in parts: parse, place, judge, and the balance of rows and dollars."""

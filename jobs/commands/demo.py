@@ -1,0 +1,62 @@
+"""Demo: a generated world from raw files to Table 1, checked against its truth, with one command."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from pathlib import Path
+
+from jobs.core.errors import EXIT_DONE
+from jobs.pipeline import STEPS, run_through
+from jobs.runtime.context import open_context, run_job
+
+
+def run_demo(out: Path, *, records: int, seed: int, console) -> int:
+    """Generate, run all steps, reconcile, compare with the truth, and print Table 1.
+
+    Parameters
+    ----------
+    out : Path
+        Gets ``raw/``, ``truth/``, ``lake/`` and ``tables/``; files of a former demo with the same seed and size are used
+        again.
+    records : int
+        Customs records, about.
+    seed : int
+        Root of all random numbers.
+    console : rich.console.Console
+        Where to print.
+
+    Returns
+    -------
+    int
+        Exit code 0.
+
+    Raises
+    ------
+    NotBalancedError
+        When anything differs from the truth (exit code 5).
+    """
+    from jobs import reconcile, verify
+    from jobs.generate import generate
+
+    start = time.monotonic()
+    console.print(f"[bold]customs-lake demo[/]: {records:,} generated customs records, seed {seed}, in {out}")
+    with console.status("writing the generated world ..."):
+        world = generate(out, seed=seed, records=records, overwrite=True)
+    console.print(f"world     {world} ({time.monotonic() - start:.1f} s)")
+    arguments = Namespace(
+        lake=str(out / "lake"), raw=out / "raw", years=None, profile=None, config=None, set=[], out=out / "tables"
+    )
+    with open_context(arguments) as context:
+        with console.status("running ...") as status:
+            outcomes = run_through(
+                context, STEPS[-1], lambda name: status.update(f"step {STEPS.index(name) + 1} of {len(STEPS)}: {name} ...")
+            )
+        balance = run_job("reconcile", reconcile.run, context)
+        truth = run_job("verify", verify.run, context)
+    for detail in (balance.detail, truth.detail, outcomes[-1].detail):
+        console.print()
+        console.print(detail, highlight=False, soft_wrap=True, markup=False)
+    seconds = time.monotonic() - start
+    console.print(f"\nDone in {seconds:.0f} s; raw files, truth, lake and tables are in {out}.", soft_wrap=True)
+    return EXIT_DONE

@@ -1,0 +1,249 @@
+"""The console script ``customs-lake``: every job as a subcommand, and what people need around them.
+
+A subcommand takes exactly the arguments of its job under spark-submit: the job's own parser reads them, so there is one
+place where an argument is defined. This file holds the list of commands and the few that are no jobs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from conf.settings import load_settings
+from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, InputRefusedError
+from jobs.runtime.context import (
+    add_arguments,
+    add_settings_arguments,
+    configure_logging,
+    explained,
+    job_main,
+    open_context,
+    program,
+)
+
+COMMANDS: dict[str, dict[str, str]] = {
+    "From raw files to tables": {
+        "run": "all steps in order on a folder of your own (--through STEP)",
+        "land": "give every delivered file a receipt: hash, strict decoding, layout",
+        "ingest": "append delivered lines to bronze, as they are",
+        "references": "write the look-up tables to the lake",
+        "clean": "parse, repair, place and judge: silver and quarantine",
+        "count": "value, products and destinations of every city-year",
+        "yearbook": "read the sheets of the city yearbook",
+        "productivity": "firm productivity and its city means",
+        "panel": "join exports, yearbook and productivity to the city panel",
+        "estimate": "estimate the result tables on the panel",
+        "report": "the study as one HTML file",
+    },
+    "Looking at it": {
+        "reconcile": "recount every file: lines and dollars in = kept + quarantined",
+        "verify": "hold a generated world's lake against its truth",
+        "explain": "walk a number back: explain table1.col1.lnAgg",
+        "resolve": "how production sites resolve to prefectures under the present settings",
+        "places": "explain POSTCODE YEAR | coverage | conflicts | ambiguity | sensitivity",
+        "describe": "summary statistics, correlations and coverage of the panel",
+        "compare": "hold the newest year against the years before",
+        "export": "hand a table out as .csv, .parquet or .xlsx",
+        "config": "show: every setting and where its value comes from",
+    },
+    "Keeping the lake": {
+        "plan": "what a run would load, rebuild and skip, and why; writes nothing",
+        "withdraw": "take a delivered file out of force, or back in",
+        "maintain": "health, compact, checkpoint, vacuum, pin, release",
+        "fsck": "check constraints, keys, files and balance of every table",
+        "restore": "a table or the whole lake at an earlier moment",
+        "migrate": "bring an older lake to this product's format",
+    },
+    "Trying it": {
+        "demo": "a generated world from raw files to Table 1, checked against its truth",
+        "generate": "write a generated world: raw files and the truth beside them",
+        "montecarlo": "the estimator on data drawn from the model",
+        "doctor": "what is missing on this machine",
+    },
+}
+LIMIT_ROWS = 40
+console = Console()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the console script."""
+    sys.exit(run_command(list(sys.argv[1:] if argv is None else argv)))
+
+
+def run_command(argv: list[str]) -> int:
+    """Run one subcommand and return its exit code."""
+    configure_logging()
+    if not argv or argv[0] in ("-h", "--help"):
+        print_commands()
+        return EXIT_DONE
+    name, rest = argv[0], argv[1:]
+    if name in OWN:
+        return explained(lambda: OWN[name](rest))
+    if not any(name in group for group in COMMANDS.values()):
+        known = ", ".join(command for group in COMMANDS.values() for command in group)
+        return explained(lambda: _refuse(f"customs-lake {name}: no such command. There are: {known}."))
+    module = importlib.import_module(f"jobs.{'pipeline' if name == 'run' else name}")
+    if hasattr(module, "main"):
+        return module.main(rest)
+    return job_main(name, module.run, module.__doc__, rest)
+
+
+def print_commands() -> None:
+    """Print the commands in groups."""
+    console.print("customs-lake COMMAND [options]; --help after a command tells its options\n", markup=False)
+    for title, commands in COMMANDS.items():
+        table = RichTable(box=None, show_header=False, pad_edge=False, title=title, title_justify="left")
+        table.add_column(width=14, style="bold")
+        table.add_column()
+        for name, text in commands.items():
+            table.add_row(name, text)
+        console.print(table)
+        console.print()
+
+
+def export(argv: Sequence[str]) -> int:
+    """Hand a table out."""
+    from jobs.commands.export import export_table
+
+    parser = _parser("export", "Hand a table out as CSV, Parquet or Excel.")
+    parser.add_argument("table", help="layer.table, such as gold.city_exports")
+    parser.add_argument("--lake", required=True, help="root of the lake")
+    parser.add_argument("--out", type=Path, required=True, help="a file ending in .csv, .parquet or .xlsx")
+    parser.add_argument("--version", type=int, help="version of the table; default: the latest")
+    add_settings_arguments(parser)
+    arguments = parser.parse_args(argv)
+    arguments.raw = arguments.years = None
+    with open_context(arguments, create=False) as context:
+        rows = export_table(context.lake, arguments.table, arguments.out, version=arguments.version)
+    console.print(f"{rows:,} rows of {arguments.table} written to {arguments.out}", highlight=False)
+    return EXIT_DONE
+
+
+def doctor(argv: Sequence[str]) -> int:
+    """Say what is missing on this machine."""
+    from jobs.commands.doctor import examine
+
+    _parser("doctor", "What is missing on this machine.").parse_args(argv)
+    findings = examine()
+    table = RichTable("check", "", "found", "what to do", box=None, pad_edge=False)
+    for finding in findings:
+        verdict = "ok" if finding.is_fine else "[bold red]missing[/]"
+        table.add_row(finding.name, verdict, finding.found, "" if finding.is_fine else finding.remedy)
+    console.print(table)
+    return EXIT_DONE if all(finding.is_fine for finding in findings) else EXIT_REFUSED
+
+
+def config(argv: Sequence[str]) -> int:
+    """Print every setting with its origin."""
+    parser = _parser("config", "Every setting and where its value comes from.")
+    parser.add_argument("action", choices=["show"])
+    add_settings_arguments(parser)
+    arguments = parser.parse_args(argv)
+    settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    table = RichTable("setting", "value", "from", box=None, pad_edge=False)
+    for section, values in settings.as_dict().items():
+        for key, value in values.items():
+            shown = ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+            table.add_row(f"{section}.{key}", shown, settings.origins.get(f"{section}.{key}", "default"))
+    console.print(table)
+    return EXIT_DONE
+
+
+def places(argv: Sequence[str]) -> int:
+    """Explain a postcode, or show how the records of a lake were placed."""
+    from jobs.commands import places as told
+    from jobs.reference.place_book import configured_place_book
+    from jobs.study.handoff import PROFILES
+    from schemas import places as references
+    from schemas import silver
+
+    parser = _parser("places", "What a postcode is in a year, and how the records of a lake were placed.")
+    actions = parser.add_subparsers(dest="action", required=True)
+    explain = actions.add_parser("explain", help="what a postcode is in a year, by which evidence, what else it could be")
+    explain.add_argument("postcode")
+    explain.add_argument("year", type=int)
+    add_settings_arguments(explain)
+    for name, text in {
+        "coverage": "share of records and value by match method, per city and year",
+        "conflicts": "records and value per year and kind of disagreement",
+        "ambiguity": "cities, records and value with the ambiguous cities in, out and whole",
+    }.items():
+        sub = actions.add_parser(name, help=text)
+        add_arguments(sub)
+        sub.add_argument("--city", help="only this city_id")
+    compared = actions.add_parser("sensitivity", help="counts and Table 1 with the ambiguous cities in, out and whole")
+    add_arguments(compared)
+    compared.add_argument("--tables", default="1", help="result tables: 1 or 1,4")
+    compared.add_argument("--study-profile", default="defensible", choices=PROFILES, help="options to estimate under")
+    arguments = parser.parse_args(argv)
+    if arguments.action == "explain":
+        settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+        book, convention = configured_place_book(settings.places), settings.places.convention
+        print(told.explain_postcode(arguments.postcode, arguments.year, book=book, convention=convention))
+        return EXIT_DONE
+    if arguments.action == "sensitivity":
+        return _place_sensitivity(arguments)
+    with open_context(arguments, create=False) as context:
+        frames = [context.lake.read(table) for table in (silver.DECLARATION, silver.QUARANTINE)]
+        if context.years is not None:
+            frames = [frame.where(frame["year"].isin(sorted(context.years))) for frame in frames]
+        if arguments.city:
+            frames = [frame.where(frame["city_id"] == arguments.city) for frame in frames]
+        frame = {
+            "coverage": lambda: told.place_coverage(frames[0]),
+            "conflicts": lambda: told.count_conflicts(frames[0]),
+            "ambiguity": lambda: told.ambiguity_table(*frames, context.lake.read(references.AMBIGUOUS_CITIES)),
+        }[arguments.action]().toPandas()
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        frame.to_csv(arguments.out / f"places_{arguments.action}.csv", index=False)
+        console.print(f"{len(frame):,} rows written to {arguments.out / f'places_{arguments.action}.csv'}", highlight=False)
+    else:
+        print(frame.head(LIMIT_ROWS).to_string(index=False))
+        if len(frame) > LIMIT_ROWS:
+            print(f"... {len(frame) - LIMIT_ROWS:,} more rows; --out FOLDER writes all, --city and --years choose")
+    return EXIT_DONE
+
+
+def _place_sensitivity(arguments: argparse.Namespace) -> int:
+    from jobs.study.sensitivity import compare_treatments
+
+    with open_context(arguments, create=False) as context:
+        found = compare_treatments(context, tables=arguments.tables, profile=arguments.study_profile)
+    print(found)
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        found.to_frame().to_csv(arguments.out / "places_sensitivity.csv", index=False)
+        console.print(f"All numbers: {arguments.out / 'places_sensitivity.csv'}", highlight=False)
+    return EXIT_DONE
+
+
+def demo(argv: Sequence[str]) -> int:
+    """Run the demo."""
+    from jobs.commands.demo import run_demo
+
+    parser = _parser("demo", "A generated world from raw files to Table 1, checked against its truth.")
+    parser.add_argument("--out", type=Path, default=Path("build/demo"), help="folder for raw files, lake and tables")
+    parser.add_argument("--records", type=int, default=600_000, help="customs records, about")
+    parser.add_argument("--seed", type=int, default=20031, help="root of all random numbers")
+    arguments = parser.parse_args(argv)
+    return run_demo(arguments.out, records=arguments.records, seed=arguments.seed, console=console)
+
+
+def _parser(name: str, description: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=program(name), description=description)
+
+
+def _refuse(message: str) -> int:
+    raise InputRefusedError(message)
+
+
+OWN: dict[str, Callable[[Sequence[str]], int]] = {
+    "export": export, "doctor": doctor, "config": config, "places": places, "demo": demo,
+}

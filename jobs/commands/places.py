@@ -1,0 +1,370 @@
+"""Places for people: what a postcode is in a year and why, and how the records of each city were placed.
+
+``explain_postcode`` needs no Spark: it reads the same place book and look-ups as the cleaning job, so what it says is what
+a record gets when its text names no other prefecture. ``place_coverage`` sums silver declarations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from jobs.core.errors import InputRefusedError
+from jobs.reference.place_book import INSIDE_TYPES, OPEN_END, PlaceBook, load_place_book
+from jobs.reference.place_lookups import Convention, Lookups, build_lookups
+from jobs.transforms.places import MONTH_OF_YEARLY_FILES
+from schemas.reference.builders.common import read_source
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+LISTS = {
+    "postcode_a": "libaddressinput 2010", "postcode_b": "chinese-postcode 2018", "postcode_c": "china-region 2019",
+}
+TYPE_WORDS = {
+    "district": "municipal district", "county": "county", "county_city": "county-level city",
+    "whole_city": "city without districts, wholly city",
+}
+TREATMENTS = ("in", "out", "whole_city")
+"""What a study may do with the ambiguous cities (setting ``places.ambiguous``)."""
+PLACE_REASONS = ("county", "county_city", "postcode_unknown")
+"""Cleaning rules that refuse a record for its county unit alone."""
+FIRST_YEAR, LAST_YEAR = 2000, 2030
+
+
+class PostcodeQuestionError(InputRefusedError):
+    """Raised when the postcode is not six digits or the year is outside the reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One unit a postcode may be.
+
+    Attributes
+    ----------
+    prefix : str
+        Digits that match.
+    unit_code, unit_name, unit_type : str
+        The unit in the year.
+    city_name : str
+        Its prefecture in the year.
+    n_agree, n_sources : int
+        Lists that give the prefix, of the lists that have the unit; a user's row counts as one of one.
+    is_user : bool
+        From the user's own directory.
+    seats : dict
+        Postcode of the unit's seat in each list.
+    approved_on : str
+        Date of the document that made the unit what it is, if it began after 2000.
+    """
+
+    prefix: str
+    unit_code: str
+    unit_name: str
+    unit_type: str
+    city_name: str
+    n_agree: int
+    n_sources: int
+    is_user: bool
+    seats: dict[str, str]
+    approved_on: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a postcode is in a year.
+
+    Attributes
+    ----------
+    postcode, year
+        The question.
+    candidates : tuple of Candidate
+        Units the longest matching prefix may mean, best first; empty when no prefix matches.
+    also : tuple of Candidate
+        Units a shorter prefix may mean.
+    unit_type : str or None
+        Type the resolver gives.
+    confidence : float or None
+        The resolver's confidence when the text names the same city.
+    is_ambiguous : bool
+        The prefix means a district and a unit outside the districts alike.
+    other_years : tuple of (int, int, str)
+        First year, last year (:data:`LAST_YEAR` when open) and type in all years of the reference.
+    """
+
+    postcode: str
+    year: int
+    candidates: tuple[Candidate, ...]
+    also: tuple[Candidate, ...]
+    unit_type: str | None
+    confidence: float | None
+    is_ambiguous: bool
+    other_years: tuple[tuple[int, int, str], ...]
+
+    def __str__(self) -> str:
+        return render_explanation(self)
+
+
+def explain_postcode(
+    postcode: str, year: int, *, book: PlaceBook | None = None, convention: Convention = "year_end"
+) -> Explanation:
+    """Say what a postcode is in a year, by which evidence, and what else it could be.
+
+    Parameters
+    ----------
+    postcode : str
+        Six digits.
+    year : int
+        Calendar year, 2000 or later.
+    book : PlaceBook, optional
+        The shipped tables by default; pass the one a user's files are laid over to explain with them.
+
+    Raises
+    ------
+    PostcodeQuestionError
+        If the postcode is not six digits or the year is before 2000.
+    """
+    postcode = str(postcode)
+    if not (len(postcode) == 6 and postcode.isascii() and postcode.isdigit()):
+        raise PostcodeQuestionError(f"postcode: expected six digits, such as 312000; found {postcode!r}.")
+    if not FIRST_YEAR <= year < LAST_YEAR:
+        raise PostcodeQuestionError(f"year: expected {FIRST_YEAR} to {LAST_YEAR - 1}; found {year}.")
+    book = book or load_place_book()
+    found = _candidates(book, postcode, year)
+    longest = max((len(candidate.prefix) for candidate in found), default=0)
+    month = year * 12 + (MONTH_OF_YEARLY_FILES if convention == "approval" else 12) - 1
+    area = replace(
+        book, prefixes=book.prefixes[book.prefixes["prefix"].str.startswith(postcode[:4])], names=book.names.iloc[:0]
+    )
+    spans = _spans(build_lookups(area, convention=convention), postcode)
+    place = next((place for start, end, place in spans if start <= month < end), None)
+    return Explanation(
+        postcode=postcode,
+        year=year,
+        candidates=tuple(candidate for candidate in found if len(candidate.prefix) == longest),
+        also=_others(found, longest),
+        unit_type=place["unit_type"] if place else None,
+        confidence=place["share"] if place else None,
+        is_ambiguous=bool(place and place["is_shared"]),
+        other_years=_fold_years(spans),
+    )
+
+
+def render_explanation(answer: Explanation) -> str:
+    """An explanation as lines of text."""
+    if not answer.candidates:
+        known = "; ".join(f"{a}-{b if b < LAST_YEAR else ''}: {TYPE_WORDS[t]}" for a, b, t in answer.other_years)
+        return (
+            f"{answer.postcode} in {answer.year}: no county-level unit of the year has this postcode."
+            f"{' Other years: ' + known + '.' if known else ''}\n"
+            "A postcode directory of your own can add it (setting places.user_postcodes)."
+        )
+    best = answer.candidates[0]
+    lines = [f"{answer.postcode} in {answer.year}: {TYPE_WORDS[answer.unit_type]}, {best.city_name}"]
+    kept = "kept" if answer.unit_type in INSIDE_TYPES else "outside the municipal districts"
+    lines.append(f"  {kept}; {len(best.prefix)} digits ({best.prefix}), confidence {answer.confidence:.2f}")
+    if answer.is_ambiguous:
+        lines.append("  ambiguous: districts and other units share these digits; see the setting places.ambiguous")
+    lines += [_candidate_line("  is", candidate) for candidate in answer.candidates]
+    lines += [_candidate_line("  by fewer digits also", candidate) for candidate in answer.also]
+    if len(answer.other_years) > 1:
+        lines.append("  over the years: " + "; ".join(
+            f"{a}-{b if b < LAST_YEAR else ''} {TYPE_WORDS[kind]}" for a, b, kind in answer.other_years
+        ))
+    return "\n".join(lines)
+
+
+def place_coverage(declarations: DataFrame) -> DataFrame:
+    """Share of records and value by place method, per city and year.
+
+    Parameters
+    ----------
+    declarations : DataFrame
+        ``silver.declaration``: ``year, city_id, place_method, value_usd, is_place_ambiguous, place_conflict,
+        place_confidence``.
+
+    Returns
+    -------
+    DataFrame
+        ``year, city_id, place_method, n_records, value_usd, share_records, share_value, share_ambiguous,
+        share_conflict, mean_confidence``.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    grouped = declarations.groupBy("year", "city_id", "place_method").agg(
+        F.count("*").alias("n_records"),
+        F.sum("value_usd").alias("value_usd"),
+        F.avg(F.col("is_place_ambiguous").cast("int")).alias("share_ambiguous"),
+        F.avg(F.col("place_conflict").isNotNull().cast("int")).alias("share_conflict"),
+        F.avg("place_confidence").alias("mean_confidence"),
+    )
+    whole = Window.partitionBy("year", "city_id").rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    return grouped.select(
+        "year", "city_id", "place_method", "n_records", "value_usd",
+        (F.col("n_records") / F.sum("n_records").over(whole)).alias("share_records"),
+        (F.col("value_usd").cast("double") / F.sum("value_usd").over(whole).cast("double")).alias("share_value"),
+        "share_ambiguous", "share_conflict", "mean_confidence",
+    ).orderBy("year", "city_id", F.desc("share_value"), "place_method")
+
+
+def count_conflicts(declarations: DataFrame) -> DataFrame:
+    """Records and value per year and kind of disagreement, none included as ``(none)``.
+
+    Parameters
+    ----------
+    declarations : DataFrame
+        Placed records: ``year, place_conflict, value_usd``.
+    """
+    from pyspark.sql import functions as F
+
+    kind = F.coalesce("place_conflict", F.lit("(none)"))
+    return (
+        declarations.groupBy("year", kind.alias("place_conflict"))
+        .agg(F.count("*").alias("n_records"), F.sum("value_usd").alias("value_usd"))
+        .orderBy("year", F.desc("n_records"), "place_conflict")
+    )
+
+
+def mark_treatments(rows: DataFrame, ambiguous_cities: DataFrame) -> DataFrame:
+    """Add, for each treatment of the ambiguous cities, whether a record is kept: columns :data:`TREATMENTS`.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Placed with ``places.ambiguous = "in"``: ``year, city_id, was_kept`` and ``only_place`` (refused for nothing but
+        its unit: county, county-level city, unknown postcode; those are what ``whole_city`` takes back).
+    ambiguous_cities : DataFrame
+        ``city_id, valid_from, valid_to``.
+    """
+    from pyspark.sql import functions as F
+
+    spans = ambiguous_cities.select(F.col("city_id").alias("_city"), "valid_from", "valid_to")
+    in_span = (F.col("year") >= F.col("valid_from")) & (F.col("year") < F.coalesce("valid_to", F.lit(OPEN_END)))
+    joined = rows.join(F.broadcast(spans), on=(F.col("city_id") == F.col("_city")) & in_span, how="left")
+    shared, was_kept = F.col("_city").isNotNull(), F.col("was_kept")
+    belongs = {"in": was_kept, "out": was_kept & ~shared, "whole_city": was_kept | (shared & F.col("only_place"))}
+    return joined.withColumns(belongs).drop("_city", "valid_from", "valid_to")
+
+
+def only_place(reasons: Column) -> Column:
+    """Whether a record is refused, and for nothing but its unit."""
+    from pyspark.sql import functions as F
+
+    others = F.array_except(reasons, F.array(*map(F.lit, PLACE_REASONS)))
+    return (F.size(reasons) > 0) & (F.size(others) == 0)
+
+
+def ambiguity_table(declarations: DataFrame, quarantine: DataFrame, ambiguous_cities: DataFrame) -> DataFrame:
+    """Cities, records and value per year with the ambiguous cities in, out, and every record of them kept.
+
+    Parameters
+    ----------
+    declarations : DataFrame
+        ``silver.declaration`` built with ``places.ambiguous = "in"``.
+    quarantine : DataFrame
+        ``silver.quarantine`` of the same years.
+    ambiguous_cities : DataFrame
+        ``ref.ambiguous_cities``.
+
+    Returns
+    -------
+    DataFrame
+        ``year, ambiguous`` (in, out, whole_city), ``n_cities, n_records, value_usd``.
+    """
+    from pyspark.sql import functions as F
+
+    mark = {"was_kept": F.lit(True), "only_place": F.lit(False)}
+    kept = declarations.withColumns(mark)
+    refused = quarantine.withColumns({"was_kept": F.lit(False), "only_place": only_place(F.col("reasons"))})
+    columns = ["year", "city_id", "value_usd", *mark]
+    rows = mark_treatments(kept.select(*columns).unionByName(refused.select(*columns)), ambiguous_cities)
+    options = F.array(*(F.when(F.col(name), F.lit(name)) for name in TREATMENTS))
+    return (
+        rows.select("year", "city_id", "value_usd", F.explode(F.array_compact(options)).alias("ambiguous"))
+        .groupBy("year", "ambiguous")
+        .agg(
+            F.count_distinct("city_id").alias("n_cities"), F.count("*").alias("n_records"),
+            F.sum("value_usd").alias("value_usd"),
+        )
+        .orderBy("year", "ambiguous")
+    )
+
+
+def _candidates(book: PlaceBook, postcode: str, year: int) -> list[Candidate]:
+    prefixes = book.prefixes[[postcode.startswith(prefix) for prefix in book.prefixes["prefix"]]]
+    prefixes = prefixes[(prefixes["valid_from"] <= year) & (prefixes["valid_to"] > year)]
+    units = book.units[(book.units["valid_from"] <= year) & (book.units["valid_to"] > year)]
+    units = {row.unit_code: row for row in units.itertuples()}
+    names = book.prefectures[(book.prefectures["valid_from"] <= year) & (book.prefectures["valid_to"] > year)]
+    names = dict(zip(names["prefecture_code"], names["name_zh"], strict=True))
+    seats = _seats(year)
+    found = [
+        Candidate(
+            prefix=row.prefix,
+            unit_code=row.unit_code,
+            unit_name=units[row.unit_code].unit_name,
+            unit_type=units[row.unit_code].unit_type,
+            city_name=names.get(units[row.unit_code].prefecture_code, ""),
+            n_agree=int(row.n_agree),
+            n_sources=int(row.n_sources),
+            is_user=bool(row.is_user),
+            seats=seats.get(row.unit_code, {}),
+            approved_on=units[row.unit_code].approved_on,
+        )
+        for row in prefixes.itertuples()
+        if row.unit_code in units
+    ]
+    return sorted(found, key=lambda c: (-len(c.prefix), -c.n_agree, c.unit_type not in INSIDE_TYPES, c.unit_code))
+
+
+def _others(found: Sequence[Candidate], longest: int) -> tuple[Candidate, ...]:
+    """Units that only shorter prefixes name, each once."""
+    seen = {candidate.unit_code for candidate in found if len(candidate.prefix) == longest}
+    others = []
+    for candidate in found:
+        if candidate.unit_code not in seen:
+            seen.add(candidate.unit_code)
+            others.append(candidate)
+    return tuple(others)
+
+
+def _seats(year: int) -> dict[str, dict[str, str]]:
+    rows = [*read_source("seat_postcodes").itertuples(), *read_source("seat_additions").itertuples()]
+    return {
+        row.unit_code: {label: getattr(row, column) for column, label in LISTS.items() if getattr(row, column)}
+        for row in rows
+        if int(row.valid_from) <= year < int(row.valid_to or OPEN_END)
+    }
+
+
+def _spans(lookups: Lookups, postcode: str) -> list[tuple[int, int, dict]]:
+    """Months and the place the resolver takes in them when the text adds nothing."""
+    rows = [(row, row["place"]) for row in lookups.postcodes if row["prefix4"] == postcode[:4]]
+    rows += [(row, row["places"][0]) for row in lookups.shared if postcode.startswith(row["key"])]
+    return [(row["from_month"], row["to_month"], place) for row, place in rows if place]
+
+
+def _fold_years(spans: Sequence[tuple[int, int, dict]]) -> tuple[tuple[int, int, str], ...]:
+    folded: list[tuple[int, int, str]] = []
+    for start, end, place in sorted(spans, key=lambda span: span[0]):
+        # a year in which the place changes goes to the state of its end, as in the tables of statistics
+        first, last = start // 12, min((end - 1) // 12 if end % 12 == 0 else end // 12 - 1, LAST_YEAR)
+        if folded and folded[-1][2] == place["unit_type"] and folded[-1][1] == first - 1:
+            folded[-1] = (folded[-1][0], last, place["unit_type"])
+        elif first <= last:
+            folded.append((first, last, place["unit_type"]))
+    return tuple(folded)
+
+
+def _candidate_line(lead: str, candidate: Candidate) -> str:
+    vote = "your own directory" if candidate.is_user else f"{candidate.n_agree} of {candidate.n_sources} lists"
+    if not candidate.is_user and candidate.n_sources == 0:
+        vote = "delivery area of the whole city"
+    since = f", so since {candidate.approved_on}" if candidate.approved_on else ""
+    seats = ", ".join(f"{label} {code}" for label, code in candidate.seats.items())
+    return (
+        f"{lead} {candidate.prefix}: {candidate.unit_code} {candidate.unit_name} ({TYPE_WORDS[candidate.unit_type]}{since});"
+        f" {vote}{' [seat: ' + seats + ']' if seats else ''}"
+    )

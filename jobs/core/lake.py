@@ -1,0 +1,443 @@
+"""The lake: the only module that reads and writes tables. Path tables below one root, one writer per table at a time.
+
+Tables are Delta tables at ``<root>/<layer>/<name>``, created on first use with columns, comments, NOT NULL and CHECK
+constraints from ``schemas``. Years are replaced with ``replaceWhere`` (never dynamic overwrite, never liquid
+clustering: two runs on different years then both succeed). Every commit carries the product's mark, so that a change
+made by someone else can be told from ours. ``file:`` needs lock files (jobs/core/locks.py), object stores one driver.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import Row
+
+from jobs.core.errors import LakeError
+from jobs.core.locks import hold_commit, hold_work
+from jobs.core.storage import Store, explained_store_failure
+from schemas.migrations import LAKE_FORMAT
+from schemas.table import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+MARKER = "_customs_lake.json"
+LOCKS = "_locks"
+UNFINISHED_RESTORE = "_restore.json"
+PRODUCT = "customs-lake"
+# operations that change rows; all others (compaction, properties, new columns) leave every row as it was
+ROW_OPERATIONS = frozenset({"WRITE", "DELETE", "UPDATE", "MERGE", "TRUNCATE", "RESTORE", "STREAMING UPDATE", "CONVERT"})
+_COMMIT_FILE = re.compile(r"^(\d{20})\.json$")
+_CONFLICT_TRIES = 4
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one commit did.
+
+    Attributes
+    ----------
+    version : int
+        Delta version after the write.
+    n_rows : int
+        Rows the commit wrote.
+    skipped : bool
+        True when Delta had this transaction already and wrote nothing.
+    """
+
+    version: int
+    n_rows: int
+    skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One entry of a table's log.
+
+    Attributes
+    ----------
+    version : int
+    timestamp_ms : int
+        Milliseconds since 1970, UTC.
+    operation : str
+        Delta's name: WRITE, DELETE, OPTIMIZE, ...
+    metadata : dict
+        What the writer said of itself.
+    metrics : dict
+        Delta's numbers, as text.
+    """
+
+    version: int
+    timestamp_ms: int
+    operation: str
+    metadata: dict[str, Any]
+    metrics: dict[str, str]
+
+    @property
+    def is_ours(self) -> bool:
+        """Tell whether this product made the commit."""
+        return self.metadata.get("product") == PRODUCT
+
+    @property
+    def changes_rows(self) -> bool:
+        """Tell whether rows may differ from the version before."""
+        return self.operation.split(" ")[0] in ROW_OPERATIONS or self.operation.startswith(("CREATE TABLE AS", "REPLACE"))
+
+
+class Lake:
+    """A lake below one root.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        Session with Delta's extension.
+    root : str
+        Local path or any URI Hadoop knows.
+
+    Attributes
+    ----------
+    scope : frozenset of int or None
+        Years this process was asked to work on; its work locks cover them only. None: the whole table.
+    replaces_foreign : bool
+        The years are built again on demand, so that a table changed by someone else need not be refused.
+    remembered : dict
+        Small tables that were collected, by name: (version, rows). See ``rows``.
+    """
+
+    def __init__(self, spark: SparkSession, root: str) -> None:
+        self.spark = spark
+        self.root = root if "://" in root else str(Path(root).expanduser().resolve())
+        self.store = Store(spark, self.root)
+        self.scope: frozenset[int] | None = None
+        self.replaces_foreign = False
+        self._commits: dict[str, Commit] = {}
+        self.remembered: dict[str, tuple[int, list[Row]]] = {}
+        self._read: dict[str, int] = {}
+        self._wrote: dict[str, Written] = {}
+
+    @classmethod
+    def open(cls, spark: SparkSession, root: str, *, create: bool = False) -> Lake:
+        """Open the lake at a root, making it when asked and the folder is new or empty.
+
+        Raises
+        ------
+        LakeError
+            If the folder is no lake, was written by a newer or an older product, was left in the middle of a restore,
+            does not exist (without ``create``), or cannot be written.
+        """
+        lake = cls(spark, root)
+        if lake.store.read_text(MARKER) is None:
+            lake._initialise(create=create)
+        written = lake.format()
+        if written < LAKE_FORMAT:
+            raise LakeError(
+                f"{lake.root} is of lake format {written}, this product writes {LAKE_FORMAT}. Nothing was changed. See"
+                f" what would be done with `customs-lake migrate --lake {lake.root} --dry-run`, then run it without."
+            )
+        if lake.store.exists(UNFINISHED_RESTORE):
+            raise LakeError(
+                f"{lake.root}: a restore was interrupted, its tables are of different times. Finish it with"
+                f" `customs-lake restore --lake {lake.root} --resume`."
+            )
+        return lake
+
+    @classmethod
+    def peek(cls, spark: SparkSession, root: str) -> Lake:
+        """Open a lake for reading only; a folder that is new or empty counts as a lake without tables."""
+        lake = cls(spark, root)
+        if lake.store.read_text(MARKER) is None:
+            lake._refuse_foreign_folder()
+            return lake
+        return cls.open(spark, root)
+
+    def marker(self) -> dict[str, Any]:
+        """What the lake says of itself: its format, and the versions below which its tables have an older shape."""
+        text = self.store.read_text(MARKER)
+        try:
+            marker = json.loads(text or "")
+            return marker | {"format": int(marker["format"])}
+        except (ValueError, KeyError, TypeError) as error:
+            raise LakeError(
+                f"{self.root}: its marker {MARKER} cannot be read ({error}). Expected JSON with a 'format' number;"
+                " restore the file from a copy, or rebuild the lake in a new folder."
+            ) from error
+
+    def format(self) -> int:
+        """Lake format of the marker.
+
+        Raises
+        ------
+        LakeError
+            If a newer product wrote the lake.
+        """
+        written = self.marker()["format"]
+        if written > LAKE_FORMAT:
+            raise LakeError(
+                f"{self.root} was written in lake format {written}; this product reads up to {LAKE_FORMAT}."
+                " Use the product version that wrote it, or a newer one."
+            )
+        return written
+
+    def write_marker(self, lake_format: int, floors: dict[str, int]) -> None:
+        """Say the lake's format, and for each table the first version of its present shape."""
+        marker = {"format": lake_format, "product": PRODUCT, "floors": floors}
+        self.store.write_text(MARKER, json.dumps(marker, sort_keys=True) + "\n")
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def path(self, table: Table) -> str:
+        """Path of a table."""
+        return f"{self.root}/{table.relative_path}"
+
+    def exists(self, table: Table) -> bool:
+        """Tell whether the table has been created: its log has a first entry, not only a folder."""
+        return self.version(table) >= 0
+
+    def read(self, table: Table, *, version: int | None = None) -> DataFrame:
+        """Return a table, as of a version when one is given; a table not yet created is empty."""
+        latest = self.version(table)
+        if latest < 0:
+            return self.spark.createDataFrame([], table.struct())
+        self._read[table.name] = latest if version is None else version
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.path(table))
+
+    def rows(self, table: Table) -> list[Row]:
+        """All rows of a small table; collected once, and again only when someone else has written to it."""
+        version = self.version(table)
+        if version < 0:
+            return []
+        self._read[table.name] = version
+        if self.remembered.get(table.name, (None,))[0] != version:
+            self.remembered[table.name] = (version, self.read(table).collect())
+        return self.remembered[table.name][1]
+
+    def version(self, table: Table) -> int:
+        """Latest version of a table, -1 before its creation; from the names in its log, without a Spark job."""
+        found = [_COMMIT_FILE.match(name) for name in self.store.names(f"{table.relative_path}/_delta_log")]
+        return max((int(match.group(1)) for match in found if match), default=-1)
+
+    def commits(self, table: Table, *, after: int = -1) -> list[Commit]:
+        """Log entries after a version, oldest first; entries that Delta has cleaned up are not among them."""
+        found = []
+        for name in self.store.names(f"{table.relative_path}/_delta_log"):
+            match = _COMMIT_FILE.match(name)
+            if match and int(match.group(1)) > after:
+                entry = f"{table.relative_path}/_delta_log/{name}"
+                if entry not in self._commits:
+                    # an entry never changes: a run that asks for the same table again need not read it again
+                    self._commits[entry] = _parse_commit(int(match.group(1)), self.store.read_text(entry) or "")
+                found.append(self._commits[entry])
+        return found
+
+    def rows_by_year(self, table: Table, written: Written) -> dict[int, int]:
+        """Rows of each year that a commit wrote to a table partitioned by year; from its log entry, without a Spark job."""
+        text = self.store.read_text(f"{table.relative_path}/_delta_log/{written.version:020}.json") or ""
+        rows: dict[int, int] = {}
+        for line in text.splitlines():
+            if line.startswith('{"add"'):
+                added = json.loads(line)["add"]
+                (year,) = added["partitionValues"].values()
+                rows[int(year)] = rows.get(int(year), 0) + json.loads(added["stats"])["numRecords"]
+        return rows
+
+    def delta(self, table: Table):
+        """The table as a DeltaTable, for maintenance."""
+        from delta.tables import DeltaTable
+
+        return DeltaTable.forPath(self.spark, self.path(table))
+
+    def take_activity(self) -> tuple[dict[str, int], dict[str, Written]]:
+        """Return what was read (table to version) and written since the last call, and forget it."""
+        read, wrote = self._read, self._wrote
+        self._read, self._wrote = {}, {}
+        return read, wrote
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def append(
+        self, table: Table, frame: DataFrame, *, transaction: str | None = None, metadata: dict[str, Any] | None = None
+    ) -> Written:
+        """Append rows; with a transaction id a repeated append is recognised by Delta and reported as skipped."""
+        options = {"txnAppId": transaction, "txnVersion": 1} if transaction is not None else {}
+        return self._save(table, frame, "append", metadata, **options)
+
+    def replace_years(
+        self, table: Table, frame: DataFrame, years: Iterable[int], *, metadata: dict[str, Any] | None = None
+    ) -> Written:
+        """Replace exactly the given years of a table partitioned by year; an empty frame clears them."""
+        condition = f"{table.partition_by[0]} IN ({', '.join(str(int(year)) for year in sorted(years))})"
+        return self._save(table, frame, "overwrite", metadata, replaceWhere=condition)
+
+    def overwrite(self, table: Table, frame: DataFrame, *, metadata: dict[str, Any] | None = None) -> Written:
+        """Replace the whole table (small tables: references, panel, estimates)."""
+        return self._save(table, frame, "overwrite", metadata)
+
+    def append_rows(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        """Append a few rows made on the driver (the ledger tables), in one file."""
+        if rows:
+            ordered = [tuple(row.get(name) for name in table.columns) for row in rows]
+            written = self.append(table, self.spark.createDataFrame(ordered, table.ddl()).coalesce(1))
+            known = self.remembered.pop(table.name, None)
+            if known is not None and known[0] == written.version - 1:
+                # nobody wrote in between: what is in the table now is known without reading it
+                named = Row(*table.columns)
+                self.remembered[table.name] = (written.version, [*known[1], *(named(*row) for row in ordered)])
+
+    @contextlib.contextmanager
+    def lock(self, *tables: Table) -> Iterator[None]:
+        """Hold the work locks of some tables, of the years in scope; a no-op away from local files.
+
+        Raises
+        ------
+        LockedError
+            If another process holds one.
+        """
+        with self._work(tables, self.scope):
+            yield
+
+    @contextlib.contextmanager
+    def lock_whole(self, *tables: Table) -> Iterator[None]:
+        """Hold the work locks of some tables for all years, whatever the scope: maintenance, restore, migration."""
+        with self._work(tables, None):
+            yield
+
+    @contextlib.contextmanager
+    def committing(self, table: Table, metadata: dict[str, Any] | None = None) -> Iterator[None]:
+        """Hold the commit lock of a table and mark as ours the commits made by SQL commands inside."""
+        key = "spark.databricks.delta.commitInfo.userMetadata"
+        with self._commit_lock(table), explained_store_failure(self.path(table)):
+            self.spark.conf.set(key, _mark(metadata, uuid.uuid4().hex))
+            try:
+                yield
+            finally:
+                self.spark.conf.unset(key)
+
+    def ensure(self, table: Table) -> int:
+        """Create the table when it is not there; return its version."""
+        version = self.version(table)
+        return version if version >= 0 else self._create(table)
+
+    # --- helpers -------------------------------------------------------------------------------------------------
+
+    def _save(self, table: Table, frame: DataFrame, mode: str, metadata: dict[str, Any] | None, **options) -> Written:
+        conformed, write_id = table.conform(frame), uuid.uuid4().hex
+
+        def write() -> None:
+            writer = conformed.write.format("delta").mode(mode).option("userMetadata", _mark(metadata, write_id))
+            for name, value in options.items():
+                writer = writer.option(name, value)
+            writer.save(self.path(table))
+
+        with self._commit_lock(table), explained_store_failure(self.path(table)):
+            before = self.ensure(table)
+            _retry_conflicts(write, table.name)
+            written = self._written(table, before, write_id)
+        former = self._wrote.get(table.name)
+        n_rows = written.n_rows + (former.n_rows if former else 0)
+        self._wrote[table.name] = Written(written.version, n_rows, written.skipped)
+        return written
+
+    def _written(self, table: Table, before: int, write_id: str) -> Written:
+        for commit in self.commits(table, after=before):
+            if commit.metadata.get("write") == write_id:
+                return Written(commit.version, int(commit.metrics.get("numOutputRows", 0)))
+        return Written(self.version(table), 0, skipped=True)
+
+    def _create(self, table: Table) -> int:
+        from delta.tables import DeltaTable
+
+        builder = (
+            DeltaTable.createIfNotExists(self.spark)
+            .location(self.path(table))
+            .addColumns(table.struct())
+            .comment(table.description)
+            .property("delta.minReaderVersion", "1")
+            .property("customs_lake.format", str(LAKE_FORMAT))
+        )
+        if table.partition_by:
+            builder = builder.partitionedBy(*table.partition_by)
+        for name, expression in table.check_constraints().items():
+            # at creation a constraint is a property: ALTER TABLE ADD CONSTRAINT would cost a scan and a commit each
+            builder = builder.property(f"delta.constraints.{name}", expression)
+        for name, value in table.properties.items():
+            builder = builder.property(name, value)
+        if table.append_only:
+            builder = builder.property("delta.appendOnly", "true")
+        builder.execute()
+        return self.version(table)
+
+    def _work(self, tables: Sequence[Table], years: frozenset[int] | None) -> contextlib.AbstractContextManager[None]:
+        if not self.store.is_local:
+            return contextlib.nullcontext()
+        return hold_work(self._lock_folder(), [table.name for table in tables], years)
+
+    def _commit_lock(self, table: Table) -> contextlib.AbstractContextManager[None]:
+        if not self.store.is_local:
+            return contextlib.nullcontext()
+        return hold_commit(self._lock_folder(), table.name)
+
+    def _lock_folder(self) -> Path:
+        return Path("/" + self.root.removeprefix("file:").lstrip("/")) / LOCKS
+
+    def _initialise(self, *, create: bool) -> None:
+        self._refuse_foreign_folder()
+        if not create:
+            raise LakeError(f"{self.root}: no lake there. Check --lake, or load files first with `customs-lake run`.")
+        self.write_marker(LAKE_FORMAT, {})
+
+    def _refuse_foreign_folder(self) -> None:
+        # what a run killed at its very first write leaves behind is ours
+        found = [name for name in self.store.names("") if name != LOCKS and not name.startswith((MARKER, f".{MARKER}"))]
+        if found:
+            raise LakeError(
+                f"{self.root} is no lake: it has no {MARKER}, but it holds {', '.join(found[:5])}."
+                " Give --lake an empty or new folder, or the root of an existing lake."
+            )
+
+
+def _mark(metadata: dict[str, Any] | None, write_id: str) -> str:
+    return json.dumps({"product": PRODUCT, "write": write_id} | (metadata or {}), sort_keys=True, default=str)
+
+
+def _parse_commit(version: int, text: str) -> Commit:
+    info: dict[str, Any] = {}
+    for line in text.splitlines():
+        if line.startswith('{"commitInfo"'):
+            info = json.loads(line)["commitInfo"]
+            break
+    try:
+        metadata = json.loads(info.get("userMetadata") or "{}")
+    except ValueError:
+        metadata = {}
+    return Commit(
+        version, int(info.get("timestamp", 0)), str(info.get("operation", "unknown")),
+        metadata if isinstance(metadata, dict) else {}, info.get("operationMetrics") or {},
+    )
+
+
+def _retry_conflicts(write: Callable[[], None], name: str) -> None:
+    """Repeat a write that lost a race against another writer's commit; its frame is computed anew."""
+    for attempt in range(1, _CONFLICT_TRIES + 1):
+        try:
+            return write()
+        except PySparkException as error:
+            if attempt == _CONFLICT_TRIES or "DELTA_CONCURRENT" not in str(error):
+                raise
+            log.info("%s: another writer committed first, writing again (%d of %d)", name, attempt, _CONFLICT_TRIES - 1)
+            time.sleep(attempt)
+    return None

@@ -1,0 +1,250 @@
+"""Delivered firm files: looked at once on the driver (hash, strict decoding, headings), then read by Spark as strings.
+
+In: ``raw/firms`` with one file per survey year (``asif_2005.csv``: the year is in the name) or ``firm_tfp.csv``,
+productivity estimated elsewhere; beside them the user's price series, back-cast growth and known technology.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
+
+from conf.firms import DELIVERED_COLUMNS, FirmLayout, load_firm_layouts
+from jobs.core.errors import InputRefusedError
+
+FOLDER = "firms"
+GIVEN_FILE = "firm_tfp.csv"
+GIVEN_COLUMNS = ("firm_id", "year", "place_code", "industry", "ln_tfp", "output", "employment")
+SERIES_FILES = ("deflators.csv", "capital_growth.csv", "technology.csv")
+YEAR_IN_NAME = re.compile(r"(?<!\d)(199[89]|20[01]\d)(?!\d)")
+CORRUPT = "_corrupt_record"
+# Spark's increasing id holds the task above this bit and the row of the task below it
+ROWS_OF_A_TASK = 1 << 33
+_CHUNK = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class FirmFile:
+    """One delivered file.
+
+    Attributes
+    ----------
+    path : Path
+    source_file : str
+        Path below the raw folder.
+    sha256 : str
+        Hash of its bytes.
+    encoding : str
+        Decodes the whole file strictly.
+    headings : tuple of str
+    year : int or None
+        From the name; None for the table of given productivity.
+    layout : FirmLayout or None
+        None for the table of given productivity.
+    """
+
+    path: Path
+    source_file: str
+    sha256: str
+    encoding: str
+    headings: tuple[str, ...]
+    year: int | None
+    layout: FirmLayout | None
+
+
+def find_survey_files(raw: Path) -> list[FirmFile]:
+    """Return the survey files of a raw folder, one per year, in order of years.
+
+    Raises
+    ------
+    InputRefusedError
+        If a file cannot be decoded, has unknown headings or no year in its name, or a year comes twice.
+    """
+    skipped = {GIVEN_FILE, *SERIES_FILES}
+    paths = sorted(path for path in _folder(raw).glob("*.csv") if path.name not in skipped)
+    files = [_look_at(path, raw) for path in paths]
+    by_year: dict[int | None, FirmFile] = {}
+    for file in files:
+        if file.year in by_year:
+            raise InputRefusedError(
+                f"{file.source_file}: {file.year} is delivered twice, also in {by_year[file.year].source_file}. "
+                "Keep one file per survey year."
+            )
+        by_year[file.year] = file
+    return sorted(files, key=lambda file: file.year)
+
+
+def find_given_file(raw: Path) -> FirmFile | None:
+    """Return the table of given productivity, or None when there is none.
+
+    Raises
+    ------
+    InputRefusedError
+        If it lacks a column.
+    """
+    path = _folder(raw) / GIVEN_FILE
+    if not path.is_file():
+        return None
+    digest, encoding, headings = _read_through(path, raw, ("utf-8", "gb18030"))
+    missing = [name for name in GIVEN_COLUMNS if name not in headings]
+    if missing:
+        raise InputRefusedError(
+            f"{_name(path, raw)}: expected columns {', '.join(GIVEN_COLUMNS)}; missing {', '.join(missing)}."
+        )
+    return FirmFile(path, _name(path, raw), digest, encoding, headings, None, None)
+
+
+def read_survey(spark: SparkSession, files: list[FirmFile]) -> DataFrame:
+    """Return all survey files as strings under our column names, with file, hash and line.
+
+    Columns: ``year``, those of :data:`conf.firms.DELIVERED_COLUMNS`, ``malformed_row``, ``source_file``,
+    ``file_sha256``, ``source_row``.
+    """
+    frames = []
+    for file in files:
+        lines = _read_lines(spark, file)
+        assigned = file.layout.assign(file.headings)
+        delivered = [
+            (F.col(f"c{assigned[name]}") if name in assigned else F.lit(None).cast("string")).alias(name)
+            for name in DELIVERED_COLUMNS
+        ]
+        frames.append(lines.select(F.lit(file.year).alias("year"), *delivered, *_lineage(file)))
+    return _numbered(reduce(DataFrame.unionByName, frames))
+
+
+def read_given(spark: SparkSession, file: FirmFile) -> DataFrame:
+    """Return the table of given productivity as strings, with file, hash and line."""
+    place = {name: file.headings.index(name) for name in GIVEN_COLUMNS}
+    lines = _read_lines(spark, file)
+    chosen = (F.col(f"c{place[name]}").alias(name) for name in GIVEN_COLUMNS)
+    return _numbered(lines.select(*chosen, *_lineage(file)))
+
+
+def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """Return a small CSV of the user as rows of text.
+
+    Raises
+    ------
+    InputRefusedError
+        If it is absent, empty or lacks a column.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputRefusedError(f"{path.name}: cannot be read as UTF-8 text ({error}).") from error
+    rows = list(csv.DictReader(io.StringIO(text)))
+    missing = [name for name in columns if not rows or name not in rows[0]]
+    if missing:
+        raise InputRefusedError(f"{path.name}: expected columns {', '.join(columns)}; missing {', '.join(missing)}.")
+    return rows
+
+
+def series_path(raw: Path, given: str, name: str) -> Path | None:
+    """Return the file the settings name, else the one of that name beside the survey, else None.
+
+    Raises
+    ------
+    InputRefusedError
+        If the settings name a file that is not there.
+    """
+    if given:
+        path = Path(given)
+        if not path.is_file():
+            raise InputRefusedError(f"{given}: no such file (named in the settings for {name}).")
+        return path
+    path = _folder(raw) / name
+    return path if path.is_file() else None
+
+
+def _folder(raw: Path) -> Path:
+    return raw / FOLDER
+
+
+def _name(path: Path, raw: Path) -> str:
+    return path.relative_to(raw).as_posix()
+
+
+def _look_at(path: Path, raw: Path) -> FirmFile:
+    name = _name(path, raw)
+    found = YEAR_IN_NAME.search(path.stem)
+    if found is None:
+        raise InputRefusedError(f"{name}: no survey year in the file's name. Expected e.g. asif_2005.csv; rename the file.")
+    layouts = load_firm_layouts()
+    digest, encoding, headings = _read_through(path, raw, ("utf-8", "gb18030"))
+    layout = min(layouts, key=lambda item: (len(item.missing(headings)), -len(item.assign(headings))))
+    if layout.missing(headings):
+        raise InputRefusedError(
+            f"{name}: its headings match none of the {len(layouts)} survey layouts. Found: {', '.join(headings[:12])}. "
+            f"The nearest, {layout.name}, also needs: {', '.join(layout.missing(headings))}. "
+            "Add the year's headings to conf/layouts."
+        )
+    return FirmFile(path, name, digest, encoding, headings, int(found.group(1)), layout)
+
+
+def _read_through(path: Path, raw: Path, encodings: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]:
+    """Hash the file and find the first encoding that decodes all of it; Spark would replace broken bytes in silence."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_CHUNK):
+            digest.update(block)
+    for encoding in encodings:
+        try:
+            with path.open(encoding=encoding, newline="") as stream:
+                headings = next(csv.reader([stream.readline()]), [])
+                while stream.read(_CHUNK):
+                    pass
+        except UnicodeDecodeError:
+            continue
+        cleaned = tuple(heading.strip().strip("\ufeff") for heading in headings)
+        if not any(cleaned):
+            raise InputRefusedError(f"{_name(path, raw)}: the file has no heading line. Deliver it again, or move it away.")
+        return digest.hexdigest(), encoding, cleaned
+    raise InputRefusedError(
+        f"{_name(path, raw)}: neither valid {' nor '.join(encodings)}. Convert it, or deliver it again whole."
+    )
+
+
+def _read_lines(spark: SparkSession, file: FirmFile) -> DataFrame:
+    positions = [StructField(f"c{index}", StringType()) for index in range(len(file.headings))]
+    return (
+        spark.read.schema(StructType([*positions, StructField(CORRUPT, StringType())]))
+        .option("header", True)
+        .option("mode", "PERMISSIVE")
+        .option("columnNameOfCorruptRecord", CORRUPT)
+        .option("encoding", file.encoding)
+        .option("quote", '"')
+        .option("escape", '"')
+        # the headings are known and repeated names are allowed: do not compare them with c0, c1, ...
+        .option("enforceSchema", True)
+        # with pruning, a line is flagged as malformed only when the pruned columns are
+        .option("columnPruning", False)
+        # one task reads one file from its first line to its last, so that lines can be numbered
+        .option("multiLine", True)
+        .csv(str(file.path.resolve()))
+    )
+
+
+def _numbered(lines: DataFrame) -> DataFrame:
+    """Add ``source_row``: the increasing id without its task, counted from 1.
+
+    Made above the union of the files on purpose: a column that is not deterministic keeps the optimiser from copying
+    everything that follows into each file's branch, which would compile the whole of parsing once per survey year.
+    """
+    return lines.withColumn("source_row", F.monotonically_increasing_id().bitwiseAND(F.lit(ROWS_OF_A_TASK - 1)) + 1)
+
+
+def _lineage(file: FirmFile) -> list:
+    return [
+        F.col(CORRUPT).alias("malformed_row"),
+        F.lit(file.source_file).alias("source_file"),
+        F.lit(file.sha256).alias("file_sha256"),
+    ]

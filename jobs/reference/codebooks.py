@@ -1,0 +1,97 @@
+"""The shipped product and partner tables turned into the frames that records are joined with.
+
+Conversions are shipped between neighbouring revisions, newer to older; here they are chained to every base revision. A
+code of an older revision is carried forward only when exactly one newer code comes from it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from jobs.transforms.partners import PartnerReference
+from jobs.transforms.products import BASE_REVISIONS, ProductReference
+from schemas.reference.shipped import read_shipped
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+REVISIONS = ("1996", "2002", "2007", "2012", "2017", "2022")
+
+
+def product_codes(
+    codes: pd.DataFrame | None = None, conversions: pd.DataFrame | None = None, families: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """One row per revision and code with its family and its code in each base revision; None where there is none.
+
+    Parameters
+    ----------
+    codes, conversions, families : DataFrame, optional
+        The reference tables ``hs6_codes``, ``hs6_conversions``, ``hs6_families``; the shipped ones by default.
+    """
+    codes = read_shipped("hs6_codes") if codes is None else codes
+    conversions = read_shipped("hs6_conversions") if conversions is None else conversions
+    families = read_shipped("hs6_families") if families is None else families
+    family = {(row.revision, row.hs6_code): row.family for row in families.itertuples()}
+    steps = _steps(conversions)
+    rows = []
+    for revision in REVISIONS:
+        for code in codes.loc[codes[f"in_hs{revision}"].astype(int) == 1, "hs6_code"]:
+            converted = [_convert(code, revision, base, steps) for base in BASE_REVISIONS]
+            rows.append((revision, code, family.get((revision, code), code), *converted))
+    columns = ["hs_revision", "hs6_code", "hs6_family", *(f"hs6_{base}" for base in BASE_REVISIONS)]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def partner_aliases(partners: pd.DataFrame | None = None, aliases: pd.DataFrame | None = None) -> pd.DataFrame:
+    """One row per spelling: alias, partner_code, country_iso3, partner_kind.
+
+    Parameters
+    ----------
+    partners, aliases : DataFrame, optional
+        The reference tables ``partners`` and ``partner_aliases``; the shipped ones by default.
+    """
+    partners = read_shipped("partners") if partners is None else partners
+    aliases = read_shipped("partner_aliases") if aliases is None else aliases
+    joined = aliases.merge(partners, on="code", how="left", validate="many_to_one")
+    joined = joined.rename(columns={"code": "partner_code", "iso3": "country_iso3", "kind": "partner_kind"})
+    joined["country_iso3"] = [code or None for code in joined["country_iso3"]]
+    return joined[["alias", "partner_code", "country_iso3", "partner_kind"]]
+
+
+def product_reference(spark: SparkSession, **tables: pd.DataFrame) -> ProductReference:
+    """Return the frame that :func:`jobs.transforms.products.add_products` joins."""
+    return ProductReference(_frame(spark, product_codes(**tables)))
+
+
+def partner_reference(spark: SparkSession, **tables: pd.DataFrame) -> PartnerReference:
+    """Return the frame that :func:`jobs.transforms.partners.add_partners` joins."""
+    return PartnerReference(_frame(spark, partner_aliases(**tables)))
+
+
+def _frame(spark: SparkSession, table: pd.DataFrame):
+    from jobs.reference.place_lookups import to_frame
+
+    ddl = ", ".join(f"{name} string" for name in table.columns)
+    return to_frame(spark, table.to_dict("records"), ddl)
+
+
+def _steps(conversions: pd.DataFrame) -> dict[tuple[str, str, str], str | None]:
+    """(from, to, code) to code for neighbours both ways; forward None where several newer codes share an older one."""
+    steps: dict[tuple[str, str, str], str | None] = {}
+    for row in conversions.itertuples():
+        steps[(row.from_revision, row.to_revision, row.from_hs6)] = row.to_hs6
+        forward = (row.to_revision, row.from_revision, row.to_hs6)
+        steps[forward] = None if forward in steps else row.from_hs6
+    return steps
+
+
+def _convert(code: str, revision: str, base: str, steps: dict) -> str | None:
+    position, target = REVISIONS.index(revision), REVISIONS.index(base)
+    current: str | None = code
+    while position != target and current is not None:
+        following = position + (1 if target > position else -1)
+        current = steps.get((REVISIONS[position], REVISIONS[following], current))
+        position = following
+    return current

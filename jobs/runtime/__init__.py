@@ -1,0 +1,1 @@
+"""How a job starts and ends: Java, JARs, session, arguments, outcome, record of the run, and the zip for executors."""

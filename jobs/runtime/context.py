@@ -1,0 +1,199 @@
+"""What every job shares: its arguments, settings, session, lake and the way it ends.
+
+A job module has ``run(context) -> Outcome``; :func:`job_main` makes the same thing of it under ``spark-submit``, and the
+console script calls it too. Jobs need the standard library and Spark only, so that a cluster needs no further wheels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from conf.settings import Settings, SettingsError, load_settings
+from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED, CustomsLakeError, InputRefusedError
+from jobs.core.lake import Lake
+from jobs.core.ledger import new_run_id
+from jobs.runtime.events import observe
+from jobs.runtime.jars import JarsNotFoundError
+from jobs.runtime.java import JavaNotUsableError
+from jobs.runtime.session import build_session
+
+log = logging.getLogger("customs_lake")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended.
+
+    Attributes
+    ----------
+    message : str
+        One sentence with counts.
+    changed : bool
+        False when there was nothing to do.
+    detail : str
+        Text for the terminal, such as a table.
+    n_rows : int or None
+        Records that went through the job: lines looked at, loaded, judged, counted. None for a job that does not work
+        record by record; its seconds say nothing per row.
+    load_id : str
+        Identifier of the rows the job appended to bronze.
+    """
+
+    message: str
+    changed: bool = True
+    detail: str = ""
+    n_rows: int | None = None
+    load_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """What a job works with.
+
+    Attributes
+    ----------
+    spark : SparkSession
+    lake : Lake
+    settings : Settings
+    run_id : str
+    raw : Path or None
+        Folder of delivered files.
+    years : frozenset of int or None
+        Years asked for; None means all of the study.
+    out : Path or None
+        Folder for files made for people.
+    rebuild : bool
+        Build the chosen years again, whatever is recorded.
+    """
+
+    spark: SparkSession
+    lake: Lake
+    settings: Settings
+    run_id: str
+    raw: Path | None = None
+    years: frozenset[int] | None = None
+    out: Path | None = None
+    rebuild: bool = False
+
+    def __enter__(self) -> JobContext:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.spark.stop()
+
+    def require_raw(self) -> Path:
+        """Return the raw folder, or refuse to go on without one."""
+        if self.raw is None:
+            raise InputRefusedError("--raw is missing: the folder with the delivered files.")
+        return self.raw
+
+    def selects(self, year: int) -> bool:
+        """Tell whether a year is asked for."""
+        return year in (self.years if self.years is not None else self.settings.study.years)
+
+
+def parse_years(text: str | None) -> frozenset[int] | None:
+    """Turn ``2003-2005,2007`` into a set of years.
+
+    Raises
+    ------
+    InputRefusedError
+        If the text is no list of years or ranges.
+    """
+    if not text:
+        return None
+    years: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{4})(?:-(\d{4}))?", part.strip())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last < first:
+            raise InputRefusedError(f"--years: expected years or ranges such as 2003-2011 or 2003,2005; found {text!r}.")
+        years.update(range(first, last + 1))
+    return frozenset(years)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments every job takes."""
+    parser.add_argument("--lake", required=True, help="root of the lake: a folder or any URI Hadoop knows")
+    parser.add_argument("--raw", type=Path, help="folder with the delivered files")
+    parser.add_argument("--years", help="years to work on, such as 2003-2011 (default: all of the study)")
+    parser.add_argument("--out", type=Path, help="folder for tables and reports")
+    add_settings_arguments(parser)
+
+
+def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that choose settings."""
+    parser.add_argument("--profile", help="a profile of conf/profiles")
+    parser.add_argument("--config", type=Path, help="a TOML file of your own")
+    parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="override one value")
+
+
+def open_context(arguments: argparse.Namespace, *, create: bool = True) -> JobContext:
+    """Load settings, start the session and open the lake."""
+    settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    years = parse_years(arguments.years)
+    spark = build_session(settings)
+    lake = Lake.open(spark, arguments.lake, create=create)
+    # work locks cover the years asked for, so that runs on different years go on side by side
+    lake.scope = years
+    return JobContext(spark, lake, settings, new_run_id(), arguments.raw, years, arguments.out)
+
+
+def run_job(name: str, run: Callable[[JobContext], Outcome], context: JobContext) -> Outcome:
+    """Run one job, time it, log one sentence and record it in ops.run."""
+    return observe(name, run, context)
+
+
+def configure_logging() -> None:
+    """Log the product's own sentences to standard error, with the time."""
+    if not logging.getLogger("customs_lake").handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+
+
+def explained(call: Callable[[], int]) -> int:
+    """Run a command; an explained error becomes its message and exit code, a defect keeps its stack trace."""
+    try:
+        return call()
+    except CustomsLakeError as error:
+        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    except (SettingsError, JavaNotUsableError, JarsNotFoundError) as error:
+        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+
+
+def program(name: str) -> str:
+    """How this command was called, for its usage line: ``customs-lake clean`` or ``clean.py``."""
+    called = Path(sys.argv[0]).name
+    return f"{called} {name}" if called == "customs-lake" else f"{name}.py"
+
+
+def job_main(
+    name: str, run: Callable[[JobContext], Outcome], description: str | None, argv: Sequence[str] | None = None
+) -> int:
+    """Entry point of one job module: parse arguments, run, print, return the exit code."""
+    configure_logging()
+    parser = argparse.ArgumentParser(prog=program(name), description=(description or "").split("\n\n")[0])
+    add_arguments(parser)
+    arguments = parser.parse_args(argv)
+
+    def call() -> int:
+        with open_context(arguments) as context:
+            outcome = run_job(name, run, context)
+        if outcome.detail:
+            print(outcome.detail)
+        return EXIT_DONE if outcome.changed else EXIT_NOTHING_TO_DO
+
+    return explained(call)

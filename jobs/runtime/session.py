@@ -1,0 +1,160 @@
+"""The Spark session: every setting with its reason.
+
+Started by the product itself, the session gets all settings. Under spark-submit, on Databricks or EMR a session or its
+configuration exists already: only what is unset is set, and master, memory and JARs are left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conf.settings import Settings
+from jobs.runtime.jars import jar_paths
+from jobs.runtime.java import require_java
+
+if TYPE_CHECKING:
+    from pyspark import SparkConf
+    from pyspark.sql import SparkSession
+
+DELTA_CONFS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+ALWAYS_CONFS = {
+    # GBK and GB18030 text: Spark 4 refuses any charset but UTF and Latin-1 otherwise (SPARK-48857)
+    "spark.sql.legacy.javaCharsets": "true",
+    # spark.sql("... :x", args) is broken while Delta's extension is on
+    "spark.sql.legacy.parameterSubstitution.constantsOnly": "true",
+    # silent nulls from a bad cast would be silent losses
+    "spark.sql.ansi.enabled": "true",
+    # timestamps in the ledger must not depend on where the driver stands
+    "spark.sql.session.timeZone": "UTC",
+    # a new column must be a migration, never an accident
+    "spark.databricks.delta.schema.autoMerge.enabled": "false",
+    # place reference and HS tables are a few MB: broadcast them
+    "spark.sql.autoBroadcastJoinThreshold": "64m",
+}
+# taken when a session starts; what the submit line says of them stands
+TUNING_CONFS = {
+    # cleaning is some 130 generated classes: the default of 100 entries forgets each before the next year needs it
+    "spark.sql.codegen.cache.maxEntries": "1000",
+    # HotSpot interprets a method above 8,000 bytes for ever; above this limit Spark makes small ones instead
+    "spark.sql.codegen.hugeMethodLimit": "8000",
+    # noting the Python line of each column expression takes longer than making it, and cleaning has some 800
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
+}
+LOCAL_CONFS = {
+    # log replay over the default 50 partitions costs seconds per write: its code is made anew for each of them
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    # the machine's name may resolve to an address that is not up
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.sql.legacy.setCommandRejectsSparkCoreConfs": "false",
+}
+
+
+def is_submitted() -> bool:
+    """Tell whether spark-submit (or a platform) started this process: the gateway to its JVM exists already."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSession:
+    """Return the session, making it when none is active.
+
+    Parameters
+    ----------
+    settings : Settings
+        Section ``spark`` is used.
+    app : str
+        Application name.
+
+    Raises
+    ------
+    JavaNotUsableError, JarsNotFoundError
+        Before any JVM is started, with the remedy.
+    """
+    _silence_expected_error_logs()
+    from pyspark.sql import SparkSession
+
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        _set_runtime(active)
+        return active
+    builder = SparkSession.builder.appName(app)
+    confs = ALWAYS_CONFS | DELTA_CONFS
+    if not is_submitted():
+        require_java()
+        # workers must run this very interpreter, else they take python3 from the PATH
+        os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        builder = builder.master(settings.spark.master)
+        confs = confs | TUNING_CONFS | LOCAL_CONFS | {
+            "spark.jars": ",".join(jar_paths()),
+            "spark.driver.memory": settings.spark.driver_memory,
+            "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
+            "spark.driver.extraJavaOptions": _java_options(),
+        }
+        if settings.spark.local_dir:
+            confs["spark.local.dir"] = settings.spark.local_dir
+        options = f"{confs['spark.driver.extraJavaOptions']} {settings.spark.extra.get('spark.driver.extraJavaOptions', '')}"
+        confs |= settings.spark.extra | {"spark.driver.extraJavaOptions": options.strip()}
+    else:
+        given = _submitted_conf()
+        local = LOCAL_CONFS if given.get("spark.master", "local[*]").startswith("local") else {}
+        confs = confs | _unset_only(given, TUNING_CONFS | local)
+    for key, value in confs.items():
+        builder = builder.config(key, value)
+    if not is_submitted():
+        _start_context(settings.spark.master, app, confs)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel(settings.spark.log_level)
+    return session
+
+
+def _start_context(master: str, app: str, confs: dict[str, str]) -> None:
+    """Start JVM and context, which the builder would do in the same way but for the JVM's greetings."""
+    from pyspark import SparkConf, SparkContext
+
+    from jobs.runtime.gateway import start_gateway
+
+    # a process has one JVM: it stays when a session ends
+    if SparkContext._gateway is None:
+        conf = SparkConf().setMaster(master).setAppName(app).setAll(list(confs.items()))
+        SparkContext(conf=conf, gateway=start_gateway(conf))
+
+
+def _java_options() -> str:
+    """Quiet log from the first line on: Spark's default profile warns before a session can set its level."""
+    path = Path(__file__).resolve().parents[2] / "conf" / "spark" / "log4j2.properties"
+    return f"-Dlog4j2.configurationFile={path.as_uri()}" if path.is_file() else ""
+
+
+def _submitted_conf() -> SparkConf:
+    from pyspark import SparkConf, SparkContext
+
+    # before Python is connected to the JVM that spark-submit started, a SparkConf is empty: nothing would count as given
+    SparkContext._ensure_initialized()
+    return SparkConf()
+
+
+def _unset_only(given: SparkConf, confs: dict[str, str]) -> dict[str, str]:
+    # JVM options of a running driver cannot change any more
+    return {key: value for key, value in confs.items() if not given.contains(key) and "JavaOptions" not in key}
+
+
+def _set_runtime(session: SparkSession) -> None:
+    for key, value in ALWAYS_CONFS.items():
+        session.conf.set(key, value)
+
+
+def _silence_expected_error_logs() -> None:
+    # PySpark prints a JSON stack for every failed query, even one that is caught and explained
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

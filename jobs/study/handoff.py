@@ -1,0 +1,211 @@
+"""What estimate, report and explain share: the panel handed over, the classes, the paper, the truth, the tables.
+
+The hand-off from Spark to the estimator is here: ``gold.city_panel`` and ``gold.panel_constants`` are collected at named
+versions, and everything after is numpy. The truth of a generated world is looked for beside the raw folder and is absent
+for real data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import functions as F
+
+from conf.settings import Places
+from conf.tables import TableFileError, read_table_files
+from estimation.tables import (
+    CityClasses,
+    Constant,
+    ResultTable,
+    StudyPanel,
+    TableSpecError,
+    paper_columns,
+    parse_tables,
+    select_tables,
+)
+from estimation.tables.printed import PaperColumn
+from jobs.core.errors import InputRefusedError
+from jobs.core.lake import Lake
+from jobs.reference.place_book import load_region_classes
+from jobs.runtime.context import JobContext
+from schemas.catalog import TABLES
+from schemas.panel import CITY_PANEL, MODEL_VARIABLES, PANEL_CONSTANTS, PRODUCTS, product_name, scaled_name
+
+PROFILES = ("defensible", "paper")
+#: Layers whose tables stand behind a number; ops tables are what was done, not what it was made from.
+LINEAGE_LAYERS = ("bronze", "silver", "gold", "ref")
+
+
+@dataclass(frozen=True, slots=True)
+class HandOff:
+    """The panel as collected, and where it came from.
+
+    Attributes
+    ----------
+    panel : StudyPanel
+    panel_version, constants_version : int
+    lineage : dict
+        Table to version, all tables behind the panel.
+    sha256 : str
+        Hash of the collected numbers.
+    """
+
+    panel: StudyPanel
+    panel_version: int
+    constants_version: int
+    lineage: dict[str, int]
+    sha256: str
+
+
+def collect_panel(context: JobContext, *, at: int | None = None) -> HandOff:
+    """Collect the city panel and its constants, the latest or those of an older version of the panel.
+
+    Raises
+    ------
+    InputRefusedError
+        If there is no panel yet, or no such version.
+    """
+    lake = context.lake
+    latest = lake.version(CITY_PANEL)
+    if latest < 0:
+        raise InputRefusedError(f"{CITY_PANEL.name}: not built yet in {lake.root}. Run `customs-lake run` first.")
+    version = latest if at is None else at
+    if not 0 <= version <= latest:
+        raise InputRefusedError(f"--at: {CITY_PANEL.name} has versions 0 to {latest}; found {version}.")
+    constants_version = _constants_of(lake, version)
+    frame = lake.read(CITY_PANEL, version=version).drop("missing_variables").toArrow().to_pandas()
+    if frame.empty:
+        raise InputRefusedError(f"{CITY_PANEL.name}: version {version} has no rows. Run `customs-lake panel` first.")
+    rows = lake.read(PANEL_CONSTANTS, version=constants_version).where(F.col("statistic").isin("mean", "sd")).collect()
+    panel = study_panel(frame, rows)
+    return HandOff(
+        panel, version, constants_version, lineage_of(lake, version, constants_version), _hash_of(panel.natural)
+    )
+
+
+def study_panel(frame: pd.DataFrame, constants: Iterable[Mapping[str, Any]]) -> StudyPanel:
+    """Return what the estimator takes: the panel's rows, with rows of ``variable, statistic, constant_value``."""
+    return StudyPanel.from_natural(frame, constants=_constants(constants), scaled=_scaled_columns(frame))
+
+
+def lineage_of(lake: Lake, panel_version: int, constants_version: int) -> dict[str, int]:
+    """Versions of every table that stands behind the panel; tables not yet built are left out."""
+    versions = {
+        name: lake.version(table)
+        for name, table in sorted(TABLES.items())
+        if table.layer in LINEAGE_LAYERS and name not in ("gold.estimate", CITY_PANEL.name, PANEL_CONSTANTS.name)
+    }
+    versions |= {CITY_PANEL.name: panel_version, PANEL_CONSTANTS.name: constants_version}
+    return {name: version for name, version in versions.items() if version >= 0}
+
+
+def city_classes(places: Places) -> CityClasses:
+    """Region classes, a user's split among them, and size classes as shipped."""
+    return CityClasses.from_frames(load_region_classes(places.user_regions), reference("city_size_thresholds"))
+
+
+def paper_numbers() -> dict[tuple[int, int], PaperColumn]:
+    """The paper's printed tables."""
+    return paper_columns(reference("paper_tables"), reference("paper_table_stats"))
+
+
+def reference(name: str) -> pd.DataFrame:
+    """Read one shipped table, all columns as text."""
+    with (resources.files("schemas") / "reference" / f"{name}.csv").open("r", encoding="utf-8") as handle:
+        return pd.read_csv(handle, dtype=str, keep_default_na=False)
+
+
+def truth_of(context: JobContext, panel: StudyPanel) -> dict[tuple[str, str], Mapping[str, float]]:
+    """Return (outcome, resilience) to the true coefficients per standard deviation of this panel; empty for real data."""
+    path = None if context.raw is None else Path(context.raw).resolve().parent / "truth" / "model.json"
+    if path is None or not path.is_file():
+        return {}
+    from jobs.world.equation import read_model, standardised_truth
+
+    order = "centre_then_scale" if context.settings.panel.products == "centred" else "scale_then_multiply"
+    return {
+        (outcome, equation.resilience): standardised_truth(
+            equation, {name: panel.constant(name) for name in equation.variables}, product_order=order
+        )
+        for outcome, equation in read_model(path).items()
+    }
+
+
+def result_tables(wanted: str, profile: str, user_folder: Path | None = None) -> tuple[ResultTable, ...]:
+    """Return the result tables asked for under one profile.
+
+    Raises
+    ------
+    InputRefusedError
+        With the sentence of the table file or the selection that is wrong.
+    """
+    try:
+        shared, files = read_table_files(user_folder)
+        return select_tables(parse_tables(shared, files, profile=profile), wanted)
+    except (TableFileError, TableSpecError) as error:
+        raise InputRefusedError(str(error)) from error
+
+
+def spec_hash(table: ResultTable) -> str:
+    """Hash of a table's specification under its profile."""
+    return hashlib.sha256(json.dumps(table.as_dict(), sort_keys=True, default=list).encode()).hexdigest()
+
+
+def results_folder(lake: Lake, out: Path | None) -> Path | None:
+    """Folder for files made for people: the one asked for, else beside a local lake; None for object stores."""
+    if out is not None:
+        return Path(out)
+    if "://" in lake.root and not lake.root.startswith("file:"):
+        return None
+    root = Path(lake.root.removeprefix("file://"))
+    return root.with_name(f"{root.name}-results")
+
+
+def _constants_of(lake: Lake, panel_version: int) -> int:
+    """Version of the constants that a version of the panel was scaled with: the job writes them just before the panel."""
+    written = [one.timestamp_ms for one in lake.commits(CITY_PANEL) if one.version <= panel_version and one.changes_rows]
+    if not written:
+        raise InputRefusedError(
+            f"--at {panel_version}: the log of {CITY_PANEL.name} no longer reaches back so far. Use a later version."
+        )
+    earlier = [
+        one.version for one in lake.commits(PANEL_CONSTANTS) if one.changes_rows and one.timestamp_ms <= max(written)
+    ]
+    if not earlier:
+        raise InputRefusedError(
+            f"{PANEL_CONSTANTS.name}: no version was written before version {panel_version} of {CITY_PANEL.name}."
+            " Run `customs-lake panel` again."
+        )
+    return max(earlier)
+
+
+def _hash_of(frame: pd.DataFrame) -> str:
+    """Hash of the keys and every number of the panel."""
+    columns = ["city_id", *frame.select_dtypes("number").columns]
+    return hashlib.sha256(pd.util.hash_pandas_object(frame[columns], index=False).to_numpy().tobytes()).hexdigest()
+
+
+def _constants(rows: Iterable[Mapping[str, Any]]) -> dict[str, Constant]:
+    values: dict[str, dict[str, float]] = {}
+    for row in rows:
+        values.setdefault(row["variable"], {})[row["statistic"]] = row["constant_value"]
+    products = {product_name(*pair): "*".join(pair) for pair in PRODUCTS}
+    return {
+        products.get(name, name): Constant(float(found["mean"]), float(found["sd"]))
+        for name, found in values.items()
+        if found.get("mean") is not None and found.get("sd") is not None
+    }
+
+
+def _scaled_columns(frame: pd.DataFrame) -> dict[str, str]:
+    """Variables and products to their standardised columns, where the panel has values in them."""
+    names = {name: scaled_name(name) for name in MODEL_VARIABLES}
+    names |= {"*".join(pair): scaled_name(product_name(*pair)) for pair in PRODUCTS}
+    return {name: column for name, column in names.items() if column in frame and frame[column].notna().any()}

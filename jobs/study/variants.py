@@ -1,0 +1,128 @@
+"""Other ways to count the outcomes, and city-years to leave out, for the robustness pages of the report.
+
+In: ``gold.city_exports``, ``gold.city_product_destination``, ``silver.declaration``. The decision worth knowing: firms whose
+name says trading (Ahn, Khandelwal and Wei 2011, their list of words) are intermediaries; goods "exported to China" are
+re-imports and are no destination, but count in the paper's value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from estimation.tables import StudyPanel
+from jobs.runtime.context import JobContext
+from jobs.study.handoff import reference
+from schemas import gold, silver
+
+#: Chinese for importer, exporter, trading, foreign economics and trade.
+TRADING_WORDS = "进出口|贸易|外贸|外经|经贸|工贸|科贸"
+#: The four municipalities under the central government.
+MUNICIPALITIES = frozenset({"110000", "120000", "310000", "500000"})
+#: Year in which HS 2007 replaced HS 2002.
+NEW_REVISION_YEAR = 2007
+OPEN_END = 9999
+
+
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """Choices for the robustness pages.
+
+    Attributes
+    ----------
+    outcomes : dict
+        Outcome to (choice to log values aligned with the panel's rows).
+    left_out : dict
+        Choice to city-years to leave out.
+    """
+
+    outcomes: Mapping[str, Mapping[str, pd.Series]]
+    left_out: Mapping[str, set[tuple[str, int]]]
+
+
+def collect_variants(context: JobContext, panel: StudyPanel) -> Variants:
+    """Count the outcomes in other ways; a table that is not built yet leaves its variants out."""
+    lake = context.lake
+    outcomes: dict[str, dict[str, pd.Series]] = {"lnvalue": {}, "lnnum": {}, "lnnumcou": {}}
+    if lake.exists(gold.CITY_EXPORTS):
+        counts = lake.read(gold.CITY_EXPORTS).select(
+            "city_id", "year", "n_products", "n_products_converted", "n_products_family", "n_destinations",
+            "n_partner_codes",
+        ).toPandas()
+        for outcome, column, choice in (
+            ("lnnum", "n_products", "codes of each year's revision"),
+            ("lnnum", "n_products_converted", "codes converted to one revision"),
+            ("lnnum", "n_products_family", "families linked over revisions"),
+            ("lnnumcou", "n_destinations", "economies"),
+            ("lnnumcou", "n_partner_codes", "customs partner codes"),
+        ):
+            outcomes[outcome][choice] = _aligned(panel, counts, column)
+    if lake.exists(gold.CITY_PRODUCT_DESTINATION):
+        cube = count_without_reimports(lake.read(gold.CITY_PRODUCT_DESTINATION)).toPandas()
+        outcomes["lnvalue"]["without re-imports and unknown partners"] = _aligned(panel, cube, "value_usd")
+        outcomes["lnnum"]["without re-imports and unknown partners"] = _aligned(panel, cube, "n_products")
+    if lake.exists(silver.DECLARATION):
+        direct = count_without_intermediaries(lake.read(silver.DECLARATION)).toPandas()
+        for outcome, column in (("lnvalue", "value_usd"), ("lnnum", "n_products"), ("lnnumcou", "n_destinations")):
+            outcomes[outcome]["without trading companies"] = _aligned(panel, direct, column)
+    return Variants(outcomes, city_years_to_leave_out(panel))
+
+
+def count_without_reimports(cube: DataFrame) -> DataFrame:
+    """Sum the cube over partners that count as destinations."""
+    return (
+        cube.where("is_destination")
+        .groupBy("city_id", "year")
+        .agg(F.sum("value_usd").alias("value_usd"), F.countDistinct("hs6_code").alias("n_products"))
+        .select("city_id", "year", "value_usd", "n_products")
+    )
+
+
+def count_without_intermediaries(declarations: DataFrame) -> DataFrame:
+    """Count what firms sell themselves: records of firms whose name does not say trading."""
+    is_trader = F.coalesce(F.col("firm_name").rlike(TRADING_WORDS), F.lit(False))
+    return (
+        declarations.where(~is_trader)
+        .groupBy("city_id", "year")
+        .agg(
+            F.sum("value_usd").alias("value_usd"),
+            F.countDistinct("hs6_code").alias("n_products"),
+            F.countDistinct(F.when(F.col("is_destination"), F.col("country_iso3"))).alias("n_destinations"),
+        )
+        .select("city_id", "year", "value_usd", "n_products", "n_destinations")
+    )
+
+
+def city_years_to_leave_out(panel: StudyPanel) -> dict[str, set[tuple[str, int]]]:
+    """Cities and years a referee would want out, by choice."""
+    frame = panel.natural
+    keys = [(str(city), int(year)) for city, year in zip(frame[panel.entity], frame[panel.time], strict=True)]
+    ambiguous: set[tuple[str, int]] = set()
+    for row in reference("ambiguous_cities").itertuples():
+        first, last = int(row.valid_from), int(row.valid_to or OPEN_END)
+        ambiguous |= {key for key in keys if key[0] == row.city_id and first <= key[1] < last}
+    choices = {
+        "without cities whose postcodes are ambiguous": ambiguous,
+        "without the four municipalities": {key for key in keys if key[0] in MUNICIPALITIES},
+        f"before {NEW_REVISION_YEAR} only": {key for key in keys if key[1] >= NEW_REVISION_YEAR},
+        f"from {NEW_REVISION_YEAR} on only": {key for key in keys if key[1] < NEW_REVISION_YEAR},
+    }
+    if "share_imputed" in frame and frame["share_imputed"].notna().any():
+        imputed = (frame["share_imputed"].fillna(0.0) > 0.5).to_numpy()
+        choices["without city-years of mostly imputed productivity"] = {
+            key for key, is_out in zip(keys, imputed, strict=True) if is_out
+        }
+    return {choice: rows for choice, rows in choices.items() if rows}
+
+
+def _aligned(panel: StudyPanel, counts: pd.DataFrame, column: str) -> pd.Series:
+    """Log of a count or sum, in the order of the panel's rows; zero and absent are missing."""
+    keyed = counts.astype({"city_id": str}).set_index(["city_id", "year"])[column].astype(float)
+    index = pd.MultiIndex.from_arrays([panel.natural[panel.entity].astype(str), panel.natural[panel.time].astype(int)])
+    values = keyed.reindex(index)
+    return np.log(values.where(values > 0)).reset_index(drop=True)
