@@ -14,8 +14,9 @@ if __package__ in (None, ""):
 
 from pyspark.sql import functions as F
 
-from jobs.core.ledger import builds_of, fingerprint, record_builds, years_text
-from jobs.references import city_names, reference_hash
+from jobs.cleaning.fingerprints import gold_fingerprints
+from jobs.core.ledger import builds_of, record_builds, years_text
+from jobs.reference.frames import city_names
 from jobs.runtime.context import JobContext, Outcome, job_main
 from jobs.transforms.counts import build_cube, count_city_exports
 from schemas import gold, silver
@@ -25,12 +26,7 @@ def run(context: JobContext) -> Outcome:
     """Recount the years whose declarations changed."""
     lake = context.lake
     source = builds_of(lake, silver.DECLARATION)
-    references = reference_hash(context.settings)
-    wanted = {
-        year: fingerprint(silver=value, references=references)
-        for year, value in source.fingerprints.items()
-        if context.selects(year)
-    }
+    wanted = gold_fingerprints(context, {y: value for y, value in source.fingerprints.items() if context.selects(y)})
     stale = sorted(wanted) if context.rebuild else builds_of(lake, gold.CITY_EXPORTS).stale(wanted)
     if not stale:
         return Outcome("gold counts are up to date", changed=False)

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -22,14 +20,8 @@ from estimation.tables import (
     PrintedTable,
     compare,
     count_agreement,
-    estimate_tables,
-    print_table,
-    to_html,
-    to_latex,
-    to_markdown,
     to_records,
     to_text,
-    write_excel,
 )
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, InputRefusedError
 from jobs.core.ledger import code_version, fingerprint, utc_now
@@ -47,17 +39,12 @@ from jobs.runtime.context import (
 from jobs.study.handoff import (
     PROFILES,
     HandOff,
-    city_classes,
     collect_panel,
-    paper_numbers,
-    result_tables,
     results_folder,
     spec_hash,
-    truth_of,
 )
+from jobs.study.result_tables import add_estimate_arguments, estimate_options, print_tables, write_files
 from schemas.results import ESTIMATE
-
-log = logging.getLogger("customs_lake")
 
 
 def run(
@@ -119,59 +106,6 @@ def _agreement(printed: Sequence[PrintedTable]) -> list[str]:
     return lines
 
 
-def print_tables(
-    context: JobContext, handed: HandOff, *, tables: str = "all", profiles: Sequence[str] = PROFILES,
-    table_files: Path | None = None,
-) -> list[PrintedTable]:
-    """Estimate the tables of all profiles, in the order of profiles and numbers."""
-    classes, paper = city_classes(context.settings.places), paper_numbers()
-    truth = truth_of(context, handed.panel)
-    printed = []
-    for profile in profiles:
-        chosen = result_tables(tables, profile, table_files)
-        fits = estimate_tables(chosen, handed.panel, classes)
-        printed += [print_table(table, fits[table.name], paper=paper, truth=truth) for table in chosen]
-    return printed
-
-
-def write_files(printed: Sequence[PrintedTable], folder: Path | None, *, tag: str = "") -> int:
-    """Write every format of every table, a folder per profile; returns how many files changed."""
-    if folder is None:
-        return 0
-    if find_spec("jinja2") is None:
-        log.info("jinja2 is not installed: no LaTeX and HTML tables; pip install jinja2 adds them")
-    changed = 0
-    for profile in dict.fromkeys(table.table.profile for table in printed):
-        mine = [table for table in printed if table.table.profile == profile]
-        place = folder / "-".join(part for part in (profile, tag) if part)
-        place.mkdir(parents=True, exist_ok=True)
-        before = changed
-        for table in mine:
-            for ending, text in _formats(table).items():
-                changed += _write_if_changed(place / f"{table.table.name}.{ending}", text)
-        comparison = compare(mine)
-        changed += _write_if_changed(place / "comparison.csv", comparison.to_csv(index=False))
-        changed += _write_if_changed(place / "agreement.csv", count_agreement(comparison).to_csv(index=False))
-        workbook = place / "tables.xlsx"
-        if find_spec("openpyxl") is not None and (changed > before or not workbook.exists()):
-            write_excel(mine, workbook)
-    return changed
-
-
-def _formats(table: PrintedTable) -> dict[str, str]:
-    formats = {"txt": to_text(table) + "\n", "md": to_markdown(table)}
-    if find_spec("jinja2") is not None:
-        formats |= {"tex": to_latex(table), "html": to_html(table)}
-    return formats
-
-
-def _write_if_changed(path: Path, text: str) -> bool:
-    if path.exists() and path.read_text("utf-8") == text:
-        return False
-    path.write_text(text, encoding="utf-8")
-    return True
-
-
 def _store(context: JobContext, handed: HandOff, printed: Sequence[PrintedTable]) -> bool:
     """Replace the rows of the estimated tables in gold.estimate; False when they are there already."""
     lake = context.lake
@@ -228,22 +162,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_DONE if outcome.changed else EXIT_NOTHING_TO_DO
 
     return explained(call)
-
-
-def add_estimate_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this job."""
-    parser.add_argument("--tables", default="all", help="all, or some: 1,4")
-    parser.add_argument("--study-profile", default=",".join(PROFILES), help="defensible, paper or both")
-    parser.add_argument("--at", type=int, help="version of gold.city_panel to estimate on")
-    parser.add_argument("--table-files", type=Path, help="folder with result tables of your own")
-
-
-def estimate_options(arguments: argparse.Namespace) -> dict:
-    """Options of this job as keywords of `run`."""
-    return {
-        "tables": arguments.tables, "profiles": [part for part in arguments.study_profile.split(",") if part],
-        "at": arguments.at, "table_files": arguments.table_files,
-    }
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from jobs.world.truth import TruthWriter
 from jobs.world.world import World, pick_cities
 from jobs.world.yearbook import write_sheets
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("customs_lake")
 
 #: Cities every smaller world has: Changzhou and Shanghai (the registered-place example), undivided Dongguan, cities
 #: whose counties became districts, postcodes with a leading zero, and Shaoxing, whose postcodes are doubtful.

@@ -23,13 +23,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from conf.layouts import Layout, load_layouts
+from jobs.cleaning.fingerprints import bronze_fingerprints
 from jobs.core.errors import InputRefusedError, NotBalancedError
 from jobs.core.lake import Written
 from jobs.core.ledger import (
-    Fingerprint,
     builds_of,
     files_in_force,
-    fingerprint,
     record_builds,
     utc_now,
     years_text,
@@ -130,17 +129,9 @@ def _stata_lines(spark, paths: dict[str, Row], group: Group) -> DataFrame:
     return rows.join(F.broadcast(files), on="file_path", how="inner")
 
 
-def year_fingerprints(receipts: Iterable[Row]) -> dict[int, Fingerprint]:
-    """Fingerprint of each year's files."""
-    files: dict[int, list[str]] = {}
-    for row in receipts:
-        files.setdefault(row["source_year"], []).append(row["file_sha256"])
-    return {year: fingerprint(files=sorted(hashes)) for year, hashes in sorted(files.items())}
-
-
 def _files_of_changed_years(context: JobContext) -> list[Row]:
     receipts = [row for row in files_in_force(context.lake) if context.selects(row["source_year"])]
-    changed = set(builds_of(context.lake, bronze.DECLARATION).stale(year_fingerprints(receipts)))
+    changed = set(builds_of(context.lake, bronze.DECLARATION).stale(bronze_fingerprints(receipts)))
     return [row for row in receipts if row["source_year"] in changed]
 
 
@@ -149,7 +140,7 @@ def _record_years(context: JobContext, receipts: Sequence[Row], written: Written
     lines: dict[int, int] = {}
     for row in receipts:
         lines[row["source_year"]] = lines.get(row["source_year"], 0) + row["n_lines"]
-    record_builds(context.lake, context.run_id, bronze.DECLARATION, written, year_fingerprints(receipts), lines)
+    record_builds(context.lake, context.run_id, bronze.DECLARATION, written, bronze_fingerprints(receipts), lines)
 
 
 def _refuse_moved_files(raw: Path, waiting: Sequence[Row]) -> None:

@@ -20,13 +20,11 @@ if __package__ in (None, ""):
 from pyspark.sql import Row
 
 from conf.settings import load_settings
-from jobs.clean import year_fingerprints as silver_fingerprints
+from jobs.cleaning.fingerprints import bronze_fingerprints, gold_fingerprints, silver_fingerprints, with_emptied_years
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO
 from jobs.core.lake import Lake
-from jobs.core.ledger import Builds, builds_of, fingerprint, latest_receipts, new_run_id
-from jobs.ingest import year_fingerprints as bronze_fingerprints
+from jobs.core.ledger import Builds, builds_of, latest_receipts, new_run_id
 from jobs.land import Delivery, inspect_folder, sort_delivery
-from jobs.references import reference_hash
 from jobs.runtime.context import JobContext, Outcome, add_arguments, configure_logging, explained, parse_years, program
 from jobs.runtime.session import build_session
 from schemas import bronze, gold, silver
@@ -98,13 +96,10 @@ def plan_years(context: JobContext, future: Sequence[Row]) -> list[PlannedYear]:
         builds_of(lake, table) for table in (bronze.DECLARATION, silver.DECLARATION, gold.CITY_EXPORTS)
     )
     wanted_loads = bronze_fingerprints(chosen)
-    wanted_cleans = silver_fingerprints(context, chosen)
-    empty = [year for year in cleans.fingerprints if context.selects(year) and year not in wanted_cleans]
-    wanted_cleans |= {year: fingerprint(files=[]) for year in empty}
-    references = reference_hash(context.settings)
-    wanted_counts = {
-        year: fingerprint(silver=str(value), references=references) for year, value in wanted_cleans.items()
-    }
+    with_files = silver_fingerprints(context, chosen)
+    wanted_cleans = with_emptied_years(context, with_files, cleans)
+    empty = sorted(set(wanted_cleans) - set(with_files))
+    wanted_counts = gold_fingerprints(context, wanted_cleans)
     planned = []
     for year in sorted(wanted_cleans):
         rows = [row for row in chosen if row["source_year"] == year]

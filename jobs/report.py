@@ -26,7 +26,6 @@ from estimation.report.claims_page import claims_markdown
 from estimation.tables import PrintedTable
 from jobs.core.errors import EXIT_DONE, InputRefusedError
 from jobs.core.ledger import code_version
-from jobs.estimate import add_estimate_arguments, estimate_options, print_tables
 from jobs.runtime.context import (
     JobContext,
     Outcome,
@@ -38,6 +37,7 @@ from jobs.runtime.context import (
     run_job,
 )
 from jobs.study.handoff import PROFILES, HandOff, city_classes, collect_panel, paper_numbers, reference, results_folder
+from jobs.study.result_tables import add_estimate_arguments, estimate_options, print_tables
 from jobs.study.variants import collect_variants
 from schemas import gold, ops, silver
 from schemas.panel import CITY_PANEL, PANEL_MISSING

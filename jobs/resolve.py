@@ -16,7 +16,7 @@ if __package__ in (None, ""):
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.clean import parse_records, place_records
+from jobs.cleaning.judging import parse_records, place_records
 from jobs.core.errors import InputRefusedError
 from jobs.core.ledger import files_in_force
 from jobs.runtime.context import JobContext, Outcome, job_main

@@ -16,6 +16,13 @@ PREFECTURE_KINDS = (
     "municipality", "prefecture_city", "prefecture", "autonomous_prefecture", "league", "province_direct",
 )
 
+#: Unit types inside a city's municipal districts; a city without districts is wholly city.
+INSIDE_TYPES = ("district", "whole_city")
+#: Kinds of prefecture that are cities of the study.
+CITY_KINDS = ("municipality", "prefecture_city")
+#: End of an interval that is still open, where integers are compared.
+OPEN_END = 9999
+
 define("valid_from", "int", "First year the row holds; 2000 means 2000 or earlier", unit="year")
 define("valid_to", "int", "First year the row no longer holds; null while it holds", unit="year")
 define("unit_name", "string", "Name of the county-level unit")

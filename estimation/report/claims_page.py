@@ -36,7 +36,8 @@ def paper_page(paper: Mapping[tuple[int, int], PaperColumn]) -> str:
     baseline = never[never["table"] == 1]
     lines = [
         "# The paper's claims, and how they are judged", "",
-        "Written by `python -m jobs.commands.claims_page docs/methodology/claims.md`; do not edit. A test says when it is stale.",
+        "Written by `python -m jobs.commands.claims_page docs/methodology/claims.md`; do not edit. A test says when it is"
+        " stale.",
         "",
         "## The rule", "", RULE, "",
         "Adjusted p-values are Romano-Wolf over all columns (joint distribution by city) where a joint covariance exists,",

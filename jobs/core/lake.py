@@ -40,7 +40,7 @@ ROW_OPERATIONS = frozenset({"WRITE", "DELETE", "UPDATE", "MERGE", "TRUNCATE", "R
 _COMMIT_FILE = re.compile(r"^(\d{20})\.json$")
 _CONFLICT_TRIES = 4
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("customs_lake")
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,9 +103,8 @@ class Builds:
         return min(self.versions.values(), default=-1)
 
     def stale(self, wanted: Mapping[int, str]) -> list[int]:
-        """Years whose wanted fingerprint is not the one built, and years built that are wanted no more."""
-        changed = [year for year, value in wanted.items() if self.fingerprints.get(year) != value]
-        return sorted(changed)
+        """Years whose wanted fingerprint is not the one built; a year without files is wanted as the fingerprint of none."""
+        return sorted(year for year, value in wanted.items() if self.fingerprints.get(year) != value)
 
 
 def builds_of(lake: Lake, table: Table) -> Builds:

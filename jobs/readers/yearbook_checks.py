@@ -1,8 +1,8 @@
 """Judge the numbers of the yearbook: corrections applied, contradictions and typing errors taken out, each with its cell.
 
 In: rows of the sheets (``jobs/readers/yearbook_sheets.py``) and a correction file. Out: accepted rows, refused rows,
-counts. The order is fixed: corrections first (they settle the rest), then two values for one cell, then the plausible range, then
-the comparison with neighbouring years.
+counts. The order is fixed: corrections first (they settle the rest), then two values for one cell,
+then the plausible range, then the comparison with neighbouring years.
 
 The decision worth knowing: a typing error is a value that is ``max_ratio`` times (or that fraction of) the nearest value
 on both sides, or of the two nearest years at the end of a series, and that also lies off the middle of its series. A

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conf.yearbook import squeeze
-from jobs.reference.place_book import CITY_KINDS, OPEN_END, load_place_book
+from jobs.reference.place_book import load_place_book
+from schemas.places import CITY_KINDS, OPEN_END
 
 TOTALS = ("全国", "合计", "总计", "全国合计", "城市合计", "地级及以上城市", "地级及以上城市合计", "Total", "平均")
 PROVINCE_ENDINGS = ("维吾尔自治区", "壮族自治区", "回族自治区", "自治区", "省", "市")

@@ -13,7 +13,8 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs.core.frames import rows_to_spark
-from jobs.reference.place_book import CITY_KINDS, PlaceBook
+from jobs.reference.place_book import PlaceBook
+from schemas.places import CITY_KINDS
 
 FIRST_SURVEY_YEAR, LAST_SURVEY_YEAR = 1998, 2016
 FIRST_KNOWN_YEAR = 2000

@@ -19,15 +19,12 @@ import pandas as pd
 
 from conf.settings import Places
 from jobs.core.errors import InputRefusedError
-from schemas.places import PREFECTURE_KINDS
+from schemas.places import CITY_KINDS, INSIDE_TYPES, OPEN_END, PREFECTURE_KINDS
 from schemas.reference.shipped import read_shipped
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger("customs_lake")
 
 UNIT_TYPES = ("district", "county", "county_city", "whole_city")
-INSIDE_TYPES = ("district", "whole_city")
-CITY_KINDS = ("municipality", "prefecture_city")
-OPEN_END = 9999
 MAX_EXAMPLES = 5
 POSTCODE_COLUMNS = ("prefix", "unit_code", "valid_from", "valid_to")
 UNIT_COLUMNS = ("unit_code", "unit_name", "unit_type", "prefecture_code", "valid_from", "valid_to")
@@ -414,4 +411,4 @@ def _report_gaps(table: pd.DataFrame, key: list[str], what: str) -> None:
             f"line {line}: {_shown(row)}"
             for line, row in rows.head(MAX_EXAMPLES)[[*key, "valid_from"]].to_dict("index").items()
         )
-        logger.warning("%d %s intervals begin after a gap; the shipped rows fill it: %s", len(rows), what, shown)
+        log.warning("%d %s intervals begin after a gap; the shipped rows fill it: %s", len(rows), what, shown)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
-from jobs.reference.place_book import CITY_KINDS, INSIDE_TYPES, OPEN_END, PlaceBook
+from jobs.reference.place_book import PlaceBook
 from jobs.transforms.places import PlaceReference, place_number
+from schemas.places import CITY_KINDS, INSIDE_TYPES, OPEN_END
 
 if TYPE_CHECKING:
     import pyarrow as pa

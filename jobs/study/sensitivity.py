@@ -18,18 +18,18 @@ from pyspark.sql import functions as F
 from estimation.tables import PrintedTable, StudyPanel, estimate_tables, print_table
 from estimation.tables.layout import three_digits
 from estimation.tables.printed import COUNTS, STATISTICS
-from jobs.clean import judge_declarations
-from jobs.commands.places import TREATMENTS, mark_treatments, only_place
+from jobs.cleaning.judging import judge_declarations
 from jobs.core.errors import InputRefusedError
 from jobs.core.frames import rows_to_spark
 from jobs.core.ledger import files_in_force
-from jobs.panel import collect_panel, panel_years, refused_cells, scale_city_panel
+from jobs.reference.frames import city_names
 from jobs.reference.place_book import configured_place_book
-from jobs.references import city_names
 from jobs.runtime.context import JobContext
+from jobs.study.assembly import collect_panel, panel_years, refused_cells, scale_city_panel
 from jobs.study.handoff import city_classes, result_tables, study_panel
 from jobs.study.missing import explain_missing
 from jobs.transforms.counts import build_cube, count_city_exports
+from jobs.transforms.place_coverage import TREATMENTS, mark_treatments, only_place
 from schemas import bronze
 
 COUNTED = (

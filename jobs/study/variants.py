@@ -19,6 +19,7 @@ from estimation.tables import StudyPanel
 from jobs.runtime.context import JobContext
 from jobs.study.handoff import reference
 from schemas import gold, silver
+from schemas.places import OPEN_END
 
 #: Chinese for importer, exporter, trading, foreign economics and trade.
 TRADING_WORDS = "进出口|贸易|外贸|外经|经贸|工贸|科贸"
@@ -26,7 +27,6 @@ TRADING_WORDS = "进出口|贸易|外贸|外经|经贸|工贸|科贸"
 MUNICIPALITIES = frozenset({"110000", "120000", "310000", "500000"})
 #: Year in which HS 2007 replaced HS 2002.
 NEW_REVISION_YEAR = 2007
-OPEN_END = 9999
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from schemas.places import INSIDE_TYPES
+
 INPUTS = ("labour", "capital", "inputs")
 LOG_OF = {"labour": "ln_workers", "capital": "ln_capital", "inputs": "ln_inputs"}
-IN_DISTRICTS = ("district", "whole_city")
 
 
 def add_prices(accounts: DataFrame, prices: DataFrame) -> DataFrame:
@@ -161,7 +162,7 @@ def average_by_city(firms: DataFrame, *, relative: str, weights: str, area: str)
     value = F.col("ln_tfp_relative" if relative == "industry" else "ln_tfp")
     placed = firms.where(F.col("city_id").isNotNull())
     if area == "districts":
-        placed = placed.where(F.col("unit_type").isin(*IN_DISTRICTS))
+        placed = placed.where(F.col("unit_type").isin(*INSIDE_TYPES))
     cities = placed.groupBy("year", "city_id").agg(
         F.avg(value).alias("ln_tfp_simple"),
         _weighted(value, F.col("output_weight")).alias("ln_tfp_output"),

@@ -16,6 +16,7 @@ import pandas as pd
 from jobs.world.errors import WorldReferenceError
 from jobs.world.reference import ALL_YEARS, WorldReference
 from jobs.world.streams import generator
+from schemas.places import OPEN_END
 
 #: HS 2007 came into force on 1 January 2007.
 FIRST_YEAR_OF_HS2007 = 2007
@@ -115,7 +116,7 @@ class Goods:
         """Positions of partners that are one economy each in every year, most popular first."""
         table = self.partners
         always = (table["valid_from"].replace("", "0").str[:4].astype(int) <= ALL_YEARS[0]) & (
-            table["valid_to"].replace("", "9999").str[:4].astype(int) > ALL_YEARS[-1]
+            table["valid_to"].replace("", str(OPEN_END)).str[:4].astype(int) > ALL_YEARS[-1]
         )
         single = table[table["kind"].eq("normal") & always & table["iso3"].ne("")].drop_duplicates("iso3")
         leading = [code for code in LEADING_PARTNERS if code in set(single["code"])]

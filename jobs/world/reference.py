@@ -15,6 +15,7 @@ from importlib import resources
 import pandas as pd
 
 from jobs.world.errors import WorldReferenceError
+from schemas.places import INSIDE_TYPES, OPEN_END
 
 #: Year whose list of prefecture-level cities the study follows (4 municipalities and 282 cities).
 CITY_LIST_YEAR = 2003
@@ -24,9 +25,6 @@ ALL_YEARS = tuple(range(2003, 2012))
 SUFFIXES = {4: ("00", "01", "03", "11", "24", "38", "52", "67", "81", "96"), 5: ("0", "1", "3", "6"), 6: ("",)}
 #: Postcodes kept of one prefix; more would only make the rosters slower to draw.
 CODES_PER_PREFIX = 4
-#: A county-level unit counts as one of three kinds; banners, special districts and the like are counties.
-CITY_KINDS = frozenset({"district", "whole_city"})
-_OPEN_END = 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,7 @@ class WorldReference:
         """(City id, year) to the codes of its districts (or itself when undivided) and of its other units."""
         units = _with_interval(self.table("county_units"))
         cities = units["prefecture_code"].map(self.city_of_prefecture)
-        is_inside = units["unit_type"].isin(CITY_KINDS)
+        is_inside = units["unit_type"].isin(INSIDE_TYPES)
         found: dict[tuple[str, int], tuple[list[str], list[str]]] = {}
         for year in ALL_YEARS:
             current = _valid(units, year).sort_values("unit_code")
@@ -174,7 +172,7 @@ def _with_interval(table: pd.DataFrame) -> pd.DataFrame:
     """Turn the two interval columns into integers; an empty end is open, an empty start is always."""
     return table.assign(
         valid_from=table["valid_from"].replace("", "0").str[:4].astype(int),
-        valid_to=table["valid_to"].replace("", str(_OPEN_END)).str[:4].astype(int),
+        valid_to=table["valid_to"].replace("", str(OPEN_END)).str[:4].astype(int),
     )
 
 
@@ -223,7 +221,7 @@ def _prefix_meanings(prefixes: pd.DataFrame, units: pd.DataFrame) -> dict[str, _
     """Map the prefixes of one year that name one prefecture, and one kind of unit or some district, to their meaning."""
     rows = prefixes.merge(units[["unit_code", "unit_type", "prefecture_code"]], on="unit_code", how="inner")
     kinds = rows["unit_type"].where(rows["unit_type"].eq("county_city"), "county")
-    rows["kind"] = kinds.mask(rows["unit_type"].isin(CITY_KINDS), "city")
+    rows["kind"] = kinds.mask(rows["unit_type"].isin(INSIDE_TYPES), "city")
     # a doubtful prefix stands for its first district: firms there name the district beside the city
     rows = rows.sort_values(["prefix", "kind", "unit_code"])
     rows["flagged"] = rows["is_ambiguous"].isin(("1", "True", "true"))

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from jobs import ingest, land, reconcile, verify
-from jobs.clean import judge_declarations
+from jobs.cleaning.judging import judge_declarations
 from jobs.core.errors import InputRefusedError
 from jobs.core.lake import Lake
 from jobs.core.ledger import files_in_force

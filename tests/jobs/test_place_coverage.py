@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from jobs.commands.places import ambiguity_table, count_conflicts, place_coverage
+from jobs.transforms.place_coverage import ambiguity_table, count_conflicts, place_coverage
 
 DDL = (
     "year int, city_id string, place_method string, value_usd decimal(20,2), is_place_ambiguous boolean, "

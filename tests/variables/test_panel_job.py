@@ -18,6 +18,7 @@ from jobs.core.frames import to_spark
 from jobs.core.lake import Lake, Written
 from jobs.core.ledger import record_builds
 from jobs.runtime.context import JobContext
+from jobs.study import assembly
 from jobs.study.missing import BASELINE
 from schemas import firms, gold
 from schemas import panel as tables
@@ -216,10 +217,10 @@ def test_second_run_does_nothing_and_another_option_rebuilds(context, built, mon
 
 
 def test_panel_covers_the_loaded_years_of_the_study_whatever_years_a_run_works_on(context):
-    assert panel.panel_years(dataclasses.replace(context, years=frozenset({2010}))) == list(YEARS)
+    assert assembly.panel_years(dataclasses.replace(context, years=frozenset({2010}))) == list(YEARS)
     later = context.settings.replaced("study", first_year=2012, last_year=2014)
     with pytest.raises(InputRefusedError, match="study's years 2012-2014; the lake has 2006-2010"):
-        panel.panel_years(dataclasses.replace(context, settings=later))
+        assembly.panel_years(dataclasses.replace(context, settings=later))
 
 
 def test_minmax_resilience_warns(context, monkeypatch, caplog):
@@ -247,12 +248,12 @@ def test_shipped_zones_are_doubted_in_years_they_do_not_cover(context, monkeypat
     )
     lake = MemoryLake(context.spark)
     lake.overwrite(yearbook_tables.DEVELOPMENT_ZONE, to_spark(context.spark, zones, yearbook_tables.DEVELOPMENT_ZONE))
-    monkeypatch.setattr(panel, "widen_yearbook", widen)
+    monkeypatch.setattr(assembly, "widen_yearbook", widen)
     monkeypatch.setattr(panel.log, "propagate", True)
     for years, warned in (([2010, 2011], False), ([2011, 2012], True)):
         caplog.clear()
         with pytest.raises(FarEnoughError), caplog.at_level("WARNING"):
-            panel.collect_panel(dataclasses.replace(context, lake=lake), years)
+            assembly.collect_panel(dataclasses.replace(context, lake=lake), years)
         assert ("ends with 2011" in caplog.text) == warned
 
 

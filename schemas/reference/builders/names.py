@@ -14,6 +14,7 @@ from importlib import resources
 
 import pandas as pd
 
+from schemas.places import OPEN_END
 from schemas.reference.builders.common import read_source
 
 ETHNIC = (
@@ -165,7 +166,7 @@ def _overlapping(table: pd.DataFrame) -> pd.Series:
     for _, rows in table.groupby("alias"):
         if len(rows) < 2:
             continue
-        spans = [(int(row.valid_from), int(row.valid_to or 9999), row.Index) for row in rows.itertuples()]
+        spans = [(int(row.valid_from), int(row.valid_to or OPEN_END), row.Index) for row in rows.itertuples()]
         for a, (from_a, to_a, i) in enumerate(spans):
             for from_b, to_b, j in spans[a + 1 :]:
                 if from_a < to_b and from_b < to_a:
@@ -177,7 +178,7 @@ def _overlapping(table: pd.DataFrame) -> pd.Series:
 
 def _valid_prefecture(prefectures: pd.DataFrame, unit):
     for row in prefectures[prefectures["prefecture_code"] == unit.prefecture_code].itertuples():
-        if int(row.valid_from) <= int(unit.valid_from) < int(row.valid_to or 9999):
+        if int(row.valid_from) <= int(unit.valid_from) < int(row.valid_to or OPEN_END):
             return row
     return None
 

@@ -14,17 +14,17 @@ from collections import Counter, defaultdict
 
 import pandas as pd
 
+from schemas.places import INSIDE_TYPES, OPEN_END
 from schemas.reference.builders.common import FIRST_YEAR, LAST_YEAR, read_source, to_intervals
 
 LISTS = ("postcode_a", "postcode_b", "postcode_c")
-INSIDE = ("district", "whole_city")
 DELIVERY_AREAS = {"441900": tuple(f"523{digit}" for digit in range(10))}
 """Whole cities that fill a three-digit postal zone: all of 523 is Dongguan (no list has another unit there)."""
 
 
 def valid_in(table: pd.DataFrame, year: int) -> pd.DataFrame:
     """Rows of an interval table that hold in a year."""
-    end = table["valid_to"].replace("", "9999").astype(int)
+    end = table["valid_to"].replace("", str(OPEN_END)).astype(int)
     return table[(table["valid_from"].astype(int) <= year) & (end > year)]
 
 
@@ -72,7 +72,7 @@ def prefixes_of_year(seats: list[tuple[str, str, str, list[str]]]) -> list[tuple
             prefixes = standing if digits == 4 else Counter(code[:digits] for code in kept)
             for prefix, n_agree in prefixes.items():
                 if prefix[: digits - 1] in contested or digits == 4:
-                    candidates[prefix].append((unit, kind in INSIDE, prefecture, len(codes), n_agree))
+                    candidates[prefix].append((unit, kind in INSIDE_TYPES, prefecture, len(codes), n_agree))
         contested = set()
         for prefix, units in candidates.items():
             ambiguous = len({(inside, prefecture) for _, inside, prefecture, _, _ in units}) > 1
@@ -104,7 +104,7 @@ def build_ambiguous_cities(units: pd.DataFrame, seats: pd.DataFrame) -> pd.DataF
     rows = []
     for year in range(FIRST_YEAR, LAST_YEAR + 1):
         year_units = seats_of_year(units, seats, year)
-        home = {unit: (kind in INSIDE, prefecture) for unit, kind, prefecture, _ in year_units}
+        home = {unit: (kind in INSIDE_TYPES, prefecture) for unit, kind, prefecture, _ in year_units}
         by_prefix = defaultdict(set)
         for prefix, unit, *_ in prefixes_of_year(year_units):
             if len(prefix) == 6:

@@ -1,0 +1,109 @@
+"""The balance of each file: lines received = rows in bronze = kept + quarantined, and the same in dollars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from functools import reduce
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import functions as F
+
+from jobs.core.errors import NotBalancedError
+from jobs.core.lake import Lake
+from jobs.core.ledger import files_in_force
+from jobs.runtime.context import JobContext
+from jobs.transforms.declarations import readable_value
+from schemas import bronze, ops, silver
+
+NOTHING = Decimal("0.00")
+
+
+def reconcile_years(context: JobContext, years: Sequence[int]) -> list[dict[str, Any]]:
+    """Recount the years, replace their rows of ops.reconciliation and refuse any difference.
+
+    Raises
+    ------
+    NotBalancedError
+        With the files that do not balance and by how much.
+    """
+    lake = context.lake
+    receipts = [row for row in files_in_force(lake) if row["source_year"] in set(years)]
+    totals = _totals(lake, years)
+    receipts.sort(key=lambda row: (row["source_year"], row["source_file"]))
+    rows = [_balance(context.run_id, row, totals) for row in receipts]
+    stored = [tuple(row[name] for name in ops.RECONCILIATION.columns) for row in rows]
+    lake.replace_years(ops.RECONCILIATION, lake.spark.createDataFrame(stored, ops.RECONCILIATION.ddl()), years)
+    _refuse_unbalanced(rows)
+    return rows
+
+
+def balance_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The balance by year as a text table; the last column is what is lost, zero when the run went on."""
+    heading = f"{'year':<6}{'files':>6}{'lines':>12}{'kept':>12}{'quarantined':>13}{'US$ in':>22}{'US$ kept':>22}"
+    heading += f"{'US$ quarantined':>22}{'lost':>6}"
+    lines = [heading]
+    for year in sorted({row["year"] for row in rows}) + [None]:
+        part = [row for row in rows if year is None or row["year"] == year]
+        lost = sum(row["n_lines"] - row["n_rows_kept"] - row["n_rows_quarantined"] for row in part)
+        lines.append(
+            f"{year or 'all':<6}{len(part):>6}{_sum(part, 'n_lines'):>12,}{_sum(part, 'n_rows_kept'):>12,}"
+            f"{_sum(part, 'n_rows_quarantined'):>13,}{_sum(part, 'value_in_usd'):>22,}{_sum(part, 'value_kept_usd'):>22,}"
+            f"{_sum(part, 'value_quarantined_usd'):>22,}{lost:>6,}"
+        )
+    return "\n".join(lines)
+
+
+def _totals(lake: Lake, years: Sequence[int]) -> dict[tuple[str, str], tuple[int, Decimal]]:
+    """Rows and dollars of each file on each side, counted in the three tables in one pass."""
+    rows = lake.read(bronze.DECLARATION).where(F.col("source_year").isin(list(years)))
+    sides = [
+        _side(rows, "in", readable_value(rows)),
+        *(
+            _side(lake.read(table).where(F.col("year").isin(list(years))), side, F.col("value_usd"))
+            for side, table in (("kept", silver.DECLARATION), ("quarantined", silver.QUARANTINE))
+        ),
+    ]
+    counted = (
+        reduce(DataFrame.unionByName, sides).groupBy("file_sha256", "side")
+        .agg(F.count("*").alias("n_rows"), F.sum("usd").alias("usd")).collect()
+    )
+    return {(row["file_sha256"], row["side"]): (row["n_rows"], row["usd"] or NOTHING) for row in counted}
+
+
+def _side(frame: DataFrame, side: str, usd: Column) -> DataFrame:
+    return frame.select("file_sha256", F.lit(side).alias("side"), usd.cast("decimal(38,2)").alias("usd"))
+
+
+def _balance(run_id: str, receipt: Row, totals: Mapping[tuple[str, str], tuple[int, Decimal]]) -> dict[str, Any]:
+    """One row of ops.reconciliation."""
+    (n_in, usd_in), (n_kept, usd_kept), (n_refused, usd_refused) = (
+        totals.get((receipt["file_sha256"], side), (0, NOTHING)) for side in ("in", "kept", "quarantined")
+    )
+    is_balanced = receipt["n_lines"] == n_in == n_kept + n_refused and usd_in == usd_kept + usd_refused
+    return {
+        "run_id": run_id, "year": receipt["source_year"], "source_file": receipt["source_file"],
+        "file_sha256": receipt["file_sha256"], "n_lines": receipt["n_lines"], "n_rows_in": n_in, "n_rows_kept": n_kept,
+        "n_rows_quarantined": n_refused, "value_in_usd": usd_in, "value_kept_usd": usd_kept,
+        "value_quarantined_usd": usd_refused, "is_balanced": is_balanced,
+    }
+
+
+def _sum(rows: Sequence[Mapping[str, Any]], name: str):
+    return sum(row[name] for row in rows)
+
+
+def _refuse_unbalanced(rows: Sequence[Mapping[str, Any]]) -> None:
+    bad = [row for row in rows if not row["is_balanced"]]
+    if bad:
+        shown = "; ".join(
+            f"{row['source_file']}: {row['n_lines']:,} lines, {row['n_rows_in']:,} in bronze, {row['n_rows_kept']:,} kept,"
+            f" {row['n_rows_quarantined']:,} quarantined, {row['value_in_usd']:,} dollars in,"
+            f" {row['value_kept_usd']:,} kept, {row['value_quarantined_usd']:,} quarantined"
+            for row in bad[:5]
+        )
+        raise NotBalancedError(
+            f"{len(bad)} of {len(rows)} files do not balance: {shown}. The tables were changed from outside, or a rule is"
+            " wrong; rebuild the year with `customs-lake run --rebuild` and compare."
+        )

@@ -1,0 +1,57 @@
+"""What a year of each layer depends on, as fingerprints: a year is built again when its fingerprint differs.
+
+The jobs that build and the plan that foretells them use these functions, so the two cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pyspark.sql import Row
+
+from jobs.cleaning.judging import uses_history, years_without_postcode
+from jobs.core.ledger import Builds, Fingerprint, fingerprint, package_hash
+from jobs.reference.frames import reference_hash
+from jobs.runtime.context import JobContext
+
+
+def bronze_fingerprints(receipts: Iterable[Row]) -> dict[int, Fingerprint]:
+    """Fingerprint of each year's files."""
+    files: dict[int, list[str]] = {}
+    for row in receipts:
+        files.setdefault(row["source_year"], []).append(row["file_sha256"])
+    return {year: fingerprint(files=sorted(hashes)) for year, hashes in sorted(files.items())}
+
+
+def silver_fingerprints(context: JobContext, receipts: Sequence[Row]) -> dict[int, Fingerprint]:
+    """Fingerprint of each year that has files: everything silver of that year depends on."""
+    rules = package_hash("conf/rules/declaration.toml")
+    places = context.settings.as_dict()["places"]
+    # of a user's files the content counts, which is in the references' hash; regions are the study's business
+    policy = {name: value for name, value in places.items() if not name.startswith("user_")}
+    files: dict[int, list[str]] = {}
+    for row in receipts:
+        files.setdefault(row["source_year"], []).append(row["file_sha256"])
+    # a year without postcodes borrows its firms' postcodes from all other years
+    borrowing = years_without_postcode(receipts) if uses_history(context) else []
+    everything = sorted(row["file_sha256"] for row in receipts)
+    return {
+        year: fingerprint(
+            files=sorted(hashes), rules=rules, references=reference_hash(context.settings), places=policy,
+            base_revision=context.settings.count.base_revision,
+            **({"history": everything} if year in borrowing else {}),
+        )
+        for year, hashes in sorted(files.items())
+    }
+
+
+def with_emptied_years(context: JobContext, wanted: Mapping[int, Fingerprint], built: Builds) -> dict[int, Fingerprint]:
+    """Add the years asked for that were built and have no file in force any more: they are to be built empty."""
+    emptied = [year for year in built.fingerprints if context.selects(year) and year not in wanted]
+    return dict(wanted) | {year: fingerprint(files=[]) for year in emptied}
+
+
+def gold_fingerprints(context: JobContext, silver: Mapping[int, str]) -> dict[int, Fingerprint]:
+    """Fingerprint of each year's counts: its declarations and the references."""
+    references = reference_hash(context.settings)
+    return {year: fingerprint(silver=str(value), references=references) for year, value in sorted(silver.items())}

@@ -1,0 +1,83 @@
+"""The look-ups as the jobs take them: frames under the settings of places, and the hash of all they are made from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import pandas as pd
+from pyspark.sql import DataFrame, SparkSession
+
+from conf.settings import Places, Settings
+from jobs.reference.codebooks import partner_reference, product_reference
+from jobs.reference.place_book import configured_place_book, user_files_hash
+from jobs.reference.place_lookups import place_reference
+from jobs.runtime.context import JobContext
+from jobs.transforms.partners import PartnerReference
+from jobs.transforms.places import PlaceReference
+from jobs.transforms.products import ProductReference
+from schemas.reference.shipped import TABLE_NAMES, read_shipped
+from schemas.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Look-up frames of the cleaning job."""
+
+    places: PlaceReference
+    products: ProductReference
+    partners: PartnerReference
+
+
+@cache
+def load_references(spark: SparkSession, places: Places) -> References:
+    """Return the look-up frames under the settings of places."""
+    return References(
+        places=place_reference(spark, configured_place_book(places), convention=places.convention),
+        products=product_reference(spark),
+        partners=partner_reference(spark),
+    )
+
+
+def references_for(context: JobContext) -> References:
+    """Return the look-up frames under a context's settings."""
+    return load_references(context.spark, context.settings.places)
+
+
+def reference_hash(settings: Settings) -> str:
+    """Hash of all reference content a record's place, product and partner depend on, user files included."""
+    places = settings.places
+    own = user_files_hash(places.user_postcodes, places.user_units, places.user_cities)
+    return hashlib.sha256("".join([*map(content_hash, TABLE_NAMES), own]).encode()).hexdigest()
+
+
+def city_names(spark: SparkSession, places: Places) -> DataFrame:
+    """One row per city: ``city_id, city_name, province_code``, the latest name."""
+    table = configured_place_book(places).prefectures
+    table = table.sort_values("valid_from").drop_duplicates("city_id", keep="last")
+    table = table[table["city_id"] != ""].rename(columns={"name_zh": "city_name"})
+    return spark.createDataFrame(table[["city_id", "city_name", "province_code"]])
+
+
+def packaged_frame(spark: SparkSession, table: Table) -> DataFrame:
+    """A packaged table as a frame of its schema's types; empty cells are null."""
+    columns = read_shipped(csv_name(table))
+    texts = spark.createDataFrame(columns.astype(object).where(columns != "", None), schema=_all_strings(columns))
+    return texts.select(*(texts[field.name].cast(field.type).alias(field.name) for field in table.fields))
+
+
+def _all_strings(columns: pd.DataFrame) -> str:
+    return ", ".join(f"`{name}` string" for name in columns.columns)
+
+
+def csv_name(table: Table) -> str:
+    """Name of the shipped file of a reference table."""
+    return table.name.split(".")[1]
+
+
+@cache
+def content_hash(name: str) -> str:
+    """Hash of a shipped reference file."""
+    return hashlib.sha256((resources.files("schemas") / "reference" / f"{name}.csv").read_bytes()).hexdigest()

@@ -1,0 +1,104 @@
+"""The result tables estimated and written as text, Markdown, LaTeX, HTML and Excel; shared by estimate and report."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from estimation.tables import (
+    PrintedTable,
+    compare,
+    count_agreement,
+    estimate_tables,
+    print_table,
+    to_html,
+    to_latex,
+    to_markdown,
+    to_text,
+    write_excel,
+)
+from jobs.runtime.context import (
+    JobContext,
+)
+from jobs.study.handoff import (
+    PROFILES,
+    HandOff,
+    city_classes,
+    paper_numbers,
+    result_tables,
+    truth_of,
+)
+
+log = logging.getLogger("customs_lake")
+
+
+def print_tables(
+    context: JobContext, handed: HandOff, *, tables: str = "all", profiles: Sequence[str] = PROFILES,
+    table_files: Path | None = None,
+) -> list[PrintedTable]:
+    """Estimate the tables of all profiles, in the order of profiles and numbers."""
+    classes, paper = city_classes(context.settings.places), paper_numbers()
+    truth = truth_of(context, handed.panel)
+    printed = []
+    for profile in profiles:
+        chosen = result_tables(tables, profile, table_files)
+        fits = estimate_tables(chosen, handed.panel, classes)
+        printed += [print_table(table, fits[table.name], paper=paper, truth=truth) for table in chosen]
+    return printed
+
+
+def write_files(printed: Sequence[PrintedTable], folder: Path | None, *, tag: str = "") -> int:
+    """Write every format of every table, a folder per profile; returns how many files changed."""
+    if folder is None:
+        return 0
+    if find_spec("jinja2") is None:
+        log.info("jinja2 is not installed: no LaTeX and HTML tables; pip install jinja2 adds them")
+    changed = 0
+    for profile in dict.fromkeys(table.table.profile for table in printed):
+        mine = [table for table in printed if table.table.profile == profile]
+        place = folder / "-".join(part for part in (profile, tag) if part)
+        place.mkdir(parents=True, exist_ok=True)
+        before = changed
+        for table in mine:
+            for ending, text in _formats(table).items():
+                changed += _write_if_changed(place / f"{table.table.name}.{ending}", text)
+        comparison = compare(mine)
+        changed += _write_if_changed(place / "comparison.csv", comparison.to_csv(index=False))
+        changed += _write_if_changed(place / "agreement.csv", count_agreement(comparison).to_csv(index=False))
+        workbook = place / "tables.xlsx"
+        if find_spec("openpyxl") is not None and (changed > before or not workbook.exists()):
+            write_excel(mine, workbook)
+    return changed
+
+
+def _formats(table: PrintedTable) -> dict[str, str]:
+    formats = {"txt": to_text(table) + "\n", "md": to_markdown(table)}
+    if find_spec("jinja2") is not None:
+        formats |= {"tex": to_latex(table), "html": to_html(table)}
+    return formats
+
+
+def _write_if_changed(path: Path, text: str) -> bool:
+    if path.exists() and path.read_text("utf-8") == text:
+        return False
+    path.write_text(text, encoding="utf-8")
+    return True
+
+
+def add_estimate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this job."""
+    parser.add_argument("--tables", default="all", help="all, or some: 1,4")
+    parser.add_argument("--study-profile", default=",".join(PROFILES), help="defensible, paper or both")
+    parser.add_argument("--at", type=int, help="version of gold.city_panel to estimate on")
+    parser.add_argument("--table-files", type=Path, help="folder with result tables of your own")
+
+
+def estimate_options(arguments: argparse.Namespace) -> dict:
+    """Options of this job as keywords of `run`."""
+    return {
+        "tables": arguments.tables, "profiles": [part for part in arguments.study_profile.split(",") if part],
+        "at": arguments.at, "table_files": arguments.table_files,
+    }
