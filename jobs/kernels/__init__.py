@@ -1,0 +1,1 @@
+"""Work on batches of records: Arrow or Polars frames in and out, never pyspark."""
