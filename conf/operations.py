@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from conf.errors import SettingsError
+
 DAY_HOURS = 24
 # Delta refuses to vacuum closer than this: a reader or a slow writer may still need the files
 SHORTEST_RETENTION_DAYS = 7
-
-
-class OperationsError(ValueError):
-    """Raised when a value of the section ``operations`` is impossible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +53,12 @@ class Operations:
             if getattr(self, f"{name}_retention_days") < SHORTEST_RETENTION_DAYS
         ]
         if short:
-            raise OperationsError(
+            raise SettingsError(
                 f"operations: retention of {', '.join(short)} is below {SHORTEST_RETENTION_DAYS} days, the shortest at"
                 " which no running reader can lose its files."
             )
         if self.small_file_mb < 1 or self.max_small_files < 1:
-            raise OperationsError("operations: small_file_mb and max_small_files must be at least 1.")
+            raise SettingsError("operations: small_file_mb and max_small_files must be at least 1.")
 
     def retention_hours(self, layer: str) -> int:
         """Hours for which replaced files of a layer are kept."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+
+from conf.errors import SettingsError, require_one_of
 
 RESILIENCES = ("growth_factor_index", "exp_diff", "shift", "minmax", "raw", "growth")
 
@@ -88,21 +88,21 @@ class Panel:
     constants_from: str = "complete"
 
     def __post_init__(self) -> None:
-        _one_of("cities", self.cities, ("first_year", "year", "balanced"))
-        _one_of("area", self.area, ("districts", "whole_city"))
-        _one_of("agglomeration", self.agglomeration, ("nonagri_population", "population"))
-        _one_of("heads", self.heads, ("population", "nonagri_population"))
-        _one_of("growth", self.growth, ("published_rate", "index", "deflated"))
-        _one_of("resilience", self.resilience, RESILIENCES)
-        _one_of("moving_average", self.moving_average, ("trailing", "centred"))
-        _one_of("labour_force", self.labour_force, ("employees", "employees_and_self_employed"))
-        _one_of("human_capital", self.human_capital, ("computed", "published"))
-        _one_of("roads", self.roads, ("computed", "published"))
-        _one_of("port", self.port, ("any", "major"))
-        _one_of("zones", self.zones, ("year", "ever"))
-        _one_of("episode_quantity", self.episode_quantity, ("employees", "gdp"))
-        _one_of("products", self.products, ("centred", "standardised"))
-        _one_of("constants_from", self.constants_from, ("complete", "available"))
+        require_one_of("panel", "cities", self.cities, ("first_year", "year", "balanced"))
+        require_one_of("panel", "area", self.area, ("districts", "whole_city"))
+        require_one_of("panel", "agglomeration", self.agglomeration, ("nonagri_population", "population"))
+        require_one_of("panel", "heads", self.heads, ("population", "nonagri_population"))
+        require_one_of("panel", "growth", self.growth, ("published_rate", "index", "deflated"))
+        require_one_of("panel", "resilience", self.resilience, RESILIENCES)
+        require_one_of("panel", "moving_average", self.moving_average, ("trailing", "centred"))
+        require_one_of("panel", "labour_force", self.labour_force, ("employees", "employees_and_self_employed"))
+        require_one_of("panel", "human_capital", self.human_capital, ("computed", "published"))
+        require_one_of("panel", "roads", self.roads, ("computed", "published"))
+        require_one_of("panel", "port", self.port, ("any", "major"))
+        require_one_of("panel", "zones", self.zones, ("year", "ever"))
+        require_one_of("panel", "episode_quantity", self.episode_quantity, ("employees", "gdp"))
+        require_one_of("panel", "products", self.products, ("centred", "standardised"))
+        require_one_of("panel", "constants_from", self.constants_from, ("complete", "available"))
         if not self.shock_start < self.shock_end < self.recovery_end:
             _refuse(
                 "shock_start, shock_end, recovery_end: expected growing years;"
@@ -112,14 +112,5 @@ class Panel:
             _refuse(f"minmax_epsilon: expected a number above 0; found {self.minmax_epsilon!r}.")
 
 
-def _one_of(name: str, value: Any, allowed: Iterable[str]) -> None:
-    allowed = tuple(allowed)
-    if value not in allowed:
-        _refuse(f"{name}: expected one of {', '.join(allowed)}; found {value!r}.")
-
-
 def _refuse(message: str) -> None:
-    # the settings import this section, so the error is looked up when it is needed
-    from conf.settings import SettingsError
-
     raise SettingsError(f"panel.{message}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+
+from conf.errors import SettingsError, require_one_of
 
 METHODS = ("ols", "fe", "op", "lp", "acf", "wooldridge", "index", "known")
 IMPUTATIONS = ("stop_2007", "va_ratio", "income_approach", "cost_accounts", "freeze_2007")
@@ -79,16 +79,16 @@ class Productivity:
     area: str = "whole_city"
 
     def __post_init__(self) -> None:
-        _one_of("source", self.source, ("auto", "survey", "given"))
-        _one_of("method", self.method, METHODS)
-        _one_of("measure", self.measure, ("value_added", "gross_output"))
-        _one_of("time_effects", self.time_effects, ("none", "dummies"))
-        _one_of("exit", self.exit, ("none", "survival", "last_year"))
-        _one_of("imputation", self.imputation, IMPUTATIONS)
-        _one_of("capital", self.capital, CAPITALS)
-        _one_of("relative", self.relative, ("auto", "industry", "none"))
-        _one_of("weights", self.weights, ("simple", "output", "employment"))
-        _one_of("area", self.area, ("whole_city", "districts"))
+        require_one_of("productivity", "source", self.source, ("auto", "survey", "given"))
+        require_one_of("productivity", "method", self.method, METHODS)
+        require_one_of("productivity", "measure", self.measure, ("value_added", "gross_output"))
+        require_one_of("productivity", "time_effects", self.time_effects, ("none", "dummies"))
+        require_one_of("productivity", "exit", self.exit, ("none", "survival", "last_year"))
+        require_one_of("productivity", "imputation", self.imputation, IMPUTATIONS)
+        require_one_of("productivity", "capital", self.capital, CAPITALS)
+        require_one_of("productivity", "relative", self.relative, ("auto", "industry", "none"))
+        require_one_of("productivity", "weights", self.weights, ("simple", "output", "employment"))
+        require_one_of("productivity", "area", self.area, ("whole_city", "districts"))
         _between("degree", self.degree, 1, 5)
         _between("markov_degree", self.markov_degree, 1, 5)
         _between("min_pairs", self.min_pairs, 1, 10**9)
@@ -111,19 +111,10 @@ def _filter_names() -> set[str]:
     return {rule.name for rule in load_rules("firm_account")}
 
 
-def _one_of(name: str, value: Any, allowed: Iterable[str]) -> None:
-    allowed = tuple(allowed)
-    if value not in allowed:
-        _refuse(f"{name}: expected one of {', '.join(allowed)}; found {value!r}.")
-
-
 def _between(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         _refuse(f"{name}: expected {low:g} to {high:g}; found {value!r}.")
 
 
 def _refuse(message: str) -> None:
-    # the settings import this section, so the error is looked up when it is needed
-    from conf.settings import SettingsError
-
     raise SettingsError(f"productivity.{message}")

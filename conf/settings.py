@@ -20,24 +20,22 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from conf.errors import SettingsError, require_one_of
 from conf.operations import Operations
 from conf.panel import Panel
 from conf.productivity import Productivity
+
+# what the settings of places and counts allow; the transforms take these lists from here
+EVIDENCE = ("place_text", "postcode", "district_code")
+FALLBACKS = ("place_text", "firm_history", "address")
+TREATMENTS = ("in", "out", "whole_city")
+CONVENTIONS = ("year_end", "approval")
+BASE_REVISIONS = ("1996", "2002", "2007", "2012")
 
 ENVIRONMENT_PREFIX = "CUSTOMS_LAKE__"
 PROFILES = ("paper", "cluster", "test")
 # a provider of credentials is a class or a path, no secret
 _SECRET_NAME = re.compile(r"secret|password|passwd|token|(access|account|api)[._-]?key", re.IGNORECASE)
-
-
-class SettingsError(ValueError):
-    """Raised at start when configuration is unknown, mistyped or impossible; the message lists what is allowed."""
-
-
-def _one_of(section: str, name: str, value: Any, allowed: Iterable[str]) -> None:
-    allowed = tuple(allowed)
-    if value not in allowed:
-        raise SettingsError(f"{section}.{name}: expected one of {', '.join(allowed)}; found {value!r}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +61,8 @@ class Study:
 class Places:
     """How a production place is decided (docs/methodology/places.md)."""
 
-    evidence_order: tuple[str, ...] = ("place_text", "postcode", "district_code")
-    fallbacks: tuple[str, ...] = ("place_text", "firm_history", "address")
+    evidence_order: tuple[str, ...] = EVIDENCE
+    fallbacks: tuple[str, ...] = FALLBACKS
     ambiguous: str = "in"
     convention: str = "year_end"
     user_postcodes: str = ""
@@ -74,11 +72,11 @@ class Places:
 
     def __post_init__(self) -> None:
         for value in self.evidence_order:
-            _one_of("places", "evidence_order", value, ("place_text", "postcode", "district_code"))
+            require_one_of("places", "evidence_order", value, EVIDENCE)
         for value in self.fallbacks:
-            _one_of("places", "fallbacks", value, ("place_text", "firm_history", "address"))
-        _one_of("places", "ambiguous", self.ambiguous, ("in", "out", "whole_city"))
-        _one_of("places", "convention", self.convention, ("year_end", "approval"))
+            require_one_of("places", "fallbacks", value, FALLBACKS)
+        require_one_of("places", "ambiguous", self.ambiguous, TREATMENTS)
+        require_one_of("places", "convention", self.convention, CONVENTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +88,9 @@ class Count:
     base_revision: str = "2002"
 
     def __post_init__(self) -> None:
-        _one_of("count", "products", self.products, ("raw", "converted", "family"))
-        _one_of("count", "destinations", self.destinations, ("economies", "codes"))
-        _one_of("count", "base_revision", self.base_revision, ("1996", "2002", "2007", "2012"))
+        require_one_of("count", "products", self.products, ("raw", "converted", "family"))
+        require_one_of("count", "destinations", self.destinations, ("economies", "codes"))
+        require_one_of("count", "base_revision", self.base_revision, BASE_REVISIONS)
 
     @property
     def product_column(self) -> str:
@@ -270,7 +268,7 @@ def _parse_text(hint: Any, text: str, where: str) -> Any:
     if get_origin(hint) is dict:
         return dict(pair.split(":", 1) for pair in text.split(",") if ":" in pair)
     if hint is bool:
-        _one_of(*where.split("."), text.lower(), ("true", "false"))
+        require_one_of(*where.split("."), text.lower(), ("true", "false"))
         return text.lower() == "true"
     try:
         return hint(text)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from conf.settings import BASE_REVISIONS
 from jobs.transforms.partners import PartnerReference
-from jobs.transforms.products import BASE_REVISIONS, ProductReference
+from jobs.transforms.products import ProductReference
 from schemas.reference.shipped import read_shipped
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
+from conf.settings import CONVENTIONS
 from jobs.reference.place_book import PlaceBook
 from jobs.transforms.places import PlaceReference, place_number
 from schemas.places import CITY_KINDS, INSIDE_TYPES, OPEN_END
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 Convention = Literal["year_end", "approval"]
-CONVENTIONS = ("year_end", "approval")
 ZONE_ENDINGS = (
     "其他", "其它", "开发区", "经济开发区", "经济技术开发区", "高新区", "高新技术开发区", "高新技术产业开发区",
     "保税区", "保税港区", "综合保税区", "出口加工区", "保税物流园区", "物流园区",

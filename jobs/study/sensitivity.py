@@ -15,6 +15,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from conf.settings import TREATMENTS
 from estimation.tables import PrintedTable, StudyPanel, estimate_tables, print_table
 from estimation.tables.layout import three_digits
 from estimation.tables.printed import COUNTS, STATISTICS
@@ -29,7 +30,7 @@ from jobs.study.assembly import collect_panel, panel_years, refused_cells, scale
 from jobs.study.handoff import city_classes, result_tables, study_panel
 from jobs.study.missing import explain_missing
 from jobs.transforms.counts import build_cube, count_city_exports
-from jobs.transforms.place_coverage import TREATMENTS, mark_treatments, only_place
+from jobs.transforms.place_coverage import mark_treatments, only_place
 from schemas import bronze
 
 COUNTED = (

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from conf.settings import TREATMENTS
 from schemas.places import OPEN_END
 
-TREATMENTS = ("in", "out", "whole_city")
-"""What a study may do with the ambiguous cities (setting ``places.ambiguous``)."""
 PLACE_REASONS = ("county", "county_city", "postcode_unknown")
 """Cleaning rules that refuse a record for its county unit alone."""
 

@@ -18,11 +18,11 @@ from typing import Literal
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from conf.settings import EVIDENCE, FALLBACKS
+
 Evidence = Literal["place_text", "postcode", "district_code"]
 Fallback = Literal["place_text", "firm_history", "address"]
 Ambiguous = Literal["in", "out", "whole_city"]
-EVIDENCE = ("place_text", "postcode", "district_code")
-FALLBACKS = ("place_text", "firm_history", "address")
 AMBIGUOUS = ("in", "out", "whole_city")
 PLACE_COLUMNS = (
     "city_id", "prefecture_code", "unit_code", "unit_type", "place_method", "place_digits", "place_sources",

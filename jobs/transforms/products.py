@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-BASE_REVISIONS = ("1996", "2002", "2007", "2012")
+from conf.settings import BASE_REVISIONS
 
 
 class BaseRevisionError(ValueError):

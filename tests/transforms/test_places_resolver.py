@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import functions as F
 
+from conf.settings import TREATMENTS
 from jobs.clean import CARRIED
 from jobs.reference.codebooks import partner_reference, product_reference
 from jobs.reference.place_book import load_place_book
 from jobs.reference.place_lookups import place_reference
 from jobs.transforms.declarations import parse_declarations
 from jobs.transforms.partners import add_partners
-from jobs.transforms.place_coverage import TREATMENTS, mark_treatments, only_place
+from jobs.transforms.place_coverage import mark_treatments, only_place
 from jobs.transforms.places import PlacePolicyError, firm_postcode_history, resolve_places
 from jobs.transforms.products import add_products
 from schemas.bronze import DECLARATION as BRONZE
