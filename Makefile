@@ -6,9 +6,12 @@ BIN    := $(VENV)/bin
 DEMO   ?= build/demo
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test bench lint zip dictionary clean
+.PHONY: help setup demo test test-fast test-cluster coverage bench lint zip dictionary clean
+
+# what needs no JVM
+PURE := not spark and not lake and not cluster
 help:            ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
 
 setup: $(READY)  ## environment, dependencies and the two Delta JARs
 
@@ -20,8 +23,16 @@ demo: $(READY)   ## generate raw customs files, build the lake, print Table 1 an
 	@$(BIN)/customs-lake demo --out $(DEMO)
 
 test: $(READY) zip  ## the whole suite: pure tests first, then Spark, then processes of their own
-	@$(BIN)/ruff check .
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --durations=10
+
+test-fast: $(READY)  ## what needs no Java: minutes less
+	@$(BIN)/python -m pytest --durations=10 -m "$(PURE)"
+
+test-cluster: $(READY) zip  ## on demand: kills, full disks, processes side by side, the object store
+	@CUSTOMS_LAKE_CLUSTER_TESTS=1 $(BIN)/python -m pytest --durations=10 -m cluster
+
+coverage: $(READY)  ## lines that the tests without Java reach, against the floor in pyproject.toml
+	@$(BIN)/python -m pytest -q -m "$(PURE)" --cov --cov-report=term:skip-covered
 
 bench: $(READY)  ## benchmarks: ratios against a peer in the same run
 	@for b in tests/benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
@@ -29,8 +40,11 @@ bench: $(READY)  ## benchmarks: ratios against a peer in the same run
 zip: $(READY)    ## build/customs-lake.zip, what executors need (--py-files)
 	@$(BIN)/python -m jobs.runtime.package build/customs-lake.zip
 
-lint: $(READY)   ## ruff
+lint: $(READY)   ## form, linter, types and spelling; what the continuous integration asks for
+	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/codespell
 
 dictionary: $(READY)  ## write docs/data_dictionary.md from the schemas
 	@$(BIN)/python -m schemas.dictionary docs/data_dictionary.md

@@ -103,7 +103,10 @@ class IndustryEdition:
 def load_industry_editions() -> tuple[IndustryEdition, ...]:
     """Return the editions of conf/industries.toml in order of years."""
     entries = tomllib.loads((resources.files("conf") / "industries.toml").read_text("utf-8"))["edition"]
-    return tuple(IndustryEdition(entry["name"], *entry["years"], entry["recode"]) for entry in entries)
+    return tuple(
+        IndustryEdition(entry["name"], first_year=entry["years"][0], last_year=entry["years"][1], recode=entry["recode"])
+        for entry in entries
+    )
 
 
 def load_investment_prices() -> dict[int, float]:

@@ -268,7 +268,8 @@ def _parse_text(hint: Any, text: str, where: str) -> Any:
     if get_origin(hint) is dict:
         return dict(pair.split(":", 1) for pair in text.split(",") if ":" in pair)
     if hint is bool:
-        require_one_of(*where.split("."), text.lower(), ("true", "false"))
+        section, key = where.split(".")
+        require_one_of(section, key, text.lower(), ("true", "false"))
         return text.lower() == "true"
     try:
         return hint(text)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Area = Literal["whole_city", "districts"]
 AREAS: tuple[Area, ...] = ("whole_city", "districts")
@@ -138,7 +138,7 @@ def squeeze(text: object) -> str:
     return re.sub(r"[\s\u3000\u00a0\ufeff]+", "", str(text)).translate(_BRACKETS)
 
 
-def _to_indicator(entry: Mapping[str, object]) -> Indicator:
+def _to_indicator(entry: Mapping[str, Any]) -> Indicator:
     name = str(entry.get("name", "?"))
     unknown, missing = set(entry) - _KNOWN_KEYS, {"name", "headings", "unit", "units", "table"} - set(entry)
     if unknown or missing:
@@ -196,5 +196,5 @@ def _in_force(by_edition: Mapping[int, str], edition: int) -> str:
     return by_edition[max(started)] if started else by_edition[min(by_edition)]
 
 
-def _number(value: object) -> float | None:
+def _number(value: Any) -> float | None:
     return None if value is None else float(value)

@@ -10,14 +10,15 @@ from conf.settings import load_settings
 _ORDER = {"spark": 1, "lake": 2, "cluster": 3}
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m deselects
 def pytest_collection_modifyitems(items):
-    """Cheap evidence first: no JVM, then frames, then Delta tables, then processes."""
+    """Cheap evidence first: no JVM, then frames, then Delta tables, then processes; whoever asks for a session is marked."""
+    for item in items:
+        if {"spark", "lake"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("spark")
 
     def rank(item):
-        markers = {mark.name for mark in item.iter_markers()}
-        if "spark" in getattr(item, "fixturenames", ()) or "lake" in getattr(item, "fixturenames", ()):
-            markers.add("spark")
-        return max((_ORDER.get(name, 0) for name in markers), default=0)
+        return max((_ORDER.get(mark.name, 0) for mark in item.iter_markers()), default=0)
 
     items.sort(key=rank)
 

@@ -1,6 +1,6 @@
 """Bootstrap of a fit by drawing whole entities (or clusters) with replacement.
 
-A drawn entity enters with the number of times it was drawn as a weight, so a replication re-uses the arrays of the fit
+A drawn entity enters with the number of times it was drawn as a weight, so a replication reuses the arrays of the fit
 and costs one solve. Several fits on the same panel can share their draws, which is what a comparison across outcomes or
 the product of two coefficients needs. With `recentre` the moments are centred at the estimate (Hall and Horowitz 1996),
 as they must be for critical values of an overidentified model.

@@ -12,13 +12,14 @@ from importlib import resources
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from schemas.reference.builders.common import read_source
 
 EARTH_RADIUS_KM = 6371.0088
 
 
-def great_circle_km(lat, lon, other_lat, other_lon):
+def great_circle_km(lat: ArrayLike, lon: ArrayLike, other_lat: ArrayLike, other_lon: ArrayLike) -> np.ndarray:
     """Haversine distance in km; arrays broadcast.
 
     Examples

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from importlib import resources
+from typing import Any
 
 import pandas as pd
 
@@ -124,7 +126,7 @@ def build_place_names(units: pd.DataFrame, prefectures: pd.DataFrame) -> pd.Data
     return names.frame(read_source("place_spellings"))
 
 
-def _former_names(units: pd.DataFrame):
+def _former_names(units: pd.DataFrame) -> Iterator[Any]:
     """Units under the name they had before a change that kept the stem: 武进市 goes on meaning 武进区."""
     known = {(row.unit_code, row.unit_name): row for row in units.itertuples()}
     for event in read_source("division_events").itertuples():
@@ -145,7 +147,7 @@ class _Names:
     def __init__(self) -> None:
         self.rows: list[tuple] = []
 
-    def add(self, alias, prefecture, unit, kind, row, always=False) -> None:
+    def add(self, alias: str, prefecture: str, unit: str, kind: str, row: Any, always: bool = False) -> None:
         self.rows.append((alias, prefecture, unit, kind, int(row.valid_from), str(row.valid_to), always))
 
     def frame(self, spellings: pd.DataFrame) -> pd.DataFrame:
@@ -176,14 +178,14 @@ def _overlapping(table: pd.DataFrame) -> pd.Series:
     return bad
 
 
-def _valid_prefecture(prefectures: pd.DataFrame, unit):
+def _valid_prefecture(prefectures: pd.DataFrame, unit: Any) -> Any:
     for row in prefectures[prefectures["prefecture_code"] == unit.prefecture_code].itertuples():
         if int(row.valid_from) <= int(unit.valid_from) < int(row.valid_to or OPEN_END):
             return row
     return None
 
 
-def _add_prefecture(names: _Names, row, province: str) -> None:
+def _add_prefecture(names: _Names, row: Any, province: str) -> None:
     short = strip_ending(row.name_zh, (*PREFECTURE_ENDINGS, *PROVINCE_ENDINGS))
     if row.name_zh.endswith("自治州"):
         short = _strip_nationalities(row.name_zh.removesuffix("自治州"))
@@ -200,7 +202,7 @@ def _add_prefecture(names: _Names, row, province: str) -> None:
         names.add(letters + pinyin, row.prefecture_code, "", "pinyin", row)
 
 
-def _add_unit(names: _Names, row, home, province: str) -> None:
+def _add_unit(names: _Names, row: Any, home: Any, province: str) -> None:
     short = strip_ending(row.unit_name, UNIT_ENDINGS)
     city_short = strip_ending(home.name_zh, (*PREFECTURE_ENDINGS, *PROVINCE_ENDINGS))
     prefixes = ["", province, home.province_name] if home.kind != "municipality" else [""]
