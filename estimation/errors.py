@@ -80,3 +80,7 @@ class CovarianceWarning(EstimationWarning):
 
 class DroppedRegressorWarning(EstimationWarning):
     """A regressor was dropped because it is collinear with those before it."""
+
+
+class TimeColumnWarning(EstimationWarning):
+    """The calendar is mostly empty, or there are fewer entities than periods; usually keys that are not what they seem."""

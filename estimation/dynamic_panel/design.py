@@ -1,8 +1,9 @@
 """The stacked equations of one model: y, X and the rows that are in the sample, as dense arrays by entity.
 
 Rows of an entity are the transformed equation's periods, then (in a system) the level equation's; a row outside the
-sample is zero. A row is in the sample when y, every regressor and every standard instrument of its equation is present.
-Instruments may come from rows outside the sample; regressors and the dependent variable may not.
+sample is zero. A row is in the sample when y, every regressor and every standard instrument of its equation is present
+and the restriction of the model, if it has one, holds for the row itself: its lags, its difference and its instruments may
+come from rows outside.
 """
 
 from __future__ import annotations
@@ -12,13 +13,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from estimation.dynamic_panel.panel import PanelGrid
+from estimation.dynamic_panel.periods import spacing_hint
 from estimation.dynamic_panel.spec import CONSTANT, IVStyle, PanelSpec
+from estimation.dynamic_panel.terms import Kind, Role, check_terms, level_order, roles_of
 from estimation.dynamic_panel.transforms import first_difference, forward_deviation
 from estimation.errors import CollinearityError, EmptySampleError, SpecificationError
 
 # a regressor is collinear when what the others leave of its norm is below this share; double precision gives about
 # 1e-15 for exact combinations of a few thousand rows, and a share of 1e-8 is what a squared Gram matrix would notice
 COLLINEAR_SHARE = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class Dummies:
+    """Period dummies.
+
+    Attributes
+    ----------
+    names : tuple of str
+    roles : tuple of Role
+    columns : tuple of ndarray, shape (N, T)
+    """
+
+    names: tuple[str, ...] = ()
+    roles: tuple[Role, ...] = ()
+    columns: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +62,13 @@ class Design:
         Rows whose levels are all present.
     transformed_rows, level_rows : ndarray of bool, shape (N, T)
     weights : ndarray or None, shape (N, T)
+    roles : tuple of Role
+        What each of the k columns is.
+    growth : float
+        1 when the long run is that of the dependent variable itself, 0 when it is that of its level in an equation for
+        its change.
+    inside : ndarray of bool, shape (N, T)
+        Complete rows for which the restriction of the sample holds.
     """
 
     y: np.ndarray
@@ -58,31 +84,42 @@ class Design:
     transformed_rows: np.ndarray
     level_rows: np.ndarray
     weights: np.ndarray | None
+    roles: tuple[Role, ...]
+    growth: float
+    inside: np.ndarray
+
+    def positions(self, *kinds: Kind) -> list[int]:
+        """Return the columns of X of some kinds."""
+        return [c for c, role in enumerate(self.roles) if role.kind in kinds]
 
 
-def build_design(grid: PanelGrid, spec: PanelSpec, dummies: dict[str, np.ndarray]) -> Design:
+def build_design(grid: PanelGrid, spec: PanelSpec, dummies: Dummies) -> Design:
     """Stack the equations of `spec`.
 
     Parameters
     ----------
     grid : PanelGrid
     spec : PanelSpec
-    dummies : dict of str to ndarray, shape (N, T)
+    dummies : Dummies
         Period dummies to add after the regressors.
 
     Raises
     ------
     EmptySampleError, CollinearityError, SpecificationError
     """
+    dependent, terms = grid.term(spec.dependent), [grid.term(name) for name in spec.regressors]
+    check_terms(dependent, terms)
     y_level = grid.series(spec.dependent)
-    names = (*spec.regressors, *dummies, *((CONSTANT,) if spec.has_constant else ()))
+    names = (*spec.regressors, *dummies.names, *((CONSTANT,) if spec.has_constant else ()))
+    roles = (*roles_of(dependent, terms), *dummies.roles, *((Role("constant"),) if spec.has_constant else ()))
+    lags = [role.term for role in roles if role.kind == "lag" and role.term is not None]
     columns = [grid.series(name) for name in spec.regressors]
-    columns += list(dummies.values())
+    columns += list(dummies.columns)
     if spec.has_constant:
         columns.append(np.ones_like(y_level))
     X_level = np.stack(columns, axis=2)
     weights = _weights(grid, spec)
-    complete, transformed_rows, level_rows, y_star, X_star = _sample(grid, spec, y_level, X_level, weights)
+    complete, inside, transformed_rows, level_rows, y_star, X_star = _sample(grid, spec, y_level, X_level, weights)
     if not transformed_rows.any() and not (spec.system and level_rows.any()):
         raise EmptySampleError(_empty_message(grid, spec, y_level, columns, names))
     transformed_at = np.flatnonzero(transformed_rows.any(axis=0))
@@ -91,9 +128,13 @@ def build_design(grid: PanelGrid, spec: PanelSpec, dummies: dict[str, np.ndarray
     y = np.where(rows, np.hstack([y_star[:, transformed_at], y_level[:, level_at]]), 0.0)
     X = np.concatenate([X_star[:, transformed_at], X_level[:, level_at]], axis=1)
     X[~rows] = 0.0
-    kept, dropped = _independent_columns(X.reshape(-1, X.shape[2]), names, spec, _indicators(X_level, names))
+    dropped = _constant_within_periods(X_level, inside, names, roles, spec, grid)
+    line = [c for c, name in enumerate(names) if name not in dict(dropped)]
+    flat = X.reshape(-1, X.shape[2])
+    kept, collinear = _independent_columns(flat, X_level, names, line, roles, spec, _indicators(X_level, names))
     if len(kept) < len(names):
         X, X_level, names = X[:, :, kept], X_level[:, :, kept], tuple(names[c] for c in kept)
+        roles = tuple(roles[c] for c in kept)
     return Design(
         y,
         np.ascontiguousarray(X),
@@ -101,13 +142,16 @@ def build_design(grid: PanelGrid, spec: PanelSpec, dummies: dict[str, np.ndarray
         transformed_at,
         level_at,
         names,
-        dropped,
+        (*dropped, *collinear),
         y_level,
         X_level,
         complete,
         transformed_rows,
         level_rows,
         weights,
+        roles,
+        float(level_order(dependent, lags) == dependent.differences),
+        inside,
     )
 
 
@@ -131,30 +175,41 @@ def _weights(grid: PanelGrid, spec: PanelSpec) -> np.ndarray | None:
 
 def _sample(
     grid: PanelGrid, spec: PanelSpec, y: np.ndarray, X: np.ndarray, weights: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return complete, transformed and level rows (N, T), and the transforms of y and X."""
+) -> tuple[np.ndarray, ...]:
+    """Return complete, inside, transformed and level rows (N, T), and the transforms of y and X."""
     complete = grid.stored & ~np.isnan(y) & ~np.isnan(X).any(axis=2)
     if weights is not None:
         complete &= weights > 0
+    restriction = np.ones_like(complete) if grid.sample is None else grid.sample
+    if spec.sample_rule == "both_periods":
+        complete &= restriction
+    inside = complete & restriction
     all_instruments = complete.copy()
-    in_transformed, in_level = complete.copy(), complete.copy()
+    in_transformed, in_level = complete.copy(), inside.copy()
+    passed_through = np.ones_like(complete)
     for group in spec.instruments:
         if not isinstance(group, IVStyle) or group.missing == "zero":
             continue
         present = ~np.isnan(np.stack([grid.series(name) for name in group.variables])).any(axis=0)
         all_instruments &= present
         if group.equation != "level":
-            in_transformed &= present
+            # an untransformed instrument is needed in its own row only
+            where = passed_through if group.passthrough else in_transformed
+            where &= present
         if group.equation != "difference":
             in_level &= present
     has_row = np.zeros_like(complete)
     if spec.transform == "fd":
         has_row[:, 1:] = in_transformed[:, 1:] & in_transformed[:, :-1]
-        return complete, has_row, in_level, first_difference(y), first_difference(X)
+        has_row &= restriction & passed_through
+        return complete, inside, has_row, in_level, first_difference(y), first_difference(X)
     later = np.zeros_like(complete)
     later[:, :-1] = np.logical_or.accumulate(all_instruments[:, ::-1], axis=1)[:, ::-1][:, 1:]
-    has_row[:, 1:] = (in_transformed & later)[:, :-1]
-    return (complete, has_row, in_level, forward_deviation(y, all_instruments), forward_deviation(X, all_instruments))
+    # the row made from period t is stored at t + 1, and it is period t that must be inside
+    has_row[:, 1:] = (in_transformed & later & restriction)[:, :-1]
+    has_row &= passed_through
+    y_star, X_star = forward_deviation(y, all_instruments), forward_deviation(X, all_instruments)
+    return complete, inside, has_row, in_level, y_star, X_star
 
 
 def averaged_rows(grid: PanelGrid, spec: PanelSpec, complete: np.ndarray) -> np.ndarray:
@@ -180,6 +235,8 @@ def _empty_message(
         f"No row is left of {stored} ({len(grid.entities)} entities, periods {grid.times[0]} to {grid.times[-1]}) "
         f"once lags, transforms and missing values are taken out. Rows present, fewest first: {fewest}. Check "
         "gaps, the length of the panel against the lags, and the key columns."
+        + spacing_hint(grid.times[grid.stored.any(axis=0)], grid.time_step)
+        + ("" if grid.sample is None else f" The sample holds {int((grid.sample & grid.stored).sum())} rows.")
     )
 
 
@@ -189,15 +246,47 @@ def _indicators(X_level: np.ndarray, names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(name for name, indicator in zip(names, two_valued, strict=True) if indicator)
 
 
+def _constant_within_periods(
+    X_level: np.ndarray, inside: np.ndarray, names: tuple[str, ...], roles: tuple[Role, ...], spec: PanelSpec, grid: PanelGrid
+) -> tuple[tuple[str, str], ...]:
+    """Return the regressors that are the same for all entities within every period, beside period dummies.
+
+    A national series, a trend or an indicator of years is a combination of the dummies: any coefficient would fit, the
+    dummies giving way.
+    """
+    if spec.time_effects is None or not any(role.kind == "period" for role in roles):
+        return ()
+    found = []
+    for c, role in enumerate(roles):
+        if role.kind not in ("regressor", "lag"):
+            continue
+        values = np.where(inside, X_level[:, :, c], np.nan)[:, inside.any(axis=0)]
+        spread = np.nanmax(values, axis=0) - np.nanmin(values, axis=0)
+        if spread.max() <= COLLINEAR_SHARE * np.nanmax(np.abs(values)) and (inside.sum(axis=0) > 1).any():
+            found.append((names[c], f"the same for all {grid.entity} within each {grid.time}, as the period dummies are"))
+    if found and spec.collinear == "raise":
+        raise CollinearityError(
+            f"{', '.join(name for name, _ in found[:5])}: the same for every {grid.entity} within each {grid.time}, which "
+            "the period dummies already are; its coefficient could be anything. Take it out, or the period dummies "
+            "(time_effects=None), or set collinear='drop' to leave it out."
+        )
+    return tuple(found)
+
+
 def _independent_columns(
-    X: np.ndarray, names: tuple[str, ...], spec: PanelSpec, indicators: frozenset[str]
+    X: np.ndarray,
+    X_level: np.ndarray,
+    names: tuple[str, ...],
+    candidates: list[int],
+    roles: tuple[Role, ...],
+    spec: PanelSpec,
+    indicators: frozenset[str],
 ) -> tuple[list[int], tuple[tuple[str, str], ...]]:
-    """Return the columns kept, in order with the constant first in line, and those dropped with the reason."""
+    """Return the columns kept, in order, and those dropped with the reason; the constant and the dummies come first."""
     norms = np.linalg.norm(X, axis=0)
     scaled = X / np.where(norms > 0, norms, 1.0)
-    order = list(range(len(names)))
-    if spec.has_constant:
-        order = [order[-1], *order[:-1]]
+    rank = {"constant": 0, "period": 1}
+    order = sorted(candidates, key=lambda c: rank.get(roles[c].kind, 2))
     dropped = [(names[c], "zero in every row") for c in order if norms[c] == 0]
     line = [c for c in order if norms[c] > 0]
     while line and not _clearly_independent(scaled[:, line]):
@@ -209,7 +298,7 @@ def _independent_columns(
         if not weak.size:
             break
         c = line.pop(int(weak[0]))
-        dropped.append((names[c], "collinear with the regressors before it"))
+        dropped.append((names[c], _why(c, roles, X_level)))
     named = [(name, why) for name, why in dropped if name not in indicators]
     if named and spec.collinear == "raise":
         raise CollinearityError(
@@ -220,6 +309,15 @@ def _independent_columns(
     if len(line) < 1:
         raise CollinearityError(f"Every regressor is zero or collinear: {', '.join(names)}.")
     return sorted(line), tuple(dropped)
+
+
+def _why(c: int, roles: tuple[Role, ...], X_level: np.ndarray) -> str:
+    """Say what a collinear column is collinear with."""
+    level = X_level[:, :, c]
+    if any(role.kind == "constant" for role in roles) and 1e6 * np.nanstd(level) < abs(np.nanmean(level)):
+        return "collinear with the constant: it varies by less than a millionth of its size, so subtract a round number"
+    dummies = any(role.kind == "period" for role in roles) and roles[c].kind != "period"
+    return f"collinear with the {'period dummies and the ' if dummies else ''}regressors before it"
 
 
 def _clearly_independent(scaled: np.ndarray) -> bool:

@@ -97,7 +97,7 @@ def cross_section_test(results: GMMResults) -> TestResult:
     """
     name, null = "Pesaran CD", "errors are independent across entities"
     design = results.fit.prepared.design
-    present = design.complete & design.complete.any(axis=1, keepdims=True)
+    present = design.inside & design.inside.any(axis=1, keepdims=True)
     e = np.where(present, design.y_level - design.X_level @ results.fit.params, 0.0)
     M = present.astype(float)
     common = M @ M.T

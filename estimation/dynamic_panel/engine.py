@@ -224,8 +224,7 @@ def _notes(prepared: Prepared, weight: Weight, hansen: TestResult, V: np.ndarray
     """Warn about what a reader must know before believing the numbers, and return the sentences."""
     j, clusters = prepared.data.j, prepared.sizes.n_clusters
     notes: list[tuple[str, type[EstimationWarning]]] = []
-    dummies = f"{prepared.grid.time}="
-    dropped = [f"{name} ({why})" for name, why in prepared.design.dropped if not name.startswith(dummies)]
+    dropped = [f"{name} ({why})" for name, why in prepared.design.dropped if name in prepared.spec.regressors]
     if dropped:
         notes.append((f"Dropped: {', '.join(dropped)}.", DroppedRegressorWarning))
     if j > CROWDED_SHARE * clusters:

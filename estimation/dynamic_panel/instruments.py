@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from estimation.dynamic_panel.design import Design, averaged_rows
+from estimation.dynamic_panel.design import Design, Dummies, averaged_rows
 from estimation.dynamic_panel.panel import PanelGrid, shift
 from estimation.dynamic_panel.spec import CONSTANT, Equation, GMMStyle, IVStyle, PanelSpec
 from estimation.dynamic_panel.transforms import first_difference, forward_deviation
@@ -63,13 +63,13 @@ class _Column:
     values: np.ndarray
 
 
-def build_instruments(grid: PanelGrid, spec: PanelSpec, design: Design, dummies: dict[str, np.ndarray]) -> Instruments:
+def build_instruments(grid: PanelGrid, spec: PanelSpec, design: Design, dummies: Dummies) -> Instruments:
     """Build Z for the rows of `design`."""
     builder = _Builder(grid, spec, design)
     candidates = list(builder.constant())
     for group in spec.instruments:
         candidates += builder.gmm(group) if isinstance(group, GMMStyle) else builder.iv(group)
-    if dummies:
+    if dummies.names:
         candidates += builder.time_effects(dummies, spec.time_effects or "level")
     nonzero = [column.values.any() for column in candidates]
     Z = np.zeros((*design.rows.shape, sum(nonzero)))
@@ -138,12 +138,17 @@ class _Builder:
                 group.label, variable, self.grid.series(variable), group.equation, group.passthrough
             )
 
-    def time_effects(self, dummies: dict[str, np.ndarray], equation: Equation) -> Iterator[_Column]:
-        """Period dummies as their own instruments."""
-        for name, values in dummies.items():
-            yield from self._standard(
-                "time effects", name, values, equation if self.spec.system else "difference", False
-            )
+    def time_effects(self, dummies: Dummies, equation: Equation) -> Iterator[_Column]:
+        """Period dummies as their own instruments.
+
+        The dummy of a period that no level row of a restricted sample lies in is still in the difference of the row after
+        it, and instruments that one.
+        """
+        for name, values in zip(dummies.names, dummies.columns, strict=True):
+            own = equation if self.spec.system else "difference"
+            if own == "level" and not (self.in_level & (values[:, self.design.level_at] == 1)).any():
+                own = "difference"
+            yield from self._standard("time effects", name, values, own, False)
 
     def _last(self, group: GMMStyle) -> int:
         """One past the deepest lag that can exist."""

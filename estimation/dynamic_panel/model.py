@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
 from estimation.dynamic_panel.engine import estimate
 from estimation.dynamic_panel.preparation import Prepared, prepare
 from estimation.dynamic_panel.results import GMMResults
+from estimation.dynamic_panel.samples import Sample, fixed_sample
 from estimation.dynamic_panel.spec import (
     Case,
     Collinear,
@@ -28,6 +30,7 @@ from estimation.dynamic_panel.spec import (
     Inverse,
     IVStyle,
     PanelSpec,
+    SampleRule,
     Steps,
     Transform,
     WeightKind,
@@ -77,6 +80,12 @@ class PanelGMM:
     collinear : {"raise", "drop"}
     time_step : int
         Length of a period in units of the time column.
+    sample : str or booleans, optional
+        Rows the estimation is about: the name of a zero-one column, a condition such as ``"year >= 2005"``, or one truth
+        value per row. The restriction is on the row itself, as Stata's ``if``: lags, differences and instruments come from
+        the whole panel.
+    sample_rule : {"row", "both_periods"}
+        "both_periods" asks that both periods of a differenced row are inside.
 
     Examples
     --------
@@ -119,6 +128,8 @@ class PanelGMM:
         weight_kind: WeightKind = "probability",
         collinear: Collinear = "raise",
         time_step: int = 1,
+        sample: Sample = None,
+        sample_rule: SampleRule = "row",
     ) -> None:
         if not isinstance(lags, int) or isinstance(lags, bool) or lags < 0:
             raise SpecificationError(f"lags: expected a whole number from 0 on, found {lags!r}.")
@@ -128,8 +139,8 @@ class PanelGMM:
             "exogenous": _listed(exogenous),
         }
         own_lags = tuple(lag_name(dependent, lag) for lag in range(1, lags + 1))
+        check_groups(instruments)
         given = tuple(instruments)
-        check_groups(given)
         made = _groups_of_classes(classes, dependent, lags, given, n_lags, collapse)
         plain = _listed(regressors)
         order = (*own_lags, *plain, *classes["endogenous"], *classes["predetermined"], *classes["exogenous"])
@@ -146,9 +157,18 @@ class PanelGMM:
             weights=weights,
             weight_kind=weight_kind,
             collinear=collinear,
+            sample_rule=sample_rule,
         )
-        self._keys = {"entity": entity, "time": time, "time_step": time_step}
-        self._data = data
+        self._keep(data, {"entity": entity, "time": time, "time_step": time_step, "sample": sample})
+
+    def _keep(self, data: pd.DataFrame, keys: dict[str, Any]) -> None:
+        """Hold the data as they are now: what the caller changes later does not reach the model."""
+        if not isinstance(data, pd.DataFrame):
+            raise SpecificationError(
+                f"data: expected a pandas DataFrame, found {type(data).__name__}. Convert it, such as with .to_pandas()."
+            )
+        self._data = data.copy()
+        self._keys = keys | {"sample": fixed_sample(data, keys["sample"])}
         self._prepared: Prepared | None = None
 
     @classmethod
@@ -160,19 +180,20 @@ class PanelGMM:
         entity: str | None = None,
         time: str | None = None,
         time_step: int = 1,
+        sample: Sample = None,
     ) -> PanelGMM:
         """Return the model of a ready specification."""
         model = PanelGMM.__new__(SystemGMM if spec.system else DifferenceGMM)
         model.spec = spec
-        model._keys = {"entity": entity, "time": time, "time_step": time_step}
-        model._data = data
-        model._prepared = None
+        model._keep(data, {"entity": entity, "time": time, "time_step": time_step, "sample": sample})
         return model
 
     @classmethod
     def from_case(cls, data: pd.DataFrame, case: Case) -> PanelGMM:
         """Return the model of a case read from a file; fit it with `fit_options(case.options)`."""
-        return cls.from_spec(data, case.spec, entity=case.entity, time=case.time)
+        return cls.from_spec(
+            data, case.spec, entity=case.entity, time=case.time, time_step=case.time_step, sample=case.sample
+        )
 
     def fit(
         self,
@@ -220,17 +241,17 @@ class PanelGMM:
         return PanelGMM.from_spec(self._data, replace(self.spec, **changes), **self._keys)
 
     def with_data(self, data: pd.DataFrame) -> PanelGMM:
-        """Return the same specification on other data."""
+        """Return the same specification on other data; a sample given as truth values must fit their rows."""
         return PanelGMM.from_spec(data, self.spec, **self._keys)
 
     @property
     def data(self) -> pd.DataFrame:
-        """The data as given."""
-        return self._data
+        """A copy of the data as given."""
+        return self._data.copy()
 
     @property
-    def keys(self) -> dict[str, object]:
-        """Names of the key columns and the length of a period."""
+    def keys(self) -> dict[str, Any]:
+        """How the data are read: key columns, length of a period, sample."""
         return dict(self._keys)
 
 
@@ -252,7 +273,11 @@ def lag_name(variable: str, lag: int) -> str:
 
 
 def _listed(names: str | Iterable[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+    if isinstance(names, str):
+        return (names,)
+    if not isinstance(names, Iterable):
+        raise SpecificationError(f"regressors: expected names of columns, found {names!r}.")
+    return tuple(names)
 
 
 def _groups_of_classes(

@@ -8,24 +8,24 @@ which is why ``L.n`` lagged once is not ``n`` lagged twice on a panel with gaps 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
+from estimation.dynamic_panel.periods import read_periods
+from estimation.dynamic_panel.samples import Sample, sample_rows
+from estimation.dynamic_panel.terms import Term, check_ambiguous, hint, read_term
 from estimation.errors import (
     DuplicateRowsError,
     InfiniteValueError,
     MissingVariableError,
     NonNumericError,
     SpecificationError,
-    TimeColumnError,
     UnknownColumnError,
 )
 
-_OPERATOR = re.compile(r"^([LFD])(\d*)\.(.+)$")
 _SHOWN = 5
 
 
@@ -45,6 +45,12 @@ class PanelGrid:
         Integer codes of entity-level group columns (clusters).
     row_position : ndarray of int, shape (N, T)
         Position of the row in the data as given, -1 where none.
+    time_step : int
+        Length of a period in units of the time column.
+    sample : ndarray of bool or None, shape (N, T)
+        Rows the estimation is about, as Stata's ``if``; None is all of them.
+    labels : dict of str to ndarray
+        What each code of a group column stands for.
     """
 
     entities: np.ndarray
@@ -55,20 +61,25 @@ class PanelGrid:
     row_position: np.ndarray
     entity: str
     time: str
+    time_step: int = 1
+    sample: np.ndarray | None = None
+    labels: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def series(self, term: str) -> np.ndarray:
+    def term(self, name: str) -> Term:
+        """Return the meaning of a name."""
+        return read_term(name, self.values)
+
+    def series(self, name: str) -> np.ndarray:
         """Return a variable with its lag operators applied row by row, shape (N, T)."""
-        match = _OPERATOR.match(term)
-        if match is None or term in self.values:
-            return self.values[term]
-        operator, count, inner = match.groups()
-        steps = int(count) if count else 1
-        base = self.series(inner)
-        if operator == "D":
-            for _ in range(steps):
-                base = base - self._on_rows(shift(base, 1))
-            return base
-        return self._on_rows(shift(base, steps if operator == "L" else -steps))
+        term = self.term(name)
+        values = self.values[term.column]
+        for operator, n in term.operators:
+            if operator == "D":
+                for _ in range(n):
+                    values = values - self._on_rows(shift(values, 1))
+            else:
+                values = self._on_rows(shift(values, n if operator == "L" else -n))
+        return values
 
     def _on_rows(self, values: np.ndarray) -> np.ndarray:
         return np.where(self.stored, values, np.nan)
@@ -88,12 +99,6 @@ def shift(values: np.ndarray, lag: int) -> np.ndarray:
     return moved
 
 
-def base_name(term: str) -> str:
-    """Return the column a term refers to, without its lag operators."""
-    match = _OPERATOR.match(term)
-    return base_name(match.group(3)) if match else term
-
-
 def build_grid(
     data: pd.DataFrame,
     terms: Iterable[str],
@@ -102,6 +107,7 @@ def build_grid(
     time: str | None = None,
     groups: Iterable[str] = (),
     time_step: int = 1,
+    sample: Sample = None,
 ) -> PanelGrid:
     """Arrange a long table as entity x calendar arrays.
 
@@ -116,6 +122,8 @@ def build_grid(
         Columns that are constant within an entity and are wanted as codes.
     time_step : int
         Length of one period in units of the time column (5 for a five-yearly panel).
+    sample : str, or booleans aligned with the rows, optional
+        Rows the estimation is about; the others still lend their values to lags, differences and instruments.
 
     Raises
     ------
@@ -127,34 +135,56 @@ def build_grid(
     for name in groups:
         if name not in frame.columns:
             raise UnknownColumnError(_unknown(name, frame, "group variable"))
-    years = _periods(frame[time], time, time_step)
+    _check_labels(frame, {entity, time, *columns, *groups})
+    years, step = read_periods(frame, entity, time, time_step)
     _check_keys(frame, entity, time, years)
     row_code, entities = pd.factorize(frame[entity], sort=True)
     first = int(years.min())
-    t_index = (years - first) // time_step
+    t_index = (years - first) // step
     shape = (len(entities), int(t_index.max()) + 1)
-    position = np.full(shape, -1, dtype=np.int64)
-    position[row_code, t_index] = np.arange(len(frame))
-    values = {}
-    for name in columns:
-        grid = np.full(shape, np.nan)
-        grid[row_code, t_index] = _numbers(frame[name], name, frame, entity, time)
-        values[name] = grid
-    codes = {name: _entity_codes(frame, name, row_code, entities, entity) for name in groups}
+
+    def on_calendar(rows: np.ndarray, empty: object) -> np.ndarray:
+        grid = np.full(shape, empty)
+        grid[row_code, t_index] = rows
+        return grid
+
+    values = {name: on_calendar(_numbers(frame[name], name, frame, entity, time), np.nan) for name in columns}
+    codes, labels = {}, {}
+    for name in groups:
+        codes[name], labels[name] = _entity_codes(frame, name, row_code, entities, entity)
+    position = on_calendar(np.arange(len(frame)), -1)
+    inside = sample_rows(frame, sample)
     return PanelGrid(
         np.asarray(entities),
-        first + time_step * np.arange(shape[1]),
+        first + step * np.arange(shape[1]),
         position >= 0,
         values,
         codes,
         position,
         entity,
         time,
+        step,
+        None if inside is None else on_calendar(inside, False),
+        labels,
     )
+
+
+def _check_labels(frame: pd.DataFrame, used: set[str]) -> None:
+    """Refuse columns that are wanted and occur twice."""
+    twice = [str(name) for name in frame.columns[frame.columns.duplicated()] if name in used]
+    if twice:
+        raise SpecificationError(
+            f"data: the column names {twice[:_SHOWN]} occur more than once; which column is meant cannot be known. Keep "
+            "one of each: data.loc[:, ~data.columns.duplicated()]."
+        )
 
 
 def _with_keys(data: pd.DataFrame, entity: str | None, time: str | None) -> tuple[pd.DataFrame, str, str]:
     """Return the data with entity and time as columns, and their names."""
+    if not isinstance(data, pd.DataFrame):
+        raise SpecificationError(
+            f"data: expected a pandas DataFrame, found {type(data).__name__}. Convert it, such as with .to_pandas()."
+        )
     if entity is None and time is None:
         if data.index.nlevels != 2:
             raise SpecificationError(
@@ -177,43 +207,20 @@ def _with_keys(data: pd.DataFrame, entity: str | None, time: str | None) -> tupl
 
 def _unknown(name: str, frame: pd.DataFrame, role: str) -> str:
     known = ", ".join(map(str, list(frame.columns)[:30]))
-    return f"{role} {name!r} is not a column of the data ({len(frame.columns)} columns: {known})."
+    return f"{role} {name!r} is not a column of the data ({len(frame.columns)} columns: {known}).{hint(name)}"
 
 
 def _needed_columns(frame: pd.DataFrame, terms: Iterable[str]) -> list[str]:
-    """Return the columns behind the terms; a column whose own name looks like an operator wins over the operator."""
+    """Return the columns behind the names, in order."""
+    known = set(frame.columns)
     needed: dict[str, None] = {}
-    for term in terms:
-        name = term if term in frame.columns else base_name(term)
-        if name not in frame.columns:
+    for name in terms:
+        check_ambiguous(name, known)
+        column = read_term(name, known).column
+        if column not in known:
             raise UnknownColumnError(_unknown(name, frame, "variable"))
-        needed[name] = None
+        needed[column] = None
     return list(needed)
-
-
-def _periods(column: pd.Series, name: str, step: int) -> np.ndarray:
-    """Return the time column as integers."""
-    if not isinstance(step, int) or step < 1:
-        raise TimeColumnError(f"time_step: expected a positive integer, found {step!r}.")
-    if len(column) == 0:
-        raise MissingVariableError("The data hold no row.")
-    if column.isna().any():
-        raise MissingVariableError(f"time column {name!r}: {int(column.isna().sum())} of {len(column)} values missing.")
-    kind = column.dtype.kind if isinstance(column.dtype, np.dtype) else "O"
-    numeric = pd.to_numeric(column, errors="coerce") if kind not in "Mm" else pd.Series(np.nan, index=column.index)
-    numbers = numeric.to_numpy(dtype=float)
-    whole = np.isfinite(numbers) & (numbers == np.round(numbers))
-    if kind == "b" or not whole.all():
-        bad = column[~whole].drop_duplicates().head(_SHOWN).tolist() if kind != "b" else [True, False]
-        raise TimeColumnError(
-            f"time column {name!r}: expected integers such as years, found {int((~whole).sum())} other values of type "
-            f"{column.dtype}, e.g. {bad}. Convert dates to whole periods first."
-        )
-    periods = numbers.astype(np.int64)
-    remainder = (periods - periods.min()) % step
-    if remainder.any():
-        raise TimeColumnError(f"time column {name!r}: {int((remainder > 0).sum())} values are off the steps of {step}.")
-    return periods
 
 
 def _check_keys(frame: pd.DataFrame, entity: str, time: str, periods: np.ndarray) -> None:
@@ -253,11 +260,11 @@ def _numbers(column: pd.Series, name: str, frame: pd.DataFrame, entity: str, tim
 
 def _entity_codes(
     frame: pd.DataFrame, name: str, row_code: np.ndarray, entities: Iterable[object], entity: str
-) -> np.ndarray:
-    """Return one integer code per entity for a group column, refusing groups that vary within an entity."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return one integer code per entity for a group column and the codes' labels; groups must not vary within entities."""
     if frame[name].isna().any():
         raise MissingVariableError(f"group variable {name!r}: {int(frame[name].isna().sum())} values missing.")
-    codes, _ = pd.factorize(frame[name], sort=True)
+    codes, labels = pd.factorize(frame[name], sort=True)
     entities = np.asarray(entities)
     per_entity = np.zeros(len(entities), dtype=np.int64)
     per_entity[row_code] = codes
@@ -267,4 +274,4 @@ def _entity_codes(
             f"group variable {name!r} varies within {varying.size} of {len(entities)} values of {entity!r}, e.g. "
             f"{entities[varying[:_SHOWN]].tolist()}. Clusters must contain whole entities."
         )
-    return per_entity
+    return per_entity, np.asarray(labels)

@@ -19,7 +19,6 @@ from scipy import stats
 
 from estimation.dynamic_panel.preparation import counted_rows
 from estimation.dynamic_panel.results import GMMResults
-from estimation.dynamic_panel.spec import CONSTANT
 from estimation.errors import SpecificationError, UnknownColumnError
 
 PERCENTILES = (5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0)
@@ -68,25 +67,30 @@ def _combination(results: GMMResults, name: str, estimate: float, gradient: np.n
 
 
 def autoregressive_terms(results: GMMResults) -> tuple[str, ...]:
-    """Return the names of the lags of the dependent variable among the parameters."""
-    dependent = results.spec.dependent
-    return tuple(name for name in results.names if name.endswith(f".{dependent}") and name.startswith("L"))
+    """Return the names of the parameters in the autoregressive sum.
+
+    These are the lags of the dependent variable; its lagged changes (``L.D.y``) vanish in the long run and are left out. In
+    an equation for the change (``D.y`` on ``L.y``) it is the lagged level.
+    """
+    roles = results.fit.prepared.design.roles
+    return tuple(name for name, role in zip(results.names, roles, strict=True) if role.weight != 0)
 
 
 def long_run_effect(results: GMMResults, weights: str | Mapping[str, float], *, level: float = 0.95) -> Combination:
-    """Return beta / (1 - sum of autoregressive coefficients), or of a combination of betas, by the delta method."""
-    vector, a = _long_run_parts(results, weights)
+    """Return beta / (1 - sum of autoregressive coefficients), or of a combination of betas, by the delta method.
+
+    In an equation for the change of a variable, ``D.y`` on ``L.y``, it is the effect on the level: -beta / alpha.
+    """
+    vector, a, one = _long_run_parts(results, weights)
     name = weights if isinstance(weights, str) else " ".join(f"{w:+g} {n}" for n, w in weights.items())
     effect = float(vector @ results.fit.params)
-    rest = 1.0 - float(a @ results.fit.params)
+    rest = one - float(a @ results.fit.params)
     return _combination(results, f"long run: {name}", effect / rest, vector / rest + a * effect / rest**2, level)
 
 
 def long_run_table(results: GMMResults, *, level: float = 0.95) -> pd.DataFrame:
     """Return the long-run effect of every regressor but the constant, the dummies and the lags, one row each."""
-    skipped = {CONSTANT, *autoregressive_terms(results)}
-    dummies = f"{results.fit.prepared.grid.time}="
-    names = [name for name in results.names if name not in skipped and not name.startswith(dummies)]
+    names = [results.names[c] for c in results.fit.prepared.design.positions("regressor")]
     rows = [long_run_effect(results, name, level=level) for name in names]
     return pd.DataFrame(
         [(c.estimate, c.std_error, c.stat, c.pvalue, c.lower, c.upper) for c in rows],
@@ -95,16 +99,18 @@ def long_run_table(results: GMMResults, *, level: float = 0.95) -> pd.DataFrame:
     )
 
 
-def _long_run_parts(results: GMMResults, weights: str | Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numerator's weights and those of the autoregressive sum."""
-    terms = autoregressive_terms(results)
-    if not terms:
+def _long_run_parts(
+    results: GMMResults, weights: str | Mapping[str, float]
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the numerator's weights, those of the autoregressive sum, and what the sum is taken from (1, or 0)."""
+    design = results.fit.prepared.design
+    if not design.positions("lag"):
         raise SpecificationError(
             f"long-run effect: expected a lag of {results.spec.dependent!r} among the regressors, found "
             f"{', '.join(results.names[:6])}."
         )
     vector = results.weights_of({weights: 1.0} if isinstance(weights, str) else weights)
-    return vector, results.weights_of(dict.fromkeys(terms, 1.0))
+    return vector, np.array([role.weight for role in design.roles]), design.growth
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +137,10 @@ class FiellerSet:
 
 def fieller_set(results: GMMResults, weights: str | Mapping[str, float], *, level: float = 0.95) -> FiellerSet:
     """Return Fieller's confidence set of a long-run effect: all r for which beta - r (1 - a) is not rejected."""
-    vector, a = _long_run_parts(results, weights)
+    vector, a, one = _long_run_parts(results, weights)
     params, cov = results.fit.params, results.fit.cov
     critical = results.critical_value(level) ** 2
-    numerator, denominator = float(vector @ params), 1.0 - float(a @ params)
+    numerator, denominator = float(vector @ params), one - float(a @ params)
     # (n - r d)^2 <= c (Vnn - 2 r Vnd + r^2 Vdd), with d's covariance with n carrying a minus sign
     quadratic = denominator**2 - critical * float(a @ cov @ a)
     linear = -2.0 * (numerator * denominator + critical * float(vector @ cov @ a))

@@ -9,13 +9,15 @@ import pandas as pd
 
 from estimation.dynamic_panel import algebra
 from estimation.dynamic_panel.algebra import Stacked
-from estimation.dynamic_panel.design import Design, build_design
+from estimation.dynamic_panel.design import Design, Dummies, build_design
 from estimation.dynamic_panel.instruments import Instruments, build_instruments, keep_columns
 from estimation.dynamic_panel.linear import independent_moments
 from estimation.dynamic_panel.panel import PanelGrid, build_grid
+from estimation.dynamic_panel.samples import Sample
 from estimation.dynamic_panel.spec import PanelSpec
+from estimation.dynamic_panel.terms import Role
 from estimation.dynamic_panel.transforms import h_root
-from estimation.errors import IdentificationError
+from estimation.errors import IdentificationError, SpecificationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,13 @@ class Prepared:
 
 
 def prepare(
-    data: pd.DataFrame, spec: PanelSpec, *, entity: str | None = None, time: str | None = None, time_step: int = 1
+    data: pd.DataFrame,
+    spec: PanelSpec,
+    *,
+    entity: str | None = None,
+    time: str | None = None,
+    time_step: int = 1,
+    sample: Sample = None,
 ) -> Prepared:
     """Build the arrays of a model from a long table.
 
@@ -74,7 +82,8 @@ def prepare(
     if spec.weights is not None:
         terms.append(spec.weights)
     groups = () if spec.cluster is None else (spec.cluster,)
-    return prepare_grid(build_grid(data, terms, entity=entity, time=time, time_step=time_step, groups=groups), spec)
+    grid = build_grid(data, terms, entity=entity, time=time, time_step=time_step, groups=groups, sample=sample)
+    return prepare_grid(grid, spec)
 
 
 def prepare_grid(grid: PanelGrid, spec: PanelSpec) -> Prepared:
@@ -96,16 +105,42 @@ def prepare_grid(grid: PanelGrid, spec: PanelSpec) -> Prepared:
     return Prepared(grid, spec, design, instruments, data, S1, _sizes(spec, design, data))
 
 
-def _period_dummies(grid: PanelGrid, spec: PanelSpec) -> dict[str, np.ndarray]:
-    """Return one dummy per period in which the level model exists, but the first."""
+def _period_dummies(grid: PanelGrid, spec: PanelSpec) -> Dummies:
+    """Return one dummy per period in which the level model exists or is differenced against, but the first in the sample."""
     if spec.time_effects is None:
-        return {}
+        return Dummies()
     present = grid.stored & ~np.isnan(grid.series(spec.dependent))
     for name in spec.regressors:
         present &= ~np.isnan(grid.series(name))
-    periods = np.flatnonzero(present.any(axis=0))[1:]
+    inside = present if grid.sample is None else present & grid.sample
+    if grid.sample is not None:
+        present &= _touched(grid.sample, spec)
+    # the first period with a level row is the base: one that only a difference reaches has a moment of its own there
+    periods = np.setdiff1d(np.flatnonzero(present.any(axis=0)), np.flatnonzero(inside.any(axis=0))[:1])
     at = np.arange(len(grid.times))
-    return {f"{grid.time}={grid.times[t]}": np.where(grid.stored, (at == t).astype(float), np.nan) for t in periods}
+    names = tuple(f"{grid.time}={grid.times[t]}" for t in periods)
+    taken = sorted(set(names) & {*spec.regressors, *grid.values})
+    if taken:
+        raise SpecificationError(
+            f"{', '.join(taken[:5])}: a variable has the name of a period dummy. Rename it, or take the dummies out "
+            "(time_effects=None)."
+        )
+    return Dummies(
+        names,
+        tuple(Role("period", period=int(grid.times[t])) for t in periods),
+        tuple(np.where(grid.stored, (at == t).astype(float), np.nan) for t in periods),
+    )
+
+
+def _touched(inside: np.ndarray, spec: PanelSpec) -> np.ndarray:
+    """Return the rows that rows of the sample are made from, in levels and transformed, shape (N, T)."""
+    touched = inside.copy()
+    if spec.sample_rule == "both_periods":
+        return touched
+    if spec.transform == "fd":
+        touched[:, :-1] |= inside[:, 1:]
+        return touched
+    return np.logical_or.accumulate(inside, axis=1)
 
 
 def _too_few(instruments: Instruments, design: Design) -> str:

@@ -21,7 +21,7 @@ from estimation.dynamic_panel.hypotheses import DifferenceInHansen, TestResult, 
 from estimation.dynamic_panel.linear import Weight
 from estimation.dynamic_panel.prediction import predicted_levels
 from estimation.dynamic_panel.preparation import Prepared, counted_rows
-from estimation.dynamic_panel.spec import CONSTANT, FitOptions, PanelSpec
+from estimation.dynamic_panel.spec import FitOptions, PanelSpec
 from estimation.dynamic_panel.specification_tests import autocorrelation_test
 from estimation.dynamic_panel.summary import render
 from estimation.errors import SpecificationError, UnknownColumnError
@@ -55,6 +55,11 @@ class GMMResults:
     def names(self) -> tuple[str, ...]:
         """Names of the parameters."""
         return self.fit.prepared.design.names
+
+    @property
+    def slopes(self) -> tuple[str, ...]:
+        """Names of the regressors and lags: all parameters but the period dummies and the constant."""
+        return tuple(self.names[c] for c in self.fit.prepared.design.positions("regressor", "lag"))
 
     @property
     def params(self) -> pd.Series:
@@ -220,8 +225,7 @@ class GMMResults:
         """Return restrictions as an array (m, k), and their wording."""
         k = len(self.names)
         if R is None:
-            dummies = f"{self.fit.prepared.grid.time}="
-            R = [name for name in self.names if name != CONSTANT and not name.startswith(dummies)]
+            R = list(self.slopes)
         if isinstance(R, str):
             R = [R]
         if isinstance(R, Mapping):

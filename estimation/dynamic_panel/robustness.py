@@ -57,7 +57,7 @@ def ols_bracket(results: GMMResults) -> Bracket:
         raise SpecificationError(f"bracket: the model has no lag of {results.spec.dependent!r}.")
     prepared = results.fit.prepared
     design = prepared.design
-    rows = design.level_rows if prepared.spec.system else design.complete
+    rows = design.level_rows if prepared.spec.system else design.inside
     y = np.where(rows, design.y_level, 0.0)
     X = np.where(rows[:, :, None], design.X_level, 0.0)
     names = list(design.names)

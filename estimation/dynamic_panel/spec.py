@@ -24,12 +24,15 @@ HMatrix = Literal[1, 2, 3]
 Inverse = Literal["sweep", "moore_penrose"]
 WeightKind = Literal["probability", "frequency"]
 Collinear = Literal["drop", "raise"]
+SampleRule = Literal["row", "both_periods"]
 
 CONSTANT = "_cons"
 
 
 def _names(value: str | Iterable[str], where: str) -> tuple[str, ...]:
     """Return one name or several as a tuple of names."""
+    if not isinstance(value, Iterable):
+        raise SpecificationError(f"{where}: expected names of columns, found {value!r}.")
     names = (value,) if isinstance(value, str) else tuple(value)
     for name in names:
         if not isinstance(name, str) or not name.strip():
@@ -44,6 +47,16 @@ def check_option(value: object, alias: object, where: str) -> None:
     allowed = get_args(alias)
     if not any(type(value) is type(option) and value == option for option in allowed):
         raise SpecificationError(f"{where}: expected one of {allowed}, found {value!r}.")
+
+
+def check_truth(value: object, where: str) -> None:
+    """Refuse anything but True and False, such as the text "false", which Python takes for true."""
+    if not isinstance(value, bool):
+        raise SpecificationError(f"{where}: expected True or False, found {value!r}.")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +87,20 @@ class GMMStyle:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "variables", _names(self.variables, "GMMStyle"))
+        if not isinstance(self.lags, tuple | list) or len(self.lags) != 2:
+            raise SpecificationError(
+                f"GMMStyle{self.variables}: lags must be a pair (first, last), found {self.lags!r}. Write lags=(2, 2) for "
+                "the second lag alone, lags=(2, None) for all from the second on."
+            )
         first, last = self.lags
-        if not isinstance(first, int) or not (last is None or isinstance(last, int)):
+        if not _is_whole(first) or not (last is None or _is_whole(last)):
             raise SpecificationError(f"GMMStyle{self.variables}: lags must be integers or None, found {self.lags!r}.")
         if first < 0 or (last is not None and last < first):
             raise SpecificationError(
                 f"GMMStyle{self.variables}: expected 0 <= first lag <= last lag, found {self.lags!r}."
             )
         object.__setattr__(self, "lags", (first, last))
+        check_truth(self.collapse, f"GMMStyle{self.variables}.collapse")
         check_option(self.equation, Equation, f"GMMStyle{self.variables}.equation")
 
     @property
@@ -123,6 +142,7 @@ class IVStyle:
         object.__setattr__(self, "variables", _names(self.variables, "IVStyle"))
         check_option(self.equation, Equation, f"IVStyle{self.variables}.equation")
         check_option(self.missing, Literal["drop", "zero"], f"IVStyle{self.variables}.missing")
+        check_truth(self.passthrough, f"IVStyle{self.variables}.passthrough")
         if self.passthrough and self.equation != "difference":
             raise SpecificationError(
                 f"IVStyle{self.variables}: passthrough needs equation='difference', found {self.equation!r}."
@@ -140,7 +160,12 @@ InstrumentGroup = GMMStyle | IVStyle
 
 
 def check_groups(groups: Iterable[object]) -> None:
-    """Refuse anything that is no instrument group."""
+    """Refuse anything that is no instrument group, and a single group where several are meant."""
+    if isinstance(groups, GMMStyle | IVStyle | str) or not isinstance(groups, Iterable):
+        raise SpecificationError(
+            f"instruments: expected a list of GMMStyle and IVStyle, found one {type(groups).__name__}. Put it in brackets: "
+            f"instruments=[{groups!r}]."
+        )
     for group in groups:
         if not isinstance(group, GMMStyle | IVStyle):
             raise SpecificationError(
@@ -174,6 +199,9 @@ class PanelSpec:
     collinear : {"raise", "drop"}
         What to do with a regressor that is an exact combination of others. Zero-one columns (dummies) are always
         dropped in silence: which of them is left out only relabels the others.
+    sample_rule : {"row", "both_periods"}
+        What a restriction of the sample asks of a row of the transformed equation: that the row itself is inside (Stata's
+        ``if``), or both of its periods (under forward orthogonal deviations: every row it is made from).
     """
 
     dependent: str
@@ -188,16 +216,25 @@ class PanelSpec:
     weights: str | None = None
     weight_kind: WeightKind = "probability"
     collinear: Collinear = "raise"
+    sample_rule: SampleRule = "row"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.dependent, str) or not self.dependent.strip():
+            raise SpecificationError(f"dependent: expected the name of one column, found {self.dependent!r}.")
         object.__setattr__(self, "regressors", _names(self.regressors, "regressors"))
-        object.__setattr__(self, "instruments", tuple(self.instruments))
         check_groups(self.instruments)
+        object.__setattr__(self, "instruments", tuple(self.instruments))
+        for name in ("system", "constant"):
+            check_truth(getattr(self, name), f"PanelSpec.{name}")
+        for name in ("cluster", "weights"):
+            if getattr(self, name) is not None and not isinstance(getattr(self, name), str):
+                raise SpecificationError(f"{name}: expected the name of one column, found {getattr(self, name)!r}.")
         for name, alias in (
             ("transform", Transform),
             ("h", HMatrix),
             ("weight_kind", WeightKind),
             ("collinear", Collinear),
+            ("sample_rule", SampleRule),
         ):
             check_option(getattr(self, name), alias, f"PanelSpec.{name}")
         if self.time_effects is not None:
@@ -241,6 +278,11 @@ class FitOptions:
     def __post_init__(self) -> None:
         check_option(self.steps, Steps, "fit.steps")
         check_option(self.inverse, Inverse, "fit.inverse")
+        check_truth(self.small, "fit.small")
+        if not _is_whole(self.max_iterations) or self.max_iterations < 1:
+            raise SpecificationError(f"fit.max_iterations: expected a whole number from 1 on, found {self.max_iterations!r}.")
+        if not isinstance(self.tolerance, float | int) or isinstance(self.tolerance, bool) or not self.tolerance > 0:
+            raise SpecificationError(f"fit.tolerance: expected a positive number, found {self.tolerance!r}.")
         if self.cov_type is not None:
             check_option(self.cov_type, CovType, "fit.cov_type")
         if self.steps == 1 and self.cov_type == "windmeijer":
@@ -256,9 +298,11 @@ class FitOptions:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A specification, its fit options and the names of the key columns, as one file states them."""
+    """A specification, its fit options, the key columns, the length of a period and the sample, as one file states them."""
 
     spec: PanelSpec
     options: FitOptions = field(default_factory=FitOptions)
     entity: str | None = None
     time: str | None = None
+    time_step: int = 1
+    sample: str | None = None

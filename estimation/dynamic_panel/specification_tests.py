@@ -66,9 +66,10 @@ def differenced_residuals(fit: Fit) -> DifferencedResiduals:
         Xw[:, design.transformed_at] = design.X[:, :n]
         return DifferencedResiduals(w, Xw, weights)
     levels = np.where(design.complete, design.y_level - design.X_level @ fit.params, np.nan)
-    w = np.nan_to_num(first_difference(levels))
     pairs = np.zeros(shape, dtype=bool)
     pairs[:, 1:] = design.complete[:, 1:] & design.complete[:, :-1]
+    pairs &= prepared.grid.stored if prepared.grid.sample is None else prepared.grid.sample
+    w = np.where(pairs, np.nan_to_num(first_difference(levels)), 0.0)
     Xw = np.where(pairs[:, :, None], first_difference(design.X_level), 0.0)
     return DifferencedResiduals(w, Xw, weights)
 

@@ -25,7 +25,6 @@ from estimation.tables.study import StudyPanel
 LEAST_GROUPS = 10
 LAG_TERM = "L.y"
 CONSTANT_TERM = "Constant"
-_MASK = "in_sample"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +111,9 @@ def build_model(column: Column, panel: StudyPanel, mask: np.ndarray) -> SystemGM
     options = column.options
     source = panel.restricted(mask) if options.scaling == "sample" else panel
     data = source.standardised(column.variables)
-    exogenous = list(column.exogenous)
-    extra: list[IVStyle] = []
-    if cut_before_lags(column):
+    before_lags = cut_before_lags(column)
+    if before_lags:
         data = data[mask].reset_index(drop=True)
-    elif exogenous and not mask.all():
-        data.loc[~mask, exogenous] = np.nan
-    elif not mask.all():
-        # no exogenous regressor can carry the cut: an instrument that is one inside and missing outside does, and is
-        # itself redundant with the constant
-        data[_MASK] = np.where(mask, 1.0, np.nan)
-        extra = [IVStyle(_MASK)]
     lags = options.lags
     groups: list[GMMStyle | IVStyle] = []
     if column.dependent_lags:
@@ -132,14 +123,16 @@ def build_model(column: Column, panel: StudyPanel, mask: np.ndarray) -> SystemGM
     if column.predetermined:
         last = None if lags[1] is None else lags[1] - 1
         groups.append(GMMStyle(column.predetermined, (lags[0] - 1, last), options.collapse))
-    if exogenous:
-        groups.append(IVStyle(tuple(exogenous)))
+    if column.exogenous:
+        groups.append(IVStyle(column.exogenous))
     if column.external_instruments:
         groups.append(IVStyle(column.external_instruments, name="external instruments"))
     return SystemGMM(
         data, entity=panel.entity, time=panel.time, dependent=column.dependent, lags=column.dependent_lags,
-        regressors=column.regressors, instruments=[*groups, *extra],
+        regressors=column.regressors, instruments=groups,
         time_effects=None if options.time_effects == "none" else options.time_effects, transform=options.transform,
+        sample=None if before_lags or mask.all() else mask,
+        sample_rule="both_periods" if options.cut == "both_periods" else "row",
     )
 
 

@@ -1,10 +1,10 @@
 """Which rows of the panel a column is about: size classes, regions, trimming, and where the cut falls relative to lags.
 
-Every rule of the paper and its defensible twin is an option (conf/tables/model.toml). The decision worth knowing: cut
-"after lags" leaves the rows outside in the data as sources of lags, differences of instruments and nothing else, by
-making their regressors missing; that is what Stata's ``if`` does, and what the paper's counts imply (1,871 = 2,337 -
-2 x 233 rows, no further loss). A transformed row needs both of its periods inside. Trimming by the first year keeps whole
-cities and spends that year on the choice, so it is always cut before lags.
+Every rule of the paper and its defensible twin is an option (conf/tables/model.toml). The decision worth knowing: a row is
+in or out by itself, as with Stata's ``if`` (cut = "row"): its lags, its difference and its instruments come from the whole
+panel, and no row is lost beyond those the rule names (1,871 = 2,337 - 2 x 233 in the paper). "both_periods" also asks that
+the period a row is differenced against is inside; "before_lags" treats rows outside as if they did not exist. Trimming by
+the first year keeps whole cities and spends that year on the choice, so it is always cut before lags.
 """
 
 from __future__ import annotations

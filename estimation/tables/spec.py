@@ -17,10 +17,12 @@ from estimation.errors import SpecificationError
 Rule = Literal["all", "size", "region", "trim", "where"]
 SizeClasses = Literal["base_year", "moving"]
 Trim = Literal["first_year", "cities", "rows"]
-Cut = Literal["after_lags", "before_lags"]
+Cut = Literal["row", "both_periods", "before_lags"]
 Scaling = Literal["panel", "sample"]
 TimeEffects = Literal["level", "difference", "both", "none"]
 RESILIENCE = "@resilience"
+# the former name of what a restriction on the row itself is
+_FORMER_CUTS = {"after_lags": "row"}
 
 
 class TableSpecError(SpecificationError):
@@ -86,7 +88,7 @@ class Options:
     size_measure: str = "lnAgg"
     region_classes: str = "region_11_8_12"
     trim: Trim = "first_year"
-    cut: Cut = "after_lags"
+    cut: Cut = "row"
     scaling: Scaling = "panel"
 
     def __post_init__(self) -> None:
@@ -94,6 +96,7 @@ class Options:
         if len(lags) != 2 or not isinstance(lags[0], int):
             raise TableSpecError(f'options.lags: expected [first, last] or [first, "all"], found {list(self.lags)!r}.')
         object.__setattr__(self, "lags", lags)
+        object.__setattr__(self, "cut", _FORMER_CUTS.get(str(self.cut), self.cut))
         for name, alias in (
             ("time_effects", TimeEffects), ("transform", Literal["fd", "fod"]), ("steps", Literal[1, 2]),
             ("errors", Literal["windmeijer", "robust", "unadjusted"]), ("size_classes", SizeClasses), ("trim", Trim),

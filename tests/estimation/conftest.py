@@ -47,3 +47,10 @@ def gapped():
 def make_panel():
     """The function that draws panels."""
     return draw_panel
+
+
+@pytest.fixture(scope="session")
+def city_panel():
+    """A balanced panel of nine years from 2005, keys city and year, cities in eight provinces."""
+    frame = draw_panel(n=80, periods=9, seed=5).rename(columns={"id": "city"})
+    return frame.assign(year=frame["year"] + 5, prov=frame["city"] % 8).sort_values(["city", "year"], ignore_index=True)

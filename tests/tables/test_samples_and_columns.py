@@ -82,20 +82,29 @@ def test_trimming_by_the_first_year_spends_that_year_on_the_choice(study, classe
     assert (again == fit.mask).all()
 
 
-def test_a_cut_after_lags_equals_rows_with_lags_made_beforehand(study, classes, shipped):
-    """Level rows: inside, with a lag from anywhere; transformed rows: both periods inside and lagged."""
+def test_a_cut_is_on_the_row_itself_as_in_stata(study, classes, shipped):
+    """Level rows: inside, with a lag from anywhere; differenced rows: inside, the row before anywhere."""
     panel, _ = study
     column = _column(shipped, "table8", trim="rows")
+    assert column.options.cut == "row"
     fit = estimate_column(column, panel, classes)
     frame = panel.natural.assign(inside=fit.mask)
     lagged = frame.groupby("city_id")["lnvalue"].shift(1).notna()
     level = frame["inside"] & lagged
-    before = level.groupby(frame["city_id"]).shift(1, fill_value=False)
     assert fit.results.nobs == int(level.sum())
-    assert fit.results.n_transformed == int((level & before).sum())
+    lagged_twice = lagged & lagged.groupby(frame["city_id"]).shift(1, fill_value=False)
+    assert fit.results.n_transformed == int((frame["inside"] & lagged_twice).sum())
+    both = estimate_column(column.replaced(cut="both_periods"), panel, classes)
+    before = level.groupby(frame["city_id"]).shift(1, fill_value=False)
+    assert both.results.nobs == fit.results.nobs
+    assert both.results.n_transformed == int((level & before).sum()) < fit.results.n_transformed
     cut_first = estimate_column(column.replaced(cut="before_lags"), panel, classes)
     assert cut_first.results.nobs < fit.results.nobs
     assert cut_first.n_raw == fit.n_raw == int(frame["inside"].sum())
+
+
+def test_the_former_name_of_the_row_cut_still_reads(shipped):
+    assert _column(shipped, "table8", cut="after_lags").options.cut == "row"
 
 
 def test_a_cut_works_without_exogenous_regressors(study, classes, shipped):
