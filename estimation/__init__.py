@@ -25,6 +25,9 @@ wald_test(R, q)`, each a test with `stat pvalue df null applies reason`; `moment
 (rows named), `predict()`, `notes`, `summary`, `to_dict()`. `results.params["L.lnvalue"]`, `results.hansen.pvalue`,
 `results.ar_test(2).pvalue`. The constant is called `_cons`, a lag `L.x` or `L2.x`, a period dummy `year=2005`.
 
+By formula (`SystemGMM.from_formula`) or from a command line of Stata (`estimation.stata.parse`); several fits side by side
+with `compare(a, b)`.
+
 After the fit (`estimation.postestimation`, `estimation.diagnostics`, `estimation.robustness`): linear combinations,
 long-run effects, marginal effects, Johnson-Neyman range, bootstrap, OLS and fixed-effects bracket, sensitivity grid.
 
@@ -34,12 +37,33 @@ Every error derives from `EstimationError`, every warning from `EstimationWarnin
 
 from __future__ import annotations
 
-from estimation.dynamic_panel.hypotheses import DifferenceInHansen, TestResult
-from estimation.dynamic_panel.model import DifferenceGMM, PanelGMM, SystemGMM
-from estimation.dynamic_panel.results import GMMResults
-from estimation.dynamic_panel.spec import FitOptions, GMMStyle, IVStyle, PanelSpec
-from estimation.dynamic_panel.specfile import read_case
-from estimation.errors import EstimationError, EstimationWarning
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from estimation.dynamic_panel.hypotheses import DifferenceInHansen, TestResult
+    from estimation.dynamic_panel.model import DifferenceGMM, PanelGMM, SystemGMM
+    from estimation.dynamic_panel.results import GMMResults
+    from estimation.dynamic_panel.spec import FitOptions, GMMStyle, IVStyle, PanelSpec
+    from estimation.dynamic_panel.specfile import read_case
+    from estimation.errors import EstimationError, EstimationWarning
+
+# loaded when first asked for: NumPy, pandas and SciPy cost half a second to a second, and not every caller fits a model
+_HOMES = {
+    "DifferenceGMM": "dynamic_panel.model",
+    "DifferenceInHansen": "dynamic_panel.hypotheses",
+    "EstimationError": "errors",
+    "EstimationWarning": "errors",
+    "FitOptions": "dynamic_panel.spec",
+    "GMMResults": "dynamic_panel.results",
+    "GMMStyle": "dynamic_panel.spec",
+    "IVStyle": "dynamic_panel.spec",
+    "PanelGMM": "dynamic_panel.model",
+    "PanelSpec": "dynamic_panel.spec",
+    "SystemGMM": "dynamic_panel.model",
+    "TestResult": "dynamic_panel.hypotheses",
+    "read_case": "dynamic_panel.specfile",
+}
 
 __all__ = [
     "DifferenceGMM",
@@ -56,3 +80,17 @@ __all__ = [
     "TestResult",
     "read_case",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module when it is first used (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, loaded or not."""
+    return sorted(set(globals()) | set(__all__))

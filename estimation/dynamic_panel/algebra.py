@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
+import scipy
 
 from estimation.dynamic_panel.linear import LinearFit, Weight, solve_linear, weight_from
 from estimation.errors import ConvergenceError
@@ -315,7 +315,7 @@ def continuously_update(
         value, slope = criterion_and_slope(data, origin + scale * theta, inverse)
         return value, slope * scale
 
-    found = optimize.minimize(
+    found = scipy.optimize.minimize(
         value_and_slope, np.zeros(data.k), jac=True, method="BFGS", options={"maxiter": max_iterations, "gtol": 1e-7}
     )
     beta = origin + scale * found.x

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 from estimation.dynamic_panel.algebra import cluster_sums, weighted
 from estimation.dynamic_panel.hypotheses import TestResult, chi2_test, normal_test, not_available
@@ -43,19 +43,19 @@ def underidentification_test(results: GMMResults, *, kind: str = "lm") -> TestRe
     X, Z = data.X.reshape(-1, data.k), data.Z.reshape(-1, data.j)
     w = rows.reshape(-1, 1)
     try:
-        Lz = linalg.cholesky(Z.T @ (w * Z), lower=True)
-        Lx = linalg.cholesky(X.T @ (w * X), lower=True)
-    except linalg.LinAlgError:
+        Lz = scipy.linalg.cholesky(Z.T @ (w * Z), lower=True)
+        Lx = scipy.linalg.cholesky(X.T @ (w * X), lower=True)
+    except scipy.linalg.LinAlgError:
         return not_available(name, null, "chi2", "the instruments are collinear over the rows of the model")
-    Theta = linalg.solve_triangular(Lx, linalg.solve_triangular(Lz, data.ZX, lower=True).T, lower=True).T
+    Theta = scipy.linalg.solve_triangular(Lx, scipy.linalg.solve_triangular(Lz, data.ZX, lower=True).T, lower=True).T
     U, _, Vt = np.linalg.svd(Theta, full_matrices=True)
     u, v = U[:, data.k - 1 :], Vt[-1]
-    direction = linalg.solve_triangular(Lx, v, lower=True, trans="T")
+    direction = scipy.linalg.solve_triangular(Lx, v, lower=True, trans="T")
     target = (X @ direction).reshape(data.y.shape)
     if kind == "wald":
-        target = target - (Z @ linalg.solve_triangular(Lz, Theta @ v, lower=True, trans="T")).reshape(data.y.shape)
+        target = target - (Z @ scipy.linalg.solve_triangular(Lz, Theta @ v, lower=True, trans="T")).reshape(data.y.shape)
     scores = np.matmul(weighted(data, target)[:, None, :], data.Z)[:, 0, :]
-    scores = cluster_sums(data, scores) @ linalg.solve_triangular(Lz, u, lower=True, trans="T")
+    scores = cluster_sums(data, scores) @ scipy.linalg.solve_triangular(Lz, u, lower=True, trans="T")
     covariance = scores.T @ scores
     if len(scores) < covariance.shape[0] or np.linalg.matrix_rank(covariance, hermitian=True) < len(covariance):
         return not_available(name, null, "chi2", f"{len(scores)} clusters for {len(covariance)} scores")

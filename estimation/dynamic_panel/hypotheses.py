@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+import scipy
+from numpy.typing import ArrayLike
 
 from estimation.dynamic_panel.algebra import Stacked, cluster_sums, entity_moments, weighted
 from estimation.dynamic_panel.linear import solve_linear, weight_from
@@ -84,12 +85,17 @@ def chi2_test(name: str, stat: float, df: int, null: str) -> TestResult:
     """Return a chi-squared test; without degrees of freedom it does not apply."""
     if df < 1:
         return not_available(name, null, "chi2", f"{df} degrees of freedom")
-    return TestResult(name, stat, float(special.chdtrc(df, stat)), df, null, "chi2")
+    return TestResult(name, stat, float(scipy.special.chdtrc(df, stat)), df, null, "chi2")
 
 
 def normal_test(name: str, stat: float, null: str) -> TestResult:
     """Return a two-sided standard normal test."""
-    return TestResult(name, stat, float(2 * special.ndtr(-abs(stat))), None, null, "normal")
+    return TestResult(name, stat, float(2 * scipy.special.ndtr(-abs(stat))), None, null, "normal")
+
+
+def lower_tail(value: ArrayLike, df_resid: int | None) -> np.ndarray:
+    """Return the lower tail probability of the normal distribution, or of Student's t with `df_resid`."""
+    return scipy.special.ndtr(value) if df_resid is None else scipy.special.stdtr(df_resid, value)
 
 
 HANSEN_NULL = "all moments are valid"
@@ -126,7 +132,7 @@ def difference_in_hansen(
             group, not_available(label, HANSEN_NULL, "chi2", reason), not_available(name, null, "chi2", reason)
         )
     df = len(rest) - data.k
-    excluding = TestResult(label, J, float(special.chdtrc(df, J)) if df else 1.0, df, HANSEN_NULL, "chi2")
+    excluding = TestResult(label, J, float(scipy.special.chdtrc(df, J)) if df else 1.0, df, HANSEN_NULL, "chi2")
     return DifferenceInHansen(group, excluding, chi2_test(name, hansen.stat - J, len(members), null))
 
 
@@ -261,7 +267,7 @@ def wald_test(
     if df_resid is None:
         return chi2_test(name, stat, len(q), null)
     return TestResult(
-        name, stat / len(q), float(special.fdtrc(len(q), df_resid, stat / len(q))), (len(q), df_resid), null, "F"
+        name, stat / len(q), float(scipy.special.fdtrc(len(q), df_resid, stat / len(q))), (len(q), df_resid), null, "F"
     )
 
 

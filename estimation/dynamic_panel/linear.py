@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 # on the correlation scale: what is left of a moment's variance given the others, largest first; an exactly singular
 # matrix leaves about 1e-15 times its dimension, real instruments of the reference cases leave 1e-7 and more
@@ -63,7 +63,7 @@ class LinearFit:
 def independent_moments(S: np.ndarray) -> np.ndarray:
     """Return the moments that are no combination of those before them, as positions."""
     correlation, scale = _correlation(S)
-    factor, failed = linalg.lapack.dpotrf(correlation, lower=1, clean=1)
+    factor, failed = scipy.linalg.lapack.dpotrf(correlation, lower=1, clean=1)
     if _is_clear(factor, failed, scale):
         return np.arange(len(S))
     return _in_order(correlation, _pivoted(correlation)[1])
@@ -84,7 +84,7 @@ def _is_clear(factor: np.ndarray, failed: int, scale: np.ndarray) -> bool:
 
 def _pivoted(correlation: np.ndarray) -> tuple[np.ndarray, int, np.ndarray]:
     """Return the Cholesky factor with the largest pivot first, the rank and the order."""
-    factor, order, rank, _ = linalg.lapack.dpstrf(correlation, tol=PIVOT_TOLERANCE, lower=1)
+    factor, order, rank, _ = scipy.linalg.lapack.dpstrf(correlation, tol=PIVOT_TOLERANCE, lower=1)
     return np.tril(factor), int(rank), order - 1
 
 
@@ -95,7 +95,7 @@ def _in_order(correlation: np.ndarray, rank: int) -> np.ndarray:
     kept: list[int] = []
     for row in range(j):
         n = len(kept)
-        head = linalg.solve_triangular(L[:n, :n], correlation[kept, row], lower=True) if kept else np.zeros(0)
+        head = scipy.linalg.solve_triangular(L[:n, :n], correlation[kept, row], lower=True) if kept else np.zeros(0)
         pivot = correlation[row, row] - float(head @ head)
         if pivot > PIVOT_TOLERANCE and n < rank:
             L[n, :n], L[n, n] = head, np.sqrt(pivot)
@@ -113,21 +113,21 @@ def weight_from(S: np.ndarray, inverse: str = "sweep") -> Weight:
     inverse : {"sweep", "moore_penrose"}
     """
     correlation, scale = _correlation(S)
-    factor, failed = linalg.lapack.dpotrf(correlation, lower=1, clean=1)
+    factor, failed = scipy.linalg.lapack.dpotrf(correlation, lower=1, clean=1)
     j = len(S)
     if _is_clear(factor, failed, scale):
         norm = np.abs(correlation).sum(axis=0).max(initial=0.0)
-        rcond, _ = linalg.lapack.dpocon(factor, norm, uplo="L")
-        inverted, _ = linalg.lapack.dtrtri(factor, lower=1)
+        rcond, _ = scipy.linalg.lapack.dpocon(factor, norm, uplo="L")
+        inverted, _ = scipy.linalg.lapack.dtrtri(factor, lower=1)
         return Weight(inverted * scale, j, float(rcond), np.arange(j))
     factor, rank, order = _pivoted(correlation)
     if inverse == "moore_penrose" and rank < j:
-        values, vectors = linalg.eigh((S + S.T) / 2)
+        values, vectors = scipy.linalg.eigh((S + S.T) / 2)
         used = values > values.max(initial=0.0) * j * np.finfo(float).eps
         return Weight(vectors[:, used].T / np.sqrt(values[used])[:, None], int(used.sum()), 0.0, np.arange(j))
     kept = order[:rank]
     root = np.zeros((rank, j))
-    root[:, kept] = linalg.solve_triangular(factor[:rank, :rank], np.diag(scale[kept]), lower=True)
+    root[:, kept] = scipy.linalg.solve_triangular(factor[:rank, :rank], np.diag(scale[kept]), lower=True)
     return Weight(root, rank, 0.0, np.sort(kept))
 
 
@@ -146,9 +146,9 @@ def solve_linear(ZX: np.ndarray, Zy: np.ndarray, weight: Weight) -> LinearFit | 
     norms = np.linalg.norm(A, axis=0)
     if (norms == 0).any():
         return None
-    Q, R = linalg.qr(A / norms, mode="economic", check_finite=False)
+    Q, R = scipy.linalg.qr(A / norms, mode="economic", check_finite=False)
     if np.abs(np.diagonal(R)).min() < np.finfo(float).eps * len(A):
         return None
-    R_inverse = linalg.solve_triangular(R, np.eye(len(R)), check_finite=False) / norms[:, None]
+    R_inverse = scipy.linalg.solve_triangular(R, np.eye(len(R)), check_finite=False) / norms[:, None]
     projection = (R_inverse @ Q.T) @ weight.root
     return LinearFit(R_inverse @ (Q.T @ (weight.root @ Zy)), R_inverse @ R_inverse.T, projection)

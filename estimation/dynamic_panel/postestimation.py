@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
+from estimation.dynamic_panel.hypotheses import lower_tail
 from estimation.dynamic_panel.preparation import counted_rows
 from estimation.dynamic_panel.results import GMMResults
 from estimation.errors import SpecificationError, UnknownColumnError
@@ -61,7 +62,7 @@ def _combination(results: GMMResults, name: str, estimate: float, gradient: np.n
     error = float(np.sqrt(max(gradient @ results.fit.cov @ gradient, 0.0)))
     stat = estimate / error if error > 0 else float("nan")
     df = results.df_resid
-    pvalue = float(2 * (stats.norm.sf(abs(stat)) if df is None else stats.t.sf(abs(stat), df)))
+    pvalue = float(2 * lower_tail(-abs(stat), df))
     half = results.critical_value(level) * error
     return Combination(name, estimate, error, stat, pvalue, estimate - half, estimate + half, level)
 
@@ -202,7 +203,8 @@ def marginal_effect(
         fixed[squared] = 2.0 * variable_at
     # effect = b1 + b3 m: two directions span all values of m, hence two degrees of freedom for the joint band
     df = results.df_resid
-    scheffe = np.sqrt(stats.chi2.ppf(level, 2) if df is None else 2 * stats.f.ppf(level, 2, df))
+    upper = 1 - level
+    scheffe = np.sqrt(scipy.special.chdtri(2, upper) if df is None else 2 * scipy.special.fdtri(2, df, level))
     rows = []
     for rank, value in zip(ranks, values, strict=True):
         weights = {**fixed, product: fixed.get(product, 0.0) + value}
@@ -324,4 +326,4 @@ def u_shape_test(results: GMMResults, variable: str, squared: str) -> float:
     # the shape is the sign of the square's coefficient: under a U the slope falls below zero on the left
     sign = 1.0 if results.params[squared] > 0 else -1.0
     stat = min(-sign * slopes[0].stat, sign * slopes[1].stat)
-    return float(stats.norm.sf(stat) if results.df_resid is None else stats.t.sf(stat, results.df_resid))
+    return float(lower_tail(-stat, results.df_resid))

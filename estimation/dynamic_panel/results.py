@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from estimation.dynamic_panel.engine import Fit
-from estimation.dynamic_panel.hypotheses import DifferenceInHansen, TestResult, wald_test
+from estimation.dynamic_panel.hypotheses import DifferenceInHansen, TestResult, lower_tail, wald_test
 from estimation.dynamic_panel.linear import Weight
 from estimation.dynamic_panel.prediction import predicted_levels
 from estimation.dynamic_panel.preparation import Prepared, counted_rows
@@ -89,8 +89,7 @@ class GMMResults:
     @property
     def pvalues(self) -> pd.Series:
         """Two-sided p-values, normal or with `small` Student's t."""
-        size = self.tstats.abs()
-        tail = stats.norm.sf(size) if self.df_resid is None else stats.t.sf(size, self.df_resid)
+        tail = lower_tail(-self.tstats.abs(), self.df_resid)
         return pd.Series(2 * tail, index=list(self.names), name="pvalue")
 
     def conf_int(self, level: float = 0.95) -> pd.DataFrame:
@@ -103,7 +102,7 @@ class GMMResults:
     def critical_value(self, level: float = 0.95) -> float:
         """Return the two-sided critical value of the reference distribution."""
         tail = (1 + level) / 2
-        return float(stats.norm.ppf(tail) if self.df_resid is None else stats.t.ppf(tail, self.df_resid))
+        return float(scipy.special.ndtri(tail) if self.df_resid is None else scipy.special.stdtrit(self.df_resid, tail))
 
     # -- counts ------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 matplotlib.use("Agg")
 from matplotlib.figure import Figure
@@ -117,7 +117,7 @@ def residual_plot(residuals: pd.DataFrame, *, title: str) -> str:
         left.set_xlabel("fitted (SD)")
         left.set_ylabel("residual (SD)")
         ordered = np.sort(residuals["resid"].to_numpy())
-        expected = stats.norm.ppf((np.arange(1, len(ordered) + 1) - 0.5) / len(ordered)) * ordered.std() + ordered.mean()
+        expected = scipy.stats.norm.ppf((np.arange(1, len(ordered) + 1) - 0.5) / len(ordered)) * ordered.std() + ordered.mean()
         right.plot(expected, expected, color="black", linewidth=0.6)
         right.scatter(expected, ordered, s=3, color=OURS, linewidth=0, rasterized=True)
         right.set_xlabel("normal quantiles")

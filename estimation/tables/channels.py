@@ -14,7 +14,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from estimation.dynamic_panel.postestimation import (
     fieller_set,
@@ -70,9 +70,9 @@ def channel_tests(tables: Sequence[PrintedTable], panel: StudyPanel) -> pd.DataF
             "productivity_channel": float(results.params[PRODUCTIVITY]),
             "correlation": _correlation(fit) * sign,
             "difference": contrast.estimate, "std_error": contrast.std_error, "z": z,
-            "pvalue": 2 * stats.norm.sf(abs(z)), "pvalue_larger": stats.norm.sf(z),
+            "pvalue": 2 * scipy.stats.norm.sf(abs(z)), "pvalue_larger": scipy.stats.norm.sf(z),
             "natural_difference": own.estimate, "natural_std_error": own.std_error,
-            "natural_pvalue": 2 * stats.norm.sf(abs(own.estimate / own.std_error)),
+            "natural_pvalue": 2 * scipy.stats.norm.sf(abs(own.estimate / own.std_error)),
         })
     frame = pd.DataFrame(rows)
     frame["holm"] = holm(pvalues_of(per_sd))
@@ -128,7 +128,7 @@ def subsample_differences(tables: Sequence[PrintedTable]) -> pd.DataFrame:
                 error = float(np.sqrt(covariance[a, a] + covariance[b, b] - 2 * covariance[a, b]))
                 rows.append(head | {
                     "compared": f"{contrasts[a].label} - {contrasts[b].label}", "difference": gap, "std_error": error,
-                    "stat": gap / error, "df": 1, "pvalue": float(2 * stats.norm.sf(abs(gap / error))),
+                    "stat": gap / error, "df": 1, "pvalue": float(2 * scipy.stats.norm.sf(abs(gap / error))),
                 })
     frame = pd.DataFrame(rows)
     if len(frame):

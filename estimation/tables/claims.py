@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from estimation.tables.channels import channel_coefficients, channel_tests, subsample_differences
 from estimation.tables.printed import PaperColumn, PrintedTable
@@ -71,7 +71,7 @@ def paper_channel_tests(paper: Mapping[tuple[int, int], PaperColumn]) -> pd.Data
         sign = -1.0 if term == "lnAgg*lnRunepd" else 1.0
         a5, a6 = printed.cells[term], printed.cells["lnAgg*lnPro"]
         gap = a6.coefficient - sign * a5.coefficient
-        critical = stats.norm.ppf(1 - LEVEL / 2)
+        critical = scipy.stats.norm.ppf(1 - LEVEL / 2)
         # |gap| > c sqrt(v5 + v6 - 2 r s5 s6)  <=>  r > (v5 + v6 - (gap / c)^2) / (2 s5 s6)
         needed = (a5.std_error**2 + a6.std_error**2 - (gap / critical) ** 2) / (2 * a5.std_error * a6.std_error)
         rows.append({
@@ -203,7 +203,7 @@ def _valid_instruments(tables: Sequence[PrintedTable]) -> Claim:
     refused = int((ar2 < LEVEL).sum() + (hansen < LEVEL).sum())
     n_tests = int(np.isfinite(ar2).sum() + np.isfinite(hansen).sum())
     # all true: 5 % of tests refuse by chance; more than the 99th percentile of that is too many
-    allowed = int(stats.binom.ppf(0.99, n_tests, LEVEL))
+    allowed = int(scipy.stats.binom.ppf(0.99, n_tests, LEVEL))
     return Claim(name, "survives" if refused <= allowed else "contradicted", (
         f"{refused} of {n_tests} tests refuse at 5% (up to {allowed} are compatible with chance); smallest AR(2) p "
         f"{np.nanmin(ar2):.3f}, smallest Hansen p {np.nanmin(hansen):.3f}, largest Hansen p {np.nanmax(hansen):.3f}"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from estimation.dynamic_panel import algebra
 from estimation.dynamic_panel.results import GMMResults
@@ -86,12 +86,12 @@ def wald_equality(contrasts: Sequence[Contrast]) -> tuple[float, int, float]:
     values = difference @ np.array([contrast.estimate for contrast in contrasts])
     covariance = difference @ joint_covariance(contrasts) @ difference.T
     stat = float(values @ np.linalg.pinv(covariance, hermitian=True) @ values)
-    return stat, n - 1, float(stats.chi2.sf(stat, n - 1))
+    return stat, n - 1, float(scipy.stats.chi2.sf(stat, n - 1))
 
 
 def pvalues_of(contrasts: Sequence[Contrast]) -> np.ndarray:
     """Two-sided normal p-values, one by one."""
-    return np.array([2 * stats.norm.sf(abs(one.estimate / one.std_error)) for one in contrasts])
+    return np.array([2 * scipy.stats.norm.sf(abs(one.estimate / one.std_error)) for one in contrasts])
 
 
 def holm(pvalues: Sequence[float]) -> np.ndarray:
