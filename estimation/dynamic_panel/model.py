@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
 from estimation.dynamic_panel.engine import estimate
+from estimation.dynamic_panel.formula import parse_formula
 from estimation.dynamic_panel.preparation import Prepared, prepare
 from estimation.dynamic_panel.results import GMMResults
 from estimation.dynamic_panel.samples import Sample, fixed_sample
@@ -36,6 +37,7 @@ from estimation.dynamic_panel.spec import (
     WeightKind,
     check_groups,
 )
+from estimation.dynamic_panel.terms import is_lag, read_term
 from estimation.errors import SpecificationError
 
 # what a class of regressor means: the first lag of its level that is uncorrelated with the differenced error
@@ -60,6 +62,7 @@ class PanelGMM:
     endogenous, predetermined, exogenous : iterable of str
         Further regressors by class. Endogenous ones get GMM-style lags from 2 on, predetermined ones from 1 on,
         exogenous ones instrument themselves in both equations; so does, with lags from 2 on, the dependent variable.
+        A name that is among `regressors` already gets its class and is not added again.
         A variable named in a group of `instruments` is left to that group.
     instruments : iterable of GMMStyle or IVStyle
         Explicit groups, also for excluded external instruments.
@@ -141,9 +144,12 @@ class PanelGMM:
         own_lags = tuple(lag_name(dependent, lag) for lag in range(1, lags + 1))
         check_groups(instruments)
         given = tuple(instruments)
-        made = _groups_of_classes(classes, dependent, lags, given, n_lags, collapse)
         plain = _listed(regressors)
-        order = (*own_lags, *plain, *classes["endogenous"], *classes["predetermined"], *classes["exogenous"])
+        dynamic = lags > 0 or any(is_lag(read_term(dependent, ()), read_term(name, ())) for name in plain)
+        made = _groups_of_classes(classes, dependent, dynamic, given, n_lags, collapse)
+        # a class may also be named for a regressor that is listed already
+        of_class = (name for kind in classes.values() for name in kind if name not in plain)
+        order = (*own_lags, *plain, *of_class)
         self.spec = PanelSpec(
             dependent=dependent,
             regressors=order,
@@ -170,6 +176,46 @@ class PanelGMM:
         self._data = data.copy()
         self._keys = keys | {"sample": fixed_sample(data, keys["sample"])}
         self._prepared: Prepared | None = None
+
+    @classmethod
+    def from_formula(
+        cls,
+        formula: str,
+        data: pd.DataFrame,
+        *,
+        instruments: Iterable[InstrumentGroup] = (),
+        constant: bool = True,
+        **settings: Any,
+    ) -> Self:
+        """Return the model of a formula such as ``y ~ L.y + L(0/1).x + C(prov) | gmm(y x, 2:4, collapse) + iv(z)``.
+
+        Parameters
+        ----------
+        formula : str
+            Regressors, lags of the dependent variable among them; after the bar the instruments. See
+            :mod:`estimation.dynamic_panel.formula`.
+        data : DataFrame
+        instruments : iterable of GMMStyle or IVStyle
+            Further groups, after those of the formula.
+        constant : bool
+            ``- 1`` in the formula takes it out as well.
+        **settings
+            The other parameters of the class: `entity`, `time`, `endogenous`, `time_effects`, ...
+
+        Raises
+        ------
+        SpecificationError
+        """
+        read = parse_formula(formula)
+        return cls(
+            data,
+            dependent=read.dependent,
+            lags=0,
+            regressors=read.regressors,
+            instruments=(*read.instruments, *instruments),
+            constant=constant and read.constant,
+            **settings,
+        )
 
     @classmethod
     def from_spec(
@@ -283,7 +329,7 @@ def _listed(names: str | Iterable[str]) -> tuple[str, ...]:
 def _groups_of_classes(
     classes: dict[str, tuple[str, ...]],
     dependent: str,
-    lags: int,
+    dynamic: bool,
     given: tuple[InstrumentGroup, ...],
     n_lags: int | None,
     collapse: bool,
@@ -294,7 +340,7 @@ def _groups_of_classes(
     named = {name for group in given for name in group.variables}
     named |= {name.split(".")[-1] for group in given if isinstance(group, GMMStyle) for name in group.variables}
     groups: list[InstrumentGroup] = []
-    if any(classes.values()) and lags and dependent not in named:
+    if any(classes.values()) and dynamic and dependent not in named:
         groups.append(_lagged_group((dependent,), "endogenous", n_lags, collapse))
     for kind in ("endogenous", "predetermined"):
         free = tuple(name for name in classes[kind] if name not in named)

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from estimation.dynamic_panel.expressions import atoms, derived_column, is_derived, source_columns
 from estimation.dynamic_panel.periods import read_periods
 from estimation.dynamic_panel.samples import Sample, sample_rows
-from estimation.dynamic_panel.terms import Term, check_ambiguous, hint, read_term
+from estimation.dynamic_panel.terms import Term, check_ambiguous, factors, hint, read_term
 from estimation.errors import (
     DuplicateRowsError,
     InfiniteValueError,
@@ -70,7 +71,9 @@ class PanelGrid:
         return read_term(name, self.values)
 
     def series(self, name: str) -> np.ndarray:
-        """Return a variable with its lag operators applied row by row, shape (N, T)."""
+        """Return a variable with its lag operators applied row by row, or a product of such, shape (N, T)."""
+        if name not in self.values and len(parts := factors(name)) > 1:
+            return np.prod([self.series(part) for part in parts], axis=0)
         term = self.term(name)
         values = self.values[term.column]
         for operator, n in term.operators:
@@ -130,12 +133,13 @@ def build_grid(
     UnknownColumnError, DuplicateRowsError, TimeColumnError, MissingVariableError, NonNumericError,
     InfiniteValueError, SpecificationError
     """
-    frame, entity, time = _with_keys(data, entity, time)
+    frame, entity, time = with_keys(data, entity, time)
     columns = _needed_columns(frame, terms)
     for name in groups:
         if name not in frame.columns:
             raise UnknownColumnError(_unknown(name, frame, "group variable"))
-    _check_labels(frame, {entity, time, *columns, *groups})
+    sources = {source for name in columns for source in source_columns(name, frame)}
+    _check_labels(frame, {entity, time, *sources, *groups})
     years, step = read_periods(frame, entity, time, time_step)
     _check_keys(frame, entity, time, years)
     row_code, entities = pd.factorize(frame[entity], sort=True)
@@ -148,7 +152,10 @@ def build_grid(
         grid[row_code, t_index] = rows
         return grid
 
-    values = {name: on_calendar(_numbers(frame[name], name, frame, entity, time), np.nan) for name in columns}
+    values = {}
+    for name in columns:
+        column = frame[name] if name in frame.columns else derived_column(name, frame)
+        values[name] = on_calendar(_numbers(column, name, frame, entity, time), np.nan)
     codes, labels = {}, {}
     for name in groups:
         codes[name], labels[name] = _entity_codes(frame, name, row_code, entities, entity)
@@ -179,7 +186,7 @@ def _check_labels(frame: pd.DataFrame, used: set[str]) -> None:
         )
 
 
-def _with_keys(data: pd.DataFrame, entity: str | None, time: str | None) -> tuple[pd.DataFrame, str, str]:
+def with_keys(data: pd.DataFrame, entity: str | None, time: str | None) -> tuple[pd.DataFrame, str, str]:
     """Return the data with entity and time as columns, and their names."""
     if not isinstance(data, pd.DataFrame):
         raise SpecificationError(
@@ -207,7 +214,7 @@ def _with_keys(data: pd.DataFrame, entity: str | None, time: str | None) -> tupl
 
 def _unknown(name: str, frame: pd.DataFrame, role: str) -> str:
     known = ", ".join(map(str, list(frame.columns)[:30]))
-    return f"{role} {name!r} is not a column of the data ({len(frame.columns)} columns: {known}).{hint(name)}"
+    return f"{role} {name!r} is not a column of the data ({len(frame.columns)} columns: {known})."
 
 
 def _needed_columns(frame: pd.DataFrame, terms: Iterable[str]) -> list[str]:
@@ -216,10 +223,10 @@ def _needed_columns(frame: pd.DataFrame, terms: Iterable[str]) -> list[str]:
     needed: dict[str, None] = {}
     for name in terms:
         check_ambiguous(name, known)
-        column = read_term(name, known).column
-        if column not in known:
-            raise UnknownColumnError(_unknown(name, frame, "variable"))
-        needed[column] = None
+        for column in atoms(name, known):
+            if column not in known and not is_derived(column):
+                raise UnknownColumnError(_unknown(column, frame, "variable") + hint(name))
+            needed[column] = None
     return list(needed)
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from estimation.dynamic_panel import algebra
+from estimation.dynamic_panel.advice import instrument_advice
 from estimation.dynamic_panel.algebra import Stacked
 from estimation.dynamic_panel.design import Design, Dummies, build_design
+from estimation.dynamic_panel.expressions import expand_terms, needs_expansion
 from estimation.dynamic_panel.instruments import Instruments, build_instruments, keep_columns
 from estimation.dynamic_panel.linear import independent_moments
-from estimation.dynamic_panel.panel import PanelGrid, build_grid
+from estimation.dynamic_panel.panel import PanelGrid, build_grid, with_keys
 from estimation.dynamic_panel.samples import Sample
 from estimation.dynamic_panel.spec import PanelSpec
 from estimation.dynamic_panel.terms import Role
@@ -78,6 +80,7 @@ def prepare(
     EstimationError
         One of its kinds for each fault of the data or the specification.
     """
+    spec = resolve(spec, data, entity=entity, time=time)
     terms = [spec.dependent, *spec.regressors, *(name for group in spec.instruments for name in group.variables)]
     if spec.weights is not None:
         terms.append(spec.weights)
@@ -86,20 +89,32 @@ def prepare(
     return prepare_grid(grid, spec)
 
 
+def resolve(
+    spec: PanelSpec, data: pd.DataFrame, *, entity: str | None = None, time: str | None = None
+) -> PanelSpec:
+    """Return the specification with categories and lists of columns spelled out for these data."""
+    named = [*spec.regressors, *(name for group in spec.instruments for name in group.variables)]
+    if not any(map(needs_expansion, named)):
+        return spec
+    frame, _, _ = with_keys(data, entity, time)
+    groups = tuple(replace(group, variables=expand_terms(group.variables, frame)) for group in spec.instruments)
+    return replace(spec, regressors=expand_terms(spec.regressors, frame), instruments=groups)
+
+
 def prepare_grid(grid: PanelGrid, spec: PanelSpec) -> Prepared:
     """Build the arrays of a model from a panel that is already on its calendar."""
     dummies = _period_dummies(grid, spec)
     design = build_design(grid, spec, dummies)
     instruments = build_instruments(grid, spec, design, dummies)
     if instruments.Z.shape[2] < len(design.names):
-        raise IdentificationError(_too_few(instruments, design))
+        raise IdentificationError(_too_few(instruments, design, spec))
     data = _stack(grid, spec, design, instruments)
     S1 = algebra.one_step_covariance(data)
     kept = independent_moments(S1)
     if len(kept) < data.j:
         instruments = keep_columns(instruments, kept, "redundant given the moments before it")
         if len(kept) < len(design.names):
-            raise IdentificationError(_too_few(instruments, design))
+            raise IdentificationError(_too_few(instruments, design, spec))
         data = _stack(grid, spec, design, instruments)
         S1 = S1[np.ix_(kept, kept)]
     return Prepared(grid, spec, design, instruments, data, S1, _sizes(spec, design, data))
@@ -143,14 +158,14 @@ def _touched(inside: np.ndarray, spec: PanelSpec) -> np.ndarray:
     return np.logical_or.accumulate(inside, axis=1)
 
 
-def _too_few(instruments: Instruments, design: Design) -> str:
+def _too_few(instruments: Instruments, design: Design, spec: PanelSpec) -> str:
     """Say how many moments there are for how many parameters."""
     used = [m for m in instruments.moments if m.kept]
     lost = [m for m in instruments.moments if not m.kept]
     return (
         f"Expected at least as many moments as parameters, found {len(used)} moments for {len(design.names)} "
         f"parameters ({', '.join(design.names[:8])}); {len(lost)} further moments are zero or redundant. Add "
-        "instruments or lags, or take regressors out."
+        "instruments or lags, or take regressors out." + instrument_advice(spec)
     )
 
 

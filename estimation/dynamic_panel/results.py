@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
+from estimation.dynamic_panel.advice import conventions
 from estimation.dynamic_panel.engine import Fit
 from estimation.dynamic_panel.hypotheses import DifferenceInHansen, TestResult, lower_tail, wald_test
 from estimation.dynamic_panel.linear import Weight
@@ -183,6 +184,11 @@ class GMMResults:
     def notes(self) -> tuple[str, ...]:
         """What to know before believing the numbers."""
         return self.fit.notes
+
+    @property
+    def conventions(self) -> tuple[str, ...]:
+        """Conventions on which other programs decide differently for this model, with the setting that gives theirs."""
+        return conventions(self.spec, self.options)
 
     # -- tests -------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from estimation.dynamic_panel.advice import chosen_conventions
+
 if TYPE_CHECKING:
     from estimation.dynamic_panel.results import GMMResults
 
@@ -27,6 +29,7 @@ def render(results: GMMResults) -> str:
     parts = [_head(results), _coefficients(results), _tests(results)]
     if results.notes:
         parts.append("\n".join(textwrap.fill(f"Note: {note}", _WIDTH) for note in results.notes))
+    parts += [textwrap.fill(f"Convention: {text}", _WIDTH) for text in chosen_conventions(results.spec)]
     return "\n".join(parts)
 
 

@@ -55,8 +55,33 @@ class Term:
         return self.column, self.lag, self.differences
 
 
+def split_outside_brackets(text: str, separator: str) -> list[str]:
+    """Split at every `separator` that stands outside brackets and quotation marks."""
+    parts, depth, start, quoted = [], 0, 0, ""
+    for at, letter in enumerate(text):
+        if quoted:
+            quoted = "" if letter == quoted else quoted
+        elif letter in "`\"'":
+            quoted = letter
+        elif letter in "([{":
+            depth += 1
+        elif letter in ")]}":
+            depth -= 1
+        elif letter == separator and depth == 0:
+            parts.append(text[start:at])
+            start = at + 1
+    return [*parts, text[start:]]
+
+
+def factors(name: str) -> tuple[str, ...]:
+    """Return the factors of a product ``L.x:z``, one for a plain name."""
+    return tuple(split_outside_brackets(name, ":")) if ":" in name else (name,)
+
+
 def read_term(name: str, columns: Container[str]) -> Term:
-    """Return the meaning of a name; a column of exactly that name wins over an operator."""
+    """Return the meaning of a name; a column of exactly that name wins over an operator, a product is its own column."""
+    if name not in columns and len(factors(name)) > 1:
+        return Term(name, name)
     operators: list[tuple[str, int]] = []
     rest = name
     while rest not in columns:
@@ -92,11 +117,11 @@ def hint(name: str) -> str:
     """Return what to write instead of a notation that is not known here; empty for an ordinary name."""
     if _LAG_LIST.match(name):
         inner = _LAG_LIST.match(name).group(1)
-        return f" Write each lag by itself: 'L.{inner}', 'L2.{inner}'."
+        return f" Write each lag by itself: 'L.{inner}', 'L2.{inner}'; a formula takes lists (from_formula)."
     if re.match(r"^[Ss]\d*\.", name):
         return " Seasonal differences have no operator; make the difference a column of the data first."
-    if "#" in name or re.match(r"^([ibc]|ib\d+)\.", name) or any(sign in name for sign in "*:"):
-        return " Make the product, or a dummy for each value, a column of the data first."
+    if "#" in name or re.match(r"^([ibc]|ib\d+)\.", name) or "*" in name:
+        return " Write a product as x:z and a dummy for each value as C(x); Stata's notation is read by estimation.stata."
     return ""
 
 
@@ -132,11 +157,11 @@ def roles_of(dependent: Term, regressors: Sequence[Term]) -> tuple[Role, ...]:
     same column, the regressor is a lag if a > c or b < d. The long run is that of the column differenced min(d, all b)
     times: terms differenced more often are zero there.
     """
-    is_lag = [_is_lag(dependent, term) for term in regressors]
-    order = level_order(dependent, [term for term, lag in zip(regressors, is_lag, strict=True) if lag])
+    lagged = [is_lag(dependent, term) for term in regressors]
+    order = level_order(dependent, [term for term, lag in zip(regressors, lagged, strict=True) if lag])
     return tuple(
         Role("lag", term, weight=float(term.differences == order)) if lag else Role("regressor", term)
-        for term, lag in zip(regressors, is_lag, strict=True)
+        for term, lag in zip(regressors, lagged, strict=True)
     )
 
 
@@ -145,7 +170,8 @@ def level_order(dependent: Term, lags: Sequence[Term]) -> int:
     return min([dependent.differences, *(term.differences for term in lags)])
 
 
-def _is_lag(dependent: Term, term: Term) -> bool:
+def is_lag(dependent: Term, term: Term) -> bool:
+    """Whether a term is made from earlier values of the dependent variable's column."""
     return term.column == dependent.column and term.lag > dependent.lag
 
 

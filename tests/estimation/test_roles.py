@@ -68,7 +68,7 @@ def test_operators_are_read_as_stata_reads_them(city_panel, one, other):
         (("x", "L0.y"), "'L0.y' is the dependent variable 'y' itself"),
         (("L(1/2).x",), "Write each lag by itself"),
         (("i.prov",), "a dummy for each value"),
-        (("c.x#c.w",), "Make the product"),
+        (("c.x#c.w",), "Write a product as x:z"),
         (("S.x",), "Seasonal"),
     ],
 )
