@@ -1,0 +1,157 @@
+"""What one raw layout says, and how headings are compared with it.
+
+A heading counts as the same when it differs only in spaces, letter case, full-width forms or a unit in brackets that
+changes nothing (``金额（美元）``). A unit that changes the value (``千美元``) does not: say it in ``[units]``.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+# what brackets may say without changing the meaning of a number: the unit is the expected one, the quantity is the first
+_SAME_UNIT = re.compile(r"\((?:单位[:：])?(?:美元|usd|us\$|u\.s\.dollars?|第一|第一数量|fob)\)$")
+_SPACES = re.compile(r"[\s\u00a0\u3000\u200b\ufeff]+")
+
+#: Columns without which no city can be given its exports; any one of a group will do.
+STUDY_COLUMNS = (("flow",), ("hs_code",), ("value",), ("production_place", "production_place_code"), ("partner",))
+_WORDS = {
+    "flow": "the direction of trade", "hs_code": "the commodity code", "value": "the value",
+    "production_place": "the production place", "partner": "the destination",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FileForm:
+    """How a file of a layout is written, where that is not to be found out from the file itself.
+
+    Attributes
+    ----------
+    encoding, delimiter, sheet : str
+        Empty: found out.
+    skip_lines : int
+        Lines above the headings; -1: found out.
+    headings : tuple of str
+        Names of the columns of a file that has no heading line.
+    names : tuple of str
+        Regular expressions, one of which the file's path must contain; empty: any name.
+    """
+
+    encoding: str = ""
+    delimiter: str = ""
+    sheet: str = ""
+    skip_lines: int = -1
+    headings: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One raw layout.
+
+    Attributes
+    ----------
+    name, description : str
+        For receipts and messages.
+    period : str
+        ``month`` or ``year``: what one file's rows cover.
+    encodings : tuple of str
+        Encodings the vintage circulates in, the likeliest first.
+    required : tuple of str
+        Our column names that must be present for a file to be of this layout.
+    columns : dict
+        Our column name to the headings it is delivered under.
+    constants : dict
+        Our column name to the text that stands in every row.
+    values : dict
+        Our column name to {delivered text: what it means}; a text that is not among them stays as it is.
+    units : dict
+        ``value`` or ``quantity`` to the number its figures are multiplied by.
+    from_name : dict
+        Our column name to {regular expression: text}: the first that is found in the file's name gives the column.
+    form : FileForm
+        How the file is written.
+    year_from : str
+        ``name``, ``rows`` or empty (compared; the name decides).
+    name_pattern : str
+        Regular expression with the groups ``year`` and ``month`` for names of a kind of their own.
+    note : str
+        What a user should know who loads this vintage.
+    """
+
+    name: str
+    description: str
+    period: str
+    encodings: tuple[str, ...]
+    required: tuple[str, ...]
+    columns: Mapping[str, tuple[str, ...]] = field(hash=False)
+    constants: Mapping[str, str] = field(default_factory=dict, hash=False)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
+    units: Mapping[str, float] = field(default_factory=dict, hash=False)
+    from_name: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
+    form: FileForm = FileForm()
+    year_from: str = ""
+    name_pattern: str = ""
+    note: str = ""
+
+    def assign(self, headings: Sequence[str]) -> dict[str, list[int]]:
+        """Return our column names to the positions of their headings (several when a column came twice)."""
+        at: dict[str, list[int]] = {}
+        for index, heading in enumerate(headings):
+            at.setdefault(plain_heading(heading), []).append(index)
+        positions: dict[str, list[int]] = {}
+        for column, aliases in self.columns.items():
+            found = sorted({index for alias in aliases for index in at.get(plain_heading(alias), ())})
+            if found:
+                positions[column] = found
+        return positions
+
+    def missing(self, headings: Sequence[str]) -> list[str]:
+        """Return the headings (first spelling) of required columns that are not there."""
+        assigned = self.assign(headings)
+        return [self.columns[column][0] for column in self.required if column not in assigned]
+
+    def fits(self, headings: Sequence[str], path: str | None = None) -> bool:
+        """Tell whether every required column is there, and the file's name is one the layout is for."""
+        return not self.missing(headings) and (path is None or self.is_for(path))
+
+    def is_for(self, path: str) -> bool:
+        """Tell whether a file of this name may be of the layout."""
+        return not self.form.names or any(re.search(pattern, path) for pattern in self.form.names)
+
+    def flow_of(self, path: str) -> str | None:
+        """What the file's name says of a column given by names, such as the direction of trade."""
+        return next((text for pattern, text in self.from_name.get("flow", {}).items() if re.search(pattern, path)), None)
+
+    def carries(self, headings: Sequence[str]) -> frozenset[str]:
+        """Our columns that a file with these headings gives, from whatever source."""
+        return frozenset(self.assign(headings)) | frozenset(self.constants) | frozenset(self.from_name)
+
+    def lacks(self, headings: Sequence[str]) -> list[str]:
+        """Words for what the study needs and files with these headings do not carry."""
+        carried = self.carries(headings)
+        return [_WORDS[group[0]] for group in STUDY_COLUMNS if not carried.intersection(group)]
+
+
+@cache
+def plain_heading(heading: str) -> str:
+    """A heading without what varies between copies of one vintage: spaces, case, full-width forms, the usual unit."""
+    text = _SPACES.sub("", unicodedata.normalize("NFKC", heading)).casefold().strip("\"'")
+    return _SAME_UNIT.sub("", text) or text
+
+
+def match_layout(
+    headings: Sequence[str], layouts: Sequence[Layout], path: str | None = None
+) -> Layout | None:
+    """Return the layout whose required headings are all there; with several, the one that knows most headings."""
+    fitting = [layout for layout in layouts if layout.fits(headings, path)]
+    return max(fitting, key=lambda layout: (len(layout.assign(headings)), len(layout.required)), default=None)
+
+
+def nearest_layout(headings: Sequence[str], layouts: Sequence[Layout]) -> tuple[Layout, list[str]]:
+    """Return the layout that lacks the fewest required headings, and those headings."""
+    layout = min(layouts, key=lambda item: (len(item.missing(headings)), -len(item.assign(headings))))
+    return layout, layout.missing(headings)

@@ -1,0 +1,20 @@
+"""Limits beyond which a delivered thing is refused with a sentence, before memory or disk are gone."""
+
+from __future__ import annotations
+
+#: A record longer than this (bytes, after decoding) is no record; the longest field seen in a delivery had 1.2 million.
+MAX_RECORD_BYTES = 64 << 20
+#: What is unpacked from an archive may be this many times its size; customs text packs ten to twenty times.
+MAX_PACKING_RATIO = 400
+#: ... once it is larger than this (bytes): a small member of one repeated letter harms nobody.
+PACKING_FREE_BYTES = 512 << 20
+#: Members of one archive, tables of one database, sheets of one workbook.
+MAX_MEMBERS = 5_000
+#: Archives inside archives.
+MAX_DEPTH = 3
+#: A text that is not packed is read in pieces of this many bytes, a Stata file in pieces of so many.
+PIECE_BYTES = 128 << 20
+#: Bytes that are decoded and parsed at once.
+CHUNK_BYTES = 8 << 20
+#: Lines at the top among which the headings are looked for.
+MAX_LINES_ABOVE = 30

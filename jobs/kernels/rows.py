@@ -1,0 +1,69 @@
+"""Rows of a table as delivered: texts by position, the lines that are no rows, and marks on single rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+
+#: Marks on a row, as they go to bronze.
+TRAILING, BREAK, STRAY_QUOTE, SWALLOWED = "trailing_separator", "line_break_in_quotes", "stray_quote", "separator_restored"
+LABELLED = "value_labels"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some rows of a part.
+
+    Attributes
+    ----------
+    columns : tuple of pa.Array
+        One array of strings for each heading; null for an empty field.
+    malformed : dict
+        Row number (from 0, here) to the whole line of a row whose fields are not those of the headings.
+    marks : dict
+        Row number to the marks on it.
+    noticed : dict
+        What happened to lines that are no rows, and how often.
+    """
+
+    columns: tuple[pa.Array, ...]
+    malformed: Mapping[int, str] = field(default_factory=dict)
+    marks: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    noticed: Mapping[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.columns[0]) if self.columns else 0
+
+    def keep(self, wanted: np.ndarray, noticed: Mapping[str, int]) -> Rows:
+        """Keep the rows that a mask names, and say why others went."""
+        number = np.cumsum(wanted) - 1
+        mask = pa.array(wanted)
+        return replace(
+            self,
+            columns=tuple(column.filter(mask) for column in self.columns),
+            malformed={int(number[row]): line for row, line in self.malformed.items() if wanted[row]},
+            marks={int(number[row]): marks for row, marks in self.marks.items() if wanted[row]},
+            noticed={**self.noticed, **noticed},
+        )
+
+
+def strings(values: Sequence[str | None]) -> pa.Array:
+    """Texts as an array, empty ones null."""
+    return pa.array([value or None for value in values], pa.string())
+
+
+def marks_array(rows: Rows) -> pa.Array:
+    """The marks of all rows, null for a row without."""
+    if not rows.marks:
+        return pa.nulls(len(rows), pa.list_(pa.string()))
+    return pa.array([list(rows.marks[k]) if k in rows.marks else None for k in range(len(rows))], pa.list_(pa.string()))
+
+
+def malformed_array(rows: Rows) -> pa.Array:
+    """The whole line of malformed rows, null for all others."""
+    if not rows.malformed:
+        return pa.nulls(len(rows), pa.string())
+    return pa.array([rows.malformed.get(k) for k in range(len(rows))], pa.string())

@@ -1,0 +1,99 @@
+"""Stored bytes and numbers to texts, each distinct one once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.kernels.decoding import DAMAGED, decode
+
+#: A float keeps every whole number up to here, a double up to the other.
+EXACT_IN_FLOAT, EXACT_IN_DOUBLE = 2**24, 2**53
+
+
+def decode_distinct(stored: pa.Array, encoding: str) -> pa.Array:
+    """Decode an array of bytes: distinct texts all at once, for newline is never part of a character.
+
+    A UTF-8 text that is none, and is good GB 18030 as a whole, was never translated and is read as that.
+    """
+    if encoding == "utf-8":
+        try:
+            return _empty_to_null(stored.cast(pa.string()))
+        except pa.ArrowInvalid:
+            pass
+    coded = stored.dictionary_encode()
+    distinct = coded.dictionary.to_pylist()
+    if encoding == "utf-8":
+        texts = [_untranslated(text) for text in distinct]
+    elif any(b"\n" in text for text in distinct):
+        texts = [decode(text, encoding) for text in distinct]
+    else:
+        texts = decode(b"\n".join(distinct), encoding).split("\n") if distinct else []
+    decoded = pa.array([text or None for text in texts], pa.string())
+    return decoded.take(coded.indices)
+
+
+def _untranslated(text: bytes) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        # a character that is cut at the end is damage; anything else may be an encoding of its own
+        if error.end < len(text) or len(text) - error.start > 3 or text[: error.start].isascii():
+            try:
+                return text.decode("gb18030")
+            except UnicodeDecodeError:
+                pass
+        return decode(text, "utf-8")
+
+
+def _empty_to_null(texts: pa.Array) -> pa.Array:
+    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+
+
+def number_texts(values: np.ndarray, missing: np.ndarray | None = None) -> pa.Array:
+    """Numbers as the shortest decimals that read back as the same numbers; a whole number has no point.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        Integers or floats.
+    missing : ndarray of bool, shape (n,), optional
+        Which stand for nothing; a float that is not finite always does.
+    """
+    if values.dtype.kind == "b":
+        values = values.astype(np.int8)
+    if values.dtype.kind in "iu":
+        return pa.array(values, mask=missing).cast(pa.string())
+    absent = ~np.isfinite(values)
+    if missing is not None:
+        absent |= missing
+    whole = ~absent & (np.abs(values) <= EXACT_IN_DOUBLE) & (np.trunc(values) == values)
+    integers = pa.array(np.where(whole, values, 0).astype(np.int64), mask=~whole).cast(pa.string())
+    if (whole | absent).all():
+        return integers
+    others = pa.array(values, mask=whole | absent).cast(pa.string())
+    return pc.coalesce(integers, _without_exponent(others, values))
+
+
+def _without_exponent(texts: pa.Array, values: np.ndarray) -> pa.Array:
+    powers = np.asarray(pc.fill_null(pc.match_substring(texts, "e"), False))
+    if not powers.any():
+        return texts
+    plain = np.full(len(values), None, dtype=object)
+    plain[powers] = [np.format_float_positional(value, trim="-") for value in values[powers]]
+    return pc.coalesce(pa.array(plain, pa.string()), texts)
+
+
+def count_inexact(values: np.ndarray) -> int:
+    """Numbers beyond what their type keeps exactly: as codes they may be other codes."""
+    if values.dtype.kind != "f":
+        return 0
+    limit = EXACT_IN_FLOAT if values.dtype.itemsize == 4 else EXACT_IN_DOUBLE
+    with np.errstate(invalid="ignore"):
+        return int((np.isfinite(values) & (np.abs(values) > limit)).sum())
+
+
+def count_damaged(column: pa.Array) -> int:
+    """Texts that hold a mark of damage."""
+    return int(pc.sum(pc.match_substring(column, DAMAGED)).as_py() or 0)
