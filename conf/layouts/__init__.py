@@ -7,13 +7,13 @@ release. One of the user's under a shipped name takes its place.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from conf.layouts.layout import FileForm, Layout, match_layout, nearest_layout, plain_heading
+from conf.layouts.layout import FileForm, Layout, plain_heading
 from conf.layouts.parsing import LayoutError, parse_layout, read_toml
 from schemas.fields import RAW_COLUMNS
 
@@ -35,6 +35,30 @@ def load_layouts() -> tuple[Layout, ...]:
         raise LayoutError(f"{USER_LAYOUTS}: expected a folder with layout files; found {given!r}, which is none.")
     found = shipped | (_of_folder(Path(given)) if given else {})
     return tuple(found[name] for name in sorted(found))
+
+
+def match_layout(
+    headings: Sequence[str], layouts: Sequence[Layout] | None = None, path: str | None = None
+) -> Layout | None:
+    """Return the layout whose required headings are all there; with several, the one that knows most headings.
+
+    Parameters
+    ----------
+    headings : sequence of str
+    layouts : sequence of Layout, optional
+        Those to choose from; all known ones when not given.
+    path : str, optional
+        Name of the file, for layouts that are for certain names only.
+    """
+    fitting = [layout for layout in (load_layouts() if layouts is None else layouts) if layout.fits(headings, path)]
+    return max(fitting, key=lambda layout: (len(layout.assign(headings)), len(layout.required)), default=None)
+
+
+def nearest_layout(headings: Sequence[str], layouts: Sequence[Layout] | None = None) -> tuple[Layout, list[str]]:
+    """Return the layout that lacks the fewest required headings, and those headings."""
+    known = load_layouts() if layouts is None else layouts
+    layout = min(known, key=lambda item: (len(item.missing(headings)), -len(item.assign(headings))))
+    return layout, layout.missing(headings)
 
 
 def with_aliases(layouts: tuple[Layout, ...], aliases: Mapping[str, str]) -> tuple[Layout, ...]:

@@ -141,17 +141,3 @@ def plain_heading(heading: str) -> str:
     """A heading without what varies between copies of one vintage: spaces, case, full-width forms, the usual unit."""
     text = _SPACES.sub("", unicodedata.normalize("NFKC", heading)).casefold().strip("\"'")
     return _SAME_UNIT.sub("", text) or text
-
-
-def match_layout(
-    headings: Sequence[str], layouts: Sequence[Layout], path: str | None = None
-) -> Layout | None:
-    """Return the layout whose required headings are all there; with several, the one that knows most headings."""
-    fitting = [layout for layout in layouts if layout.fits(headings, path)]
-    return max(fitting, key=lambda layout: (len(layout.assign(headings)), len(layout.required)), default=None)
-
-
-def nearest_layout(headings: Sequence[str], layouts: Sequence[Layout]) -> tuple[Layout, list[str]]:
-    """Return the layout that lacks the fewest required headings, and those headings."""
-    layout = min(layouts, key=lambda item: (len(item.missing(headings)), -len(item.assign(headings))))
-    return layout, layout.missing(headings)

@@ -147,7 +147,7 @@ def _from_name(entry: Mapping[str, Any], refuse: Refuse) -> dict[str, dict[str, 
         if column != "flow":
             raise refuse(f"from_name.{column}", "[from_name] can give flow only.")
         if not isinstance(given, dict):
-            raise refuse(f"from_name.{column}", f'[from_name.{column}] must be lines such as "_exp" = "出口"; found {given!r}.')
+            raise refuse(f"from_name.{column}", f'[from_name.{column}] needs lines such as "_exp" = "出口"; found {given!r}.')
         for pattern in given:
             _check_pattern(pattern, pattern, refuse)
         found[column] = {str(pattern): str(value) for pattern, value in given.items()}
@@ -159,7 +159,8 @@ def _form(given: Mapping[str, Any], refuse: Refuse) -> FileForm:
         if key not in _FORM_KEYS:
             raise refuse(key, f"[file] knows {', '.join(_FORM_KEYS)}; found {key!r}.")
     if given.get("delimiter", "") and given["delimiter"] not in DELIMITERS:
-        raise refuse("delimiter", f"the delimiter must be one of {' '.join(map(repr, DELIMITERS))}; found {given['delimiter']!r}.")
+        allowed = " ".join(map(repr, DELIMITERS))
+        raise refuse("delimiter", f"the delimiter must be one of {allowed}; found {given['delimiter']!r}.")
     if given.get("encoding"):
         _check_encoding("encoding", given["encoding"], refuse)
     if not isinstance(given.get("skip_lines", 0), int) or given.get("skip_lines", 0) < -1:

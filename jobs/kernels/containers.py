@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -30,7 +30,8 @@ SUFFIXES = {
     ".xlsb": "excel", ".mdb": "access", ".accdb": "access", ".zip": "zip", ".gz": "gzip", ".7z": "7z", ".rar": "rar",
 }
 _MAGIC = (
-    (b"PK\x03\x04", "zip"), (b"PK\x05\x06", "zip"), (b"\x1f\x8b", "gzip"), (b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "rar"),
+    (b"PK\x03\x04", "zip"), (b"PK\x05\x06", "zip"), (b"\x1f\x8b", "gzip"), (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"Rar!\x1a\x07", "rar"),
     (b"PAR1", "parquet"), (b"\x00\x01\x00\x00Standard Jet DB", "access"), (b"\x00\x01\x00\x00Standard ACE DB", "access"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "excel"), (b"<stata_dta>", "stata"), (b"$FL2", "spss"), (b"$FL3", "spss"),
 )
@@ -106,9 +107,14 @@ def members_of(open_file: Callable[[], BinaryIO], name: str, n_bytes: int) -> It
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(open_file())
         folder = _Folder(stack)
-        yield sorted(
+        found = sorted(
             _look_inside(_Opened(name, "", stream, n_bytes, open_file), folder, 0), key=lambda member: member.name
         )
+        stream.seek(0)
+        if len(found) == 1 and stream.read(2) == b"\x1f\x8b" and "/" not in found[0].name:
+            # a compressed file is the file itself: its name says all
+            found = [replace(found[0], name="")]
+        yield found
 
 
 class _Folder:
@@ -149,7 +155,9 @@ def _look_inside(opened: _Opened, folder: _Folder, depth: int) -> Iterator[Membe
         yield Member(opened.member, kind, opened.n_bytes, _opener(opened.reopen), opened.is_packed)
         return
     if depth >= limits.MAX_DEPTH:
-        raise InputRefusedError(f"{opened.where}: archives inside archives, {depth} deep; at most {limits.MAX_DEPTH} are opened.")
+        raise InputRefusedError(
+            f"{opened.where}: archives inside archives, {depth} deep; at most {limits.MAX_DEPTH} are opened. Unpack it."
+        )
     entries = {"zip": _zip_entries, "gzip": _gzip_entries, "7z": _seven_entries, "rar": _rar_entries}[kind]
     try:
         for entry in entries(opened, folder):
@@ -317,8 +325,8 @@ def _check_inside(opened: _Opened, name: str) -> None:
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or (len(name) > 1 and name[1] == ":"):
         raise InputRefusedError(
-            f"{opened.where}: the member {name!r} would be unpacked outside its folder. Such archives are made to harm; ask for"
-            " a clean copy, or unpack it yourself and deliver the files."
+            f"{opened.where}: the member {name!r} would be unpacked outside its folder. Such archives are made to harm; ask"
+            " for a clean copy, or unpack it yourself and deliver the files."
         )
 
 
@@ -373,4 +381,4 @@ def broken(where: str, kind: str, error: Exception) -> str:
     """The sentence for an archive that cannot be read."""
     what = {"zip": "a ZIP archive", "7z": "a 7z archive", "rar": "a RAR archive"}.get(kind, "packed")
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return f"{where}: {what} that cannot be read ({reason}). It was cut or damaged on the way: unpack it to see, deliver it again."
+    return f"{where}: {what} that cannot be read ({reason}). It was cut or damaged on the way: deliver it again whole."

@@ -92,7 +92,7 @@ def _parse_sound(chunk: bytes, grammar: Grammar) -> Rows | None:
     schema = {f"c{index}": pl.String for index in range(grammar.n_columns)}
     try:
         frame = pl.read_csv(
-            chunk, has_header=False, schema=schema, separator=grammar.delimiter, quote_char=None, n_threads=1, rechunk=True,
+            chunk, has_header=False, schema=schema, separator=grammar.delimiter, quote_char=None,
         )
     except pl.exceptions.PolarsError:
         return None

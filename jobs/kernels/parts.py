@@ -39,7 +39,9 @@ class Part:
     Attributes
     ----------
     member : str
-        Empty for the file itself; otherwise member of the archive, sheet or table, parts of a path joined by ``/``.
+        Empty for the file itself; otherwise its path inside the archive.
+    table : str
+        Sheet of a workbook or table of a database; empty for other kinds.
     kind : str
         What reads it.
     encoding, delimiter : str
@@ -55,7 +57,9 @@ class Part:
     n_rows_before : int
         Data rows of the parts before this one in the file: ``source_row`` counts through.
     year, month : int or None
-        What its name says it covers; rows may say otherwise (``date_year``, ``date_month``).
+        What its name says it covers; rows may say otherwise (``row_year``, ``row_month`` of a batch).
+    flow : str
+        Direction of trade that the name gives where no column does.
     pieces : tuple of Piece
     noticed : dict
         What was noticed or repaired, in words, and how often.
@@ -63,6 +67,7 @@ class Part:
 
     member: str
     kind: Kind
+    table: str = ""
     encoding: str = ""
     delimiter: str = ""
     headings: tuple[str, ...] = ()
@@ -72,6 +77,7 @@ class Part:
     n_rows_before: int = 0
     year: int | None = None
     month: int | None = None
+    flow: str = ""
     pieces: tuple[Piece, ...] = (Piece(),)
     noticed: Mapping[str, int] = field(default_factory=dict, hash=False)
 
@@ -88,6 +94,11 @@ def parts_from_json(text: str) -> tuple[Part, ...]:
         pieces = tuple(Piece(**piece) for piece in entry.pop("pieces"))
         found.append(Part(**entry | {"headings": tuple(entry["headings"]), "pieces": pieces}))
     return tuple(found)
+
+
+def path_of(part: Part, source_file: str) -> str:
+    """How a part is called in messages: file, member and table joined by ``/``."""
+    return "/".join(name for name in (source_file, part.member, part.table) if name)
 
 
 def number_through(parts: Iterable[Part]) -> tuple[Part, ...]:

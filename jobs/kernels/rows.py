@@ -27,12 +27,15 @@ class Rows:
         Row number to the marks on it.
     noticed : dict
         What happened to lines that are no rows, and how often.
+    is_damaged : bool
+        Some text holds a mark of damage.
     """
 
     columns: tuple[pa.Array, ...]
     malformed: Mapping[int, str] = field(default_factory=dict)
     marks: Mapping[int, Sequence[str]] = field(default_factory=dict)
     noticed: Mapping[str, int] = field(default_factory=dict)
+    is_damaged: bool = False
 
     def __len__(self) -> int:
         return len(self.columns[0]) if self.columns else 0

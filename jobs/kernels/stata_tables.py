@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.parts import add_counts
 from jobs.kernels.rows import Rows
-from jobs.kernels.texts import count_inexact, decode_distinct, number_texts
+from jobs.kernels.texts import count_damaged, count_inexact, decode_distinct, number_texts
 
 CHUNK_ROWS = 50_000
 FIRST_UNICODE_RELEASE = 118
@@ -174,18 +174,19 @@ def _decoded(text: str, encoding: str, release: int) -> str:
 
 
 def _rows_of(stored: np.ndarray, head: StataHead) -> Rows:
-    columns, noticed = [], {}
+    columns, noticed, is_damaged = [], {}, False
     for index, key in enumerate(head.row.names or ()):
         values = stored[key]
         if index in head.long_at:
             columns.append(pa.array([head.long_texts.get(str(value)) or None for value in values], pa.string()))
         elif values.dtype.kind == "S":
             columns.append(decode_distinct(pa.array(np.ascontiguousarray(values), pa.binary()), head.encoding))
+            is_damaged = is_damaged or count_damaged(columns[-1]) > 0
         else:
             column, counts = _numbers(np.ascontiguousarray(values), head, index)
             columns.append(column)
             noticed = add_counts(noticed, counts)
-    return Rows(tuple(columns), noticed=noticed)
+    return Rows(tuple(columns), noticed=noticed, is_damaged=is_damaged)
 
 
 def _numbers(values: np.ndarray, head: StataHead, index: int) -> tuple[pa.Array, dict[str, int]]:

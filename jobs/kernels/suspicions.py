@@ -1,0 +1,111 @@
+"""What makes a file one that must not be loaded as it is: lost labels, codes beyond their type, and damage under strictness.
+
+A column of small numbers where words or codes are expected is what Stata's ``encode`` leaves when its labels are lost: read
+as codes, exports become imports and one country another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from conf.layouts import Layout
+from jobs.core.errors import InputRefusedError
+from jobs.kernels.parts import Part, add_counts
+from jobs.kernels.stata_tables import INEXACT
+from jobs.kernels.texts import count_damaged
+from schemas.fields import RAW_COLUMNS
+
+#: Columns that hold codes: another digit is another thing.
+CODE_COLUMNS = ("hs_code", "firm_id", "postcode", "production_place", "production_place_code", "partner")
+#: Column to the pattern of numbers that are no code of its kind, and the share of them at which labels were lost.
+_SMALL = {
+    "flow": (r"^\s*[2-9](\.0+)?\s*$", 0.005),
+    "partner": (r"^\s*[0-9]{1,2}(\.0+)?\s*$", 0.5),
+    "production_place": (r"^\s*[0-9]{1,3}(\.0+)?\s*$", 0.5),
+}
+_EXPECTED = {
+    "flow": "words, or 0 for exports and 1 for imports", "partner": "names, or codes of three digits",
+    "production_place": "names, or codes of four to six digits",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicions:
+    """Counts over the rows of a piece.
+
+    Attributes
+    ----------
+    small, filled : dict
+        Column to the rows with a small number, and to those with anything.
+    damaged : dict
+        Column to the rows with a damaged text.
+    """
+
+    small: Mapping[str, int] = field(default_factory=dict)
+    filled: Mapping[str, int] = field(default_factory=dict)
+    damaged: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: Suspicions) -> Suspicions:
+        return Suspicions(
+            add_counts(self.small, other.small), add_counts(self.filled, other.filled), add_counts(self.damaged, other.damaged)
+        )
+
+    @classmethod
+    def of(cls, batch: pa.RecordBatch, is_damaged: bool) -> Suspicions:
+        """Count over one batch."""
+        small, filled = {}, {}
+        for column, (pattern, _) in _SMALL.items():
+            distinct = batch.column(column).dictionary_encode()
+            filled[column] = len(distinct) - distinct.null_count
+            is_small = pc.match_substring_regex(distinct.dictionary, pattern).take(distinct.indices)
+            small[column] = int(pc.sum(is_small).as_py() or 0)
+        damaged = {name: count_damaged(batch.column(name)) for name in RAW_COLUMNS} if is_damaged else {}
+        return cls(small, filled, {name: n for name, n in damaged.items() if n})
+
+    def damage(self) -> dict[str, int]:
+        """The damage in words."""
+        return {f"damaged text in {name}": n for name, n in self.damaged.items()}
+
+
+def refuse_suspicious(path: str, part: Part, suspicions: Suspicions, layout: Layout, *, strict: bool) -> None:
+    """Refuse a part that must not be loaded as it is.
+
+    Raises
+    ------
+    InputRefusedError
+        With what was found and the way out.
+    """
+    _refuse_inexact(path, part, layout)
+    for column, (_, bound) in _SMALL.items():
+        small, filled = suspicions.small.get(column, 0), suspicions.filled.get(column, 0)
+        if filled and small > bound * filled:
+            raise InputRefusedError(
+                f"{path}: {column} holds small whole numbers in {small:,} of {filled:,} rows; expected {_EXPECTED[column]}."
+                " Such numbers are left when a text was encoded and its labels were lost. Export the file again with its"
+                " labels (in Stata: `decode VARIABLE, gen(NAME)`), or say what they mean in a layout of your own:"
+                f" `[values.{column}]`, `\"1\" = \"...\"` (docs/operations/layouts.md)."
+            )
+    if strict and suspicions.damaged:
+        found = ", ".join(f"{n:,} in {name}" for name, n in sorted(suspicions.damaged.items()))
+        raise InputRefusedError(
+            f"{path}: not valid {part.encoding}: texts with damaged bytes: {found}. Convert the file or deliver it again;"
+            " without delivery.strict its records load and the damage is marked."
+        )
+
+
+def _refuse_inexact(path: str, part: Part, layout: Layout) -> None:
+    assigned = layout.assign(part.headings)
+    for column in CODE_COLUMNS:
+        for index in assigned.get(column, ()):
+            heading = part.headings[index]
+            n = part.noticed.get(f"{INEXACT}{heading}", 0)
+            if n:
+                raise InputRefusedError(
+                    f"{path}: {heading} ({column}) is stored as float and {n:,} of its {part.n_rows:,} numbers have more"
+                    " digits than a float keeps (seven, to 16,777,216): 85171199 became 85171200. The codes cannot be got back"
+                    " from this file. Write it again from its source with the variable as str, long or double."
+                )
