@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pyspark.sql import Row
 
-from jobs.cleaning.judging import uses_history, years_without_postcode
+from jobs.cleaning.judging import uses_history, years_that_borrow
 from jobs.core.ledger import Builds, Fingerprint, fingerprint, package_hash
 from jobs.reference.frames import reference_hash
 from jobs.runtime.context import JobContext
@@ -32,8 +32,8 @@ def silver_fingerprints(context: JobContext, receipts: Sequence[Row]) -> dict[in
     files: dict[int, list[str]] = {}
     for row in receipts:
         files.setdefault(row["source_year"], []).append(row["file_sha256"])
-    # a year without postcodes borrows its firms' postcodes from all other years
-    borrowing = years_without_postcode(receipts) if uses_history(context) else []
+    # a file without postcodes borrows its firms' postcodes from all others
+    borrowing = years_that_borrow(receipts) if uses_history(context) else []
     everything = sorted(row["file_sha256"] for row in receipts)
     return {
         year: fingerprint(

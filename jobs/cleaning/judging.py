@@ -32,14 +32,16 @@ def judge_declarations(context: JobContext, rows: DataFrame, receipts: Sequence[
 
 
 def parse_records(rows: DataFrame, receipts: Sequence[Row]) -> DataFrame:
-    """Parse bronze rows, knowing from the receipts which years carry no postcodes."""
-    return parse_declarations(rows, years_without_postcode=years_without_postcode(receipts))
+    """Parse bronze rows, knowing from the receipts which files carry no postcodes."""
+    years, files = without_postcode(receipts)
+    return parse_declarations(rows, years_without_postcode=years, files_without_postcode=files)
 
 
 def place_records(context: JobContext, parsed: DataFrame, rows: DataFrame, receipts: Sequence[Row]) -> DataFrame:
     """Resolve the production sites of parsed records under the settings, each site of their bronze rows once."""
     places = context.settings.places
     firm_postcodes = _firm_postcodes(context, receipts)
+    years, files = without_postcode(receipts)
     return place_by_site(
         parsed, rows,
         lambda records: resolve_places(
@@ -47,16 +49,15 @@ def place_records(context: JobContext, parsed: DataFrame, rows: DataFrame, recei
             ambiguous=places.ambiguous, firm_postcodes=firm_postcodes,
         ),
         lambda sites: parse_records(sites, receipts),
-        convention=places.convention, years_without_postcode=years_without_postcode(receipts),
+        convention=places.convention, years_without_postcode=years, files_without_postcode=files,
     )
 
 
 def _firm_postcodes(context: JobContext, receipts: Sequence[Row]) -> DataFrame | None:
-    """Each firm's postcode in the years that carry one; None when no year has to borrow it."""
-    without = years_without_postcode(receipts)
-    if not without or not uses_history(context):
+    """Each firm's postcode in the files that carry one; None when no file has to borrow it."""
+    if not years_that_borrow(receipts) or not uses_history(context):
         return None
-    lending = [row["file_sha256"] for row in receipts if row["source_year"] not in without]
+    lending = [row["file_sha256"] for row in receipts if carries_postcodes(row)]
     rows = context.lake.read(bronze.DECLARATION).where(F.col("file_sha256").isin(lending))
     return firm_postcodes(rows, lambda spelt: parse_records(spelt, receipts))
 
@@ -66,10 +67,20 @@ def uses_history(context: JobContext) -> bool:
     return "firm_history" in context.settings.places.fallbacks
 
 
-def years_without_postcode(receipts: Sequence[Row]) -> list[int]:
-    """Years in which no file in force has a postcode column."""
-    layouts = {layout.name: layout for layout in load_layouts()}
-    with_postcode = {
-        row["source_year"] for row in receipts if "postcode" in layouts[row["layout"]].assign(row["headings"])
-    }
-    return sorted({row["source_year"] for row in receipts} - with_postcode)
+def years_that_borrow(receipts: Sequence[Row]) -> list[int]:
+    """Years with a file in force that carries no postcodes: its firms' postcodes of other files may place its records."""
+    return sorted({row["source_year"] for row in receipts if not carries_postcodes(row)})
+
+
+def without_postcode(receipts: Sequence[Row]) -> tuple[list[int], list[str]]:
+    """Years of which no file carries postcodes, and the files (SHA-256) that carry none in all other years."""
+    years_with = {row["source_year"] for row in receipts if carries_postcodes(row)}
+    years = sorted({row["source_year"] for row in receipts} - years_with)
+    files = {row["file_sha256"] for row in receipts if row["source_year"] in years_with and not carries_postcodes(row)}
+    return years, sorted(files)
+
+
+def carries_postcodes(receipt: Row) -> bool:
+    """Tell whether a file carries postcodes: by its column of them, as landing found its records, or by its headings."""
+    layout = {layout.name: layout for layout in load_layouts()}[receipt["layout"]]
+    return "postcode" in layout.assign(receipt["headings"])

@@ -17,6 +17,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.reference.place_lookups import Convention, arrow_to_frame
+from jobs.transforms.declarations import carries_postcode
 from jobs.transforms.places import PLACE_COLUMNS, firm_postcode_history
 from jobs.transforms.text import clean_text
 from schemas import bronze
@@ -38,6 +39,7 @@ def place_by_site(
     *,
     convention: Convention,
     years_without_postcode: Sequence[int],
+    files_without_postcode: Sequence[str] = (),
 ) -> DataFrame:
     """Add the columns of the place to parsed records by resolving the distinct sites of their bronze rows.
 
@@ -51,8 +53,8 @@ def place_by_site(
         Parsed records to placed ones, and bronze rows to parsed records.
     convention : str
         ``year_end`` or ``approval``: only under the latter a place depends on the month.
-    years_without_postcode : sequence of int
-        Years whose places depend on the firm and its address too.
+    years_without_postcode, files_without_postcode : sequence
+        Years, and in other years the files (SHA-256), whose places depend on the firm and its address too.
 
     Returns
     -------
@@ -60,10 +62,11 @@ def place_by_site(
         The rows of ``resolve(parsed)``. With more than :data:`MAX_SITES` sites, or two of one hash, it is
         ``resolve(parsed)`` itself.
     """
-    columns = _site_columns(convention, years_without_postcode, is_parsed=False)
+    without = years_without_postcode, files_without_postcode
+    columns = _site_columns(convention, *without, is_parsed=False)
     sites = rows.select(*(column.alias(name) for name, column in columns.items())).distinct()
     resolved = sites.transform(_completed).transform(parse).transform(resolve)
-    site = _hash(_site_columns(convention, years_without_postcode, is_parsed=True))
+    site = _hash(_site_columns(convention, *without, is_parsed=True))
     # places are few, however many sites (4,131 answers for 118,855): with each answer the hashes of its sites
     found = (
         resolved.select(site.alias(SITE), *PLACE_COLUMNS).limit(MAX_SITES + 1)
@@ -114,7 +117,9 @@ def _completed(frame: DataFrame) -> DataFrame:
     )
 
 
-def _site_columns(convention: str, without_postcode: Sequence[int], *, is_parsed: bool) -> dict[str, Column]:
+def _site_columns(
+    convention: str, years_without: Sequence[int], files_without: Sequence[str], *, is_parsed: bool
+) -> dict[str, Column]:
     """What a place follows from, under the names of bronze: as delivered, but for the firm's number."""
     raw = "_raw" if is_parsed else ""
     columns = {
@@ -125,10 +130,13 @@ def _site_columns(convention: str, without_postcode: Sequence[int], *, is_parsed
     }
     if convention == "approval":
         columns["source_month"] = F.col("source_month")
-    if without_postcode:
-        is_needed = F.col("source_year").isin(*without_postcode)
+    if years_without or files_without:
+        carries = F.col("has_postcode_column") if is_parsed else carries_postcode(years_without, files_without)
         firm = F.col("firm_id") if is_parsed else clean_text(F.col("firm_id"))
-        columns |= {"firm_id": F.when(is_needed, firm), "firm_address": F.when(is_needed, F.col("firm_address"))}
+        columns |= {"firm_id": F.when(~carries, firm), "firm_address": F.when(~carries, F.col("firm_address"))}
+        if files_without:
+            # the year no longer says it
+            columns["has_postcode_column"] = carries
     return columns
 
 

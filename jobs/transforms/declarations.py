@@ -27,15 +27,19 @@ SCIENTIFIC_NUMBER = "^[0-9](\\.[0-9]+)?[eE]\\+?[0-9]{1,2}$"
 MORE_THAN_CENTS = "\\.[0-9]{2}[0-9]*[1-9]"
 
 
-def parse_declarations(bronze: DataFrame, *, years_without_postcode: Sequence[int] = ()) -> DataFrame:
+def parse_declarations(
+    bronze: DataFrame, *, years_without_postcode: Sequence[int] = (), files_without_postcode: Sequence[str] = ()
+) -> DataFrame:
     """Add typed and repaired columns to bronze rows.
 
     Parameters
     ----------
     bronze : DataFrame
-        Rows of ``bronze.declaration``.
+        Rows of ``bronze.declaration``; with a column ``has_postcode_column`` that column is taken as it is.
     years_without_postcode : sequence of int
-        Years in which no delivered file carries a postcode column.
+        Years in which no delivered file carries postcodes.
+    files_without_postcode : sequence of str
+        SHA-256 of further files that carry none, in years whose other files do.
 
     Returns
     -------
@@ -59,9 +63,9 @@ def parse_declarations(bronze: DataFrame, *, years_without_postcode: Sequence[in
                 "postcode_text": F.regexp_replace(clean_text(F.col("postcode_raw")), "\\.0+$", ""),
                 "district_code": F.regexp_extract(clean_text(F.col("production_place_code")), "^([0-9]{5})$", 1),
                 "firm_id": clean_text(F.col("firm_id")),
-                "has_postcode_column": ~F.col("source_year").isin(*years_without_postcode)
-                if years_without_postcode
-                else F.lit(True),
+                "has_postcode_column": F.col("has_postcode_column")
+                if "has_postcode_column" in bronze.columns
+                else carries_postcode(years_without_postcode, files_without_postcode),
             }
         )
     )
@@ -90,6 +94,16 @@ def parse_declarations(bronze: DataFrame, *, years_without_postcode: Sequence[in
         .withColumn("repairs", _repairs())
         .drop("flow_text", "hs_digits", "value_number", "quantity_text")
     )
+
+
+def carries_postcode(years_without: Sequence[int], files_without: Sequence[str]) -> Column:
+    """Tell of a bronze row whether its file carries postcodes, by the years and the files that carry none."""
+    carries = F.lit(True)
+    if years_without:
+        carries = carries & ~F.col("source_year").isin(*years_without)
+    if files_without:
+        carries = carries & ~F.col("file_sha256").isin(*files_without)
+    return carries
 
 
 def hs_revision(year: Column) -> Column:

@@ -15,6 +15,8 @@ from schemas.bronze import DECLARATION
 
 pytestmark = pytest.mark.spark
 WITHOUT_POSTCODE = 2008
+# in the other years one of two files carries postcodes
+FILE_WITHOUT = "1"
 # a text as a postcode and as a place, alone and together; spaces that parsing takes away
 GIVEN = {
     "source_year": (2003, WITHOUT_POSTCODE),
@@ -24,6 +26,7 @@ GIVEN = {
     "production_place_code": ("32049", None),
     "firm_id": ("3204940001", "3204 940001", None),
     "firm_address": ("江苏省常州市武进区", None),
+    "file_sha256": ("0", FILE_WITHOUT),
 }
 READ = ("year", "month", "postcode", "production_place", "district_code", "firm_id", "firm_address")
 
@@ -38,13 +41,15 @@ def rows(spark):
 def _bronze(spark, given):
     lines = []
     for number, values in enumerate(given):
-        values = values | {"layout": "x", "source_file": "x", "source_row": number, "file_sha256": "0", "load_id": "0"}
+        values = {"file_sha256": "0"} | values | {"layout": "x", "source_file": "x", "source_row": number, "load_id": "0"}
         lines.append(tuple(values.get(field.name) for field in DECLARATION.fields))
     return spark.createDataFrame(lines, DECLARATION.ddl(), verifySchema=False)
 
 
 def _parse(rows):
-    return parse_declarations(rows, years_without_postcode=[WITHOUT_POSTCODE])
+    return parse_declarations(
+        rows, years_without_postcode=[WITHOUT_POSTCODE], files_without_postcode=[FILE_WITHOUT]
+    )
 
 
 def _resolver(*, reads_month):
@@ -65,7 +70,7 @@ def _resolver(*, reads_month):
 def _placed(rows, convention):
     return sites.place_by_site(
         _parse(rows), rows, _resolver(reads_month=convention == "approval"), _parse,
-        convention=convention, years_without_postcode=[WITHOUT_POSTCODE],
+        convention=convention, years_without_postcode=[WITHOUT_POSTCODE], files_without_postcode=[FILE_WITHOUT],
     )
 
 
