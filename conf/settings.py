@@ -20,6 +20,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from conf.delivery import Delivery
 from conf.errors import SettingsError, require_one_of
 from conf.operations import Operations
 from conf.panel import Panel
@@ -110,6 +111,9 @@ class Quality:
     max_share_quarantined: float = 0.6
     max_share_reason: float = 0.3
     max_share_malformed: float = 0.02
+    # of one file: a single reason that takes more of its exports; less than this part of what its neighbours keep
+    max_share_reason_file: float = 0.9
+    min_kept_to_neighbours: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,7 @@ class Settings:
     count: Count = field(default_factory=Count)
     productivity: Productivity = field(default_factory=Productivity)
     panel: Panel = field(default_factory=Panel)
+    delivery: Delivery = field(default_factory=Delivery)
     quality: Quality = field(default_factory=Quality)
     spark: Spark = field(default_factory=Spark)
     operations: Operations = field(default_factory=Operations)
@@ -157,8 +162,8 @@ class Settings:
         return {name: dataclasses.asdict(getattr(self, name)) for name in _SECTIONS}
 
     def sha256(self) -> str:
-        """Hash of everything that can change a result: all sections but ``spark`` and ``operations``."""
-        content = {name: values for name, values in self.as_dict().items() if name not in ("spark", "operations")}
+        """Hash of everything that can change a result: all sections but ``spark``, ``operations`` and ``delivery``."""
+        content = {name: values for name, values in self.as_dict().items() if name not in _NOT_RESULTS}
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=list).encode()).hexdigest()
 
     def replaced(self, section: str, **changes: Any) -> Settings:
@@ -166,9 +171,11 @@ class Settings:
         return dataclasses.replace(self, **{section: dataclasses.replace(getattr(self, section), **changes)})
 
 
+# what runs where and which files are taken, not what is made of them
+_NOT_RESULTS = ("spark", "operations", "delivery")
 _SECTIONS: dict[str, type] = {
     "study": Study, "places": Places, "count": Count, "productivity": Productivity, "panel": Panel,
-    "quality": Quality, "spark": Spark,
+    "delivery": Delivery, "quality": Quality, "spark": Spark,
     "operations": Operations,
 }
 

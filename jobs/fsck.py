@@ -209,11 +209,13 @@ def check_balance(context: JobContext) -> Iterator[Finding]:
     if not receipts:
         return
     frame = lake.spark.createDataFrame(
-        [(row["source_file"], row["file_sha256"], row["n_lines"]) for row in receipts],
-        "source_file string, file_sha256 string, n_lines bigint",
+        [(row["source_file"], row["file_sha256"], row["source_year"], row["n_lines"]) for row in receipts],
+        "source_file string, file_sha256 string, year int, n_lines bigint",
     )
     for name, table in (("bronze", bronze.DECLARATION), ("kept", silver.DECLARATION), ("quarantined", silver.QUARANTINE)):
-        frame = frame.join(lake.read(table).groupBy("file_sha256").agg(F.count("*").alias(name)), "file_sha256", "left")
+        rows = lake.read(table).withColumnRenamed("source_year", "year")
+        counted = rows.groupBy("file_sha256", "year").agg(F.count("*").alias(name))
+        frame = frame.join(counted, ["file_sha256", "year"], "left")
     unequal = (F.col("n_lines") != F.col("bronze")) | (F.col("bronze") != F.col("kept") + F.col("quarantined"))
     for row in frame.na.fill(0).where(unequal).orderBy("source_file").limit(MAX_SHOWN).collect():
         yield Finding(

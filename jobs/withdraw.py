@@ -57,19 +57,22 @@ def _change(context: JobContext, patterns: Sequence[str], reason: str, *, presen
     with context.lake.lock(ops.FILE_RECEIPT):
         receipts = [row for row in latest_receipts(context.lake) if row["receipt_status"] == present]
         chosen = _matching(receipts, patterns, present)
+        # one moment for all: a file of several years has a receipt for each, and they are of one look
+        now = utc_now()
         context.lake.append_rows(
             ops.FILE_RECEIPT,
             [
                 row.asDict()
                 | {
-                    "receipt_status": future, "receipt_reason": reason.strip(), "received_at": utc_now(),
+                    "receipt_status": future, "receipt_reason": reason.strip(), "received_at": now,
                     "run_id": context.run_id,
                 }
                 for row in chosen
             ],
         )
     years = years_text(row["source_year"] for row in chosen)
-    return Outcome(f"{len(chosen)} files of {years} {future}: {reason.strip()}; the next run rebuilds these years")
+    n_files = len({row["source_file"] for row in chosen})
+    return Outcome(f"{n_files} files of {years} {future}: {reason.strip()}; the next run rebuilds these years")
 
 
 def _matching(receipts: Sequence[Row], patterns: Sequence[str], present: str) -> list[Row]:

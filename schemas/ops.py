@@ -45,6 +45,28 @@ define("run_seconds", "double", "How long the job took", unit="seconds")
 define("spark_version", "string", "Version of Spark that ran the job")
 define("application_id", "string", "Spark's identifier of the application, to find its logs on a cluster")
 define("inputs", "map<string,string>", "What the fingerprint was made of: name of the part to its hash")
+define(
+    "content", "string",
+    "What the file's records of the year sum up to, as JSON (jobs/kernels/content.py): rows, cents and hashes by month",
+)
+define("parts", "string", "The tables in the file and how they are read, as JSON (jobs/kernels/parts.py)")
+define("has_postcodes", "boolean", "Records of the file carry postcodes; null in receipts that do not know")
+define(
+    "left_out_kind", "string", "Why a delivered file was not taken",
+    allowed=("useless", "link", "empty", "other_year", "duplicate", "overlap", "correction", "refused", "nothing"),
+)
+define("left_out_reason", "string", "What was found and what to do, in a sentence")
+define("blocked_years", "array<int>", "Years whose counts wait until the file is repaired, moved away or accepted as missing")
+define("is_accepted", "boolean", "The year is built without the file because someone said so")
+define("looked_at", "timestamp", "When the delivery was looked at, UTC")
+define("covered_period", "string", "The year, or the month as YYYY-MM")
+define("n_exports", "bigint", "Records that are not imports", unit="records")
+define("n_imports", "bigint", "Records that are imports", unit="records")
+define("share_kept", "double", "Kept records to exports; null without exports", unit="share")
+define("share_kept_neighbours", "double", "Median of share_kept in the other files of the year", unit="share")
+define("main_reason", "string", "Reason that refused most of the file's exports")
+define("share_main_reason", "double", "Share of the exports that it refused", unit="share")
+define("alarm", "string", "Why the file should be looked at, in a sentence; null when nothing is unusual")
 define("pin_name", "string", "Name of the study that needs the version")
 define("pin_status", "string", "Whether the version is still needed", allowed=("pinned", "released"))
 define("pinned_at", "timestamp", "When it was pinned or released, UTC")
@@ -53,10 +75,21 @@ FILE_RECEIPT = Table(
     name="ops.file_receipt",
     fields=fields(
         "source_file!", "file_sha256!", "bytes!", "layout!", "encoding!", "delimiter!", "headings!", "source_year!",
-        "source_month", "n_lines!", "receipt_status!", "received_at!", "run_id!", "receipt_reason",
+        "source_month", "n_lines!", "receipt_status!", "received_at!", "run_id!", "receipt_reason", "parts", "content",
+        "has_postcodes",
     ),
-    key=("source_file", "file_sha256", "received_at"),
-    description="One row per look at a delivered file; the latest row of a source_file is the one in force.",
+    key=("source_file", "file_sha256", "source_year", "received_at"),
+    description="One row per look at a delivered file and year of its records; the latest look at a file is in force.",
+    caveats=("A file of several years has a row for each; n_lines and content are those of the year.",),
+)
+LEFT_OUT = Table(
+    name="ops.left_out",
+    fields=fields(
+        "run_id!", "source_file!", "left_out_kind!", "left_out_reason!", "blocked_years", "is_accepted", "looked_at!",
+    ),
+    key=("run_id", "source_file"),
+    description="One row per delivered file that was not taken, with the reason; those of the latest run_id are in force.",
+    caveats=("A delivery of which everything was taken has one row of kind nothing.",),
 )
 RUN = Table(
     name="ops.run",
@@ -93,6 +126,16 @@ QUALITY = Table(
     key=("run_id", "year", "metric"),
     description="One row per run, year and data-quality metric, with the bounds it was held against.",
 )
+FILE_QUALITY = Table(
+    name="ops.file_quality",
+    fields=fields(
+        "run_id!", "year!", "source_file!", "covered_period!", "n_exports!", "n_imports!", "n_rows_kept!", "share_kept",
+        "share_kept_neighbours", "main_reason", "share_main_reason", "alarm", "built_at!",
+    ),
+    key=("run_id", "year", "source_file", "covered_period"),
+    description="One row per run, year, file and month of the file: what was kept of it and of the files beside it.",
+    caveats=("A file that is not known by month has one row, whose covered_period is the year.",),
+)
 PIN = Table(
     name="ops.pin",
     fields=fields("pin_name!", "table_name!", "table_version!", "pin_status!", "pinned_at!", "run_id!"),
@@ -100,4 +143,4 @@ PIN = Table(
     description="One row per table version that a study needs, or needs no more; vacuum keeps what is pinned.",
     caveats=("The latest row of (pin_name, table_name) is in force.",),
 )
-TABLES = (FILE_RECEIPT, RUN, BUILD, RECONCILIATION, QUALITY, PIN)
+TABLES = (FILE_RECEIPT, LEFT_OUT, RUN, BUILD, RECONCILIATION, QUALITY, FILE_QUALITY, PIN)

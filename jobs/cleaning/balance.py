@@ -55,9 +55,10 @@ def balance_text(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _totals(lake: Lake, years: Sequence[int]) -> dict[tuple[str, str], tuple[int, Decimal]]:
-    """Rows and dollars of each file on each side, counted in the three tables in one pass."""
+def _totals(lake: Lake, years: Sequence[int]) -> dict[tuple[str, int, str], tuple[int, Decimal]]:
+    """Rows and dollars of each file and year on each side, counted in the three tables in one pass."""
     rows = lake.read(bronze.DECLARATION).where(F.col("source_year").isin(list(years)))
+    rows = rows.withColumn("year", F.col("source_year"))
     sides = [
         _side(rows, "in", readable_value(rows)),
         *(
@@ -66,20 +67,21 @@ def _totals(lake: Lake, years: Sequence[int]) -> dict[tuple[str, str], tuple[int
         ),
     ]
     counted = (
-        reduce(DataFrame.unionByName, sides).groupBy("file_sha256", "side")
+        reduce(DataFrame.unionByName, sides).groupBy("file_sha256", "year", "side")
         .agg(F.count("*").alias("n_rows"), F.sum("usd").alias("usd")).collect()
     )
-    return {(row["file_sha256"], row["side"]): (row["n_rows"], row["usd"] or NOTHING) for row in counted}
+    return {(row["file_sha256"], row["year"], row["side"]): (row["n_rows"], row["usd"] or NOTHING) for row in counted}
 
 
 def _side(frame: DataFrame, side: str, usd: Column) -> DataFrame:
-    return frame.select("file_sha256", F.lit(side).alias("side"), usd.cast("decimal(38,2)").alias("usd"))
+    return frame.select("file_sha256", "year", F.lit(side).alias("side"), usd.cast("decimal(38,2)").alias("usd"))
 
 
-def _balance(run_id: str, receipt: Row, totals: Mapping[tuple[str, str], tuple[int, Decimal]]) -> dict[str, Any]:
+def _balance(run_id: str, receipt: Row, totals: Mapping[tuple[str, int, str], tuple[int, Decimal]]) -> dict[str, Any]:
     """One row of ops.reconciliation."""
+    of_file = receipt["file_sha256"], receipt["source_year"]
     (n_in, usd_in), (n_kept, usd_kept), (n_refused, usd_refused) = (
-        totals.get((receipt["file_sha256"], side), (0, NOTHING)) for side in ("in", "kept", "quarantined")
+        totals.get((*of_file, side), (0, NOTHING)) for side in ("in", "kept", "quarantined")
     )
     is_balanced = receipt["n_lines"] == n_in == n_kept + n_refused and usd_in == usd_kept + usd_refused
     return {

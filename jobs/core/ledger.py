@@ -70,14 +70,35 @@ def _short_hash(part: object) -> str:
 
 
 def latest_receipts(lake: Lake) -> list[Row]:
-    """The latest receipt of each source file, received or withdrawn, by name."""
-    latest = {row["source_file"]: row for row in sorted(lake.rows(ops.FILE_RECEIPT), key=lambda row: row["received_at"])}
-    return [row for _, row in sorted(latest.items())]
+    """The latest receipts of each source file, received or withdrawn, by name: one for each year of its records."""
+    latest: dict[str, list[Row]] = {}
+    for row in sorted(lake.rows(ops.FILE_RECEIPT), key=lambda row: row["received_at"]):
+        former = latest.get(row["source_file"], [])
+        same_look = former and former[0]["received_at"] == row["received_at"]
+        latest[row["source_file"]] = [*former, row] if same_look else [row]
+    return [row for _, rows in sorted(latest.items()) for row in sorted(rows, key=lambda row: row["source_year"])]
 
 
 def files_in_force(lake: Lake) -> list[Row]:
-    """Receipts in force: the latest row of each source file, unless it is withdrawn."""
+    """Receipts in force: the latest of each source file, one for each year of its records, unless it is withdrawn."""
     return [row for row in latest_receipts(lake) if row["receipt_status"] == "received"]
+
+
+def left_out_files(lake: Lake) -> list[Row]:
+    """Files of the latest delivery that were not taken, by name."""
+    rows = lake.rows(ops.LEFT_OUT)
+    latest = max((row["looked_at"] for row in rows), default=None)
+    named = [row for row in rows if row["looked_at"] == latest and row["left_out_kind"] != "nothing"]
+    return sorted(named, key=lambda row: row["source_file"])
+
+
+def blocked_years(lake: Lake) -> dict[int, list[str]]:
+    """Years of which a file is missing because it could not be taken, with the names of such files."""
+    blocked: dict[int, list[str]] = {}
+    for row in left_out_files(lake):
+        for year in () if row["is_accepted"] else row["blocked_years"] or ():
+            blocked.setdefault(year, []).append(row["source_file"])
+    return dict(sorted(blocked.items()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ format before it. A lake written by a newer product is refused by :func:`jobs.co
 from __future__ import annotations
 
 from schemas.migrations.m0002_manifest import MIGRATION as MANIFEST
+from schemas.migrations.m0003_content import MIGRATION as CONTENT
 from schemas.migrations.steps import AddColumns, Migration, RenameColumn, SetProperties, Step, WidenColumn
 
-MIGRATIONS: tuple[Migration, ...] = (MANIFEST,)
+MIGRATIONS: tuple[Migration, ...] = (MANIFEST, CONTENT)
 LAKE_FORMAT = 1 + len(MIGRATIONS)
 
 
