@@ -77,8 +77,16 @@ class BiasCorrectedMM:
         listed = (regressors,) if isinstance(regressors, str) else tuple(regressors)
         self.dependent = dependent
         self.spells = build_spells(
-            data, dependent=dependent, lags=lags, regressors=listed, entity=entity, time=time,
-            time_effects=time_effects, cluster=cluster, time_step=time_step, shortest=lags + 1,
+            data,
+            dependent=dependent,
+            lags=lags,
+            regressors=listed,
+            entity=entity,
+            time=time,
+            time_effects=time_effects,
+            cluster=cluster,
+            time_step=time_step,
+            shortest=lags + 1,
         )
 
     def fit(self) -> PanelEstimates:
@@ -93,7 +101,12 @@ class BiasCorrectedMM:
         G = problem.slope(params)
         psi = -np.linalg.solve(G, problem.by_entity(params).T).T
         return collect(
-            self.spells, self.dependent, "Bias-corrected method of moments", params, psi, problem.counted,
+            self.spells,
+            self.dependent,
+            "Bias-corrected method of moments",
+            params,
+            psi,
+            problem.counted,
             {"n_iterations": n_iterations, "within": dict(zip(self.spells.names, problem.within, strict=False))},
         )
 
@@ -113,12 +126,23 @@ def collect(
     sums = by_entity(psi, spells.clusters, int(spells.clusters.max()) + 1)
     notes = []
     if spells.n_left_out:
-        notes.append(f"{spells.n_left_out} complete rows are outside the longest gap-free run of their entity: left out.")
+        notes.append(
+            f"{spells.n_left_out} complete rows are outside the longest gap-free run of their entity: left out."
+        )
     used = np.unique(spells.entity)
     return PanelEstimates(
-        method, dependent, spells.names, spells.lag_names, EstimateArrays(params[:k], sums.T @ sums, psi),
-        spells.entities, int(counted.sum()), len(used), len(np.unique(spells.clusters[used])), spells.cluster_name,
-        tuple(notes), details,
+        method,
+        dependent,
+        spells.names,
+        spells.lag_names,
+        EstimateArrays(params[:k], sums.T @ sums, psi),
+        spells.entities,
+        int(counted.sum()),
+        len(used),
+        len(np.unique(spells.clusters[used])),
+        spells.cluster_name,
+        tuple(notes),
+        details,
     )
 
 

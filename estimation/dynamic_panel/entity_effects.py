@@ -85,7 +85,9 @@ def idiosyncratic_variance(results: GMMResults) -> float:
     u, _, rows, T = _residuals(results)
     degrees = int(np.maximum(T - 1, 0).sum())
     if degrees == 0:
-        raise IdentificationError("entity effects: no entity has two level rows; errors and effects cannot be told apart.")
+        raise IdentificationError(
+            "entity effects: no entity has two level rows; errors and effects cannot be told apart."
+        )
     deviation = np.where(rows, u - (u.sum(axis=1) / np.maximum(T, 1))[:, None], 0.0)
     return float((deviation**2).sum() / degrees)
 

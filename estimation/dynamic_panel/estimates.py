@@ -167,7 +167,9 @@ class PanelEstimates:
         """Return the results as plain values for JSON."""
         return {
             "method": self.method,
-            "coefs": {n: [float(b), float(s)] for n, b, s in zip(self.names, self.params, self.std_errors, strict=True)},
+            "coefs": {
+                n: [float(b), float(s)] for n, b, s in zip(self.names, self.params, self.std_errors, strict=True)
+            },
             "n_obs": self.nobs,
             "n_groups": self.n_groups,
             "n_clusters": self.n_clusters,

@@ -79,7 +79,12 @@ def _auxiliary(data: Stacked, c: int) -> Stacked:
     """Return the model of regressor c on the others with the same instruments."""
     others = np.delete(data.X, c, axis=2)
     return algebra.stack(
-        data.X[:, :, c], others, data.Z, data.H_root, row_weights=data.row_weights, clusters=data.clusters,
+        data.X[:, :, c],
+        others,
+        data.Z,
+        data.H_root,
+        row_weights=data.row_weights,
+        clusters=data.clusters,
         multiplicity=data.multiplicity,
     )
 
@@ -117,8 +122,8 @@ def _regressor(data: Stacked, c: int) -> tuple[float, float, float, float, float
     else:
         model = _auxiliary(data, c)
         first = algebra.take_step(model, weight_from(_instrument_products(data)))
-        second = None if first is None else algebra.take_step(
-            model, weight_from(algebra.moment_covariance(model, first.e))
+        second = (
+            None if first is None else algebra.take_step(model, weight_from(algebra.moment_covariance(model, first.e)))
         )
         if first is None or second is None:
             return nothing

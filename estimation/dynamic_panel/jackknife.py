@@ -56,8 +56,16 @@ class HalfPanelJackknife:
         listed = (regressors,) if isinstance(regressors, str) else tuple(regressors)
         self.dependent = dependent
         self.spells = build_spells(
-            data, dependent=dependent, lags=lags, regressors=listed, entity=entity, time=time,
-            time_effects=time_effects, cluster=cluster, time_step=time_step, shortest=_SHORTEST,
+            data,
+            dependent=dependent,
+            lags=lags,
+            regressors=listed,
+            entity=entity,
+            time=time,
+            time_effects=time_effects,
+            cluster=cluster,
+            time_step=time_step,
+            shortest=_SHORTEST,
         )
 
     def fit(self) -> PanelEstimates:
@@ -73,8 +81,12 @@ class HalfPanelJackknife:
         mean = np.mean([params for params, _ in halves], axis=0)
         mean_psi = np.mean([one for _, one in halves], axis=0)
         return collect(
-            self.spells, self.dependent, "Half-panel jackknife of the within estimator", 2 * whole - mean,
-            2 * psi - mean_psi, np.ones(len(self.spells.y), dtype=bool),
+            self.spells,
+            self.dependent,
+            "Half-panel jackknife of the within estimator",
+            2 * whole - mean,
+            2 * psi - mean_psi,
+            np.ones(len(self.spells.y), dtype=bool),
             {"within": dict(zip(self.spells.names, whole, strict=True)), "halves": mean},
         )
 

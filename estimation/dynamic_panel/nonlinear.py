@@ -20,6 +20,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -55,6 +56,8 @@ from estimation.dynamic_panel.results import GMMResults
 from estimation.dynamic_panel.spec import CONSTANT, FitOptions, GMMStyle, Inverse, IVStyle
 from estimation.errors import EstimationWarning, SpecificationError
 
+# a kind, a group, or several of them
+Nonlinear: TypeAlias = NonlinearKind | NonlinearMoments | Iterable[NonlinearKind | NonlinearMoments]
 NONLINEAR_MOMENTS = "nonlinear moments"
 
 
@@ -80,6 +83,12 @@ class NonlinearResults(GMMResults):
     """Results of a fit with nonlinear moments: a `GMMResults` whose tests know them."""
 
     nonlinear: NonlinearFit | None = None
+
+    @property
+    def kind(self) -> str:
+        """Name of the estimator."""
+        assert self.nonlinear is not None
+        return f"GMM, {', '.join(group.label for group in self.nonlinear.groups)}"
 
     @property
     def is_linear(self) -> bool:
@@ -162,12 +171,12 @@ class NonlinearGMM(SystemGMM):
         self,
         data: pd.DataFrame,
         *,
-        nonlinear: NonlinearKind | NonlinearMoments | Iterable[NonlinearKind | NonlinearMoments] = "noserial",
+        nonlinear: Nonlinear = "noserial",
         level_moments: bool = False,
-        **specification: object,
+        **specification: Any,
     ) -> None:
-        given = tuple(specification.get("instruments", ()))  # type: ignore[arg-type]
-        super().__init__(data, **specification)  # type: ignore[arg-type]
+        given = tuple(specification.pop("instruments", ()))
+        super().__init__(data, instruments=given, **specification)
         self.nonlinear = nonlinear_groups(nonlinear)
         if not level_moments:
             made = tuple(in_differences(group) for group in self.spec.instruments[len(given) :])
@@ -184,23 +193,24 @@ def in_differences(group: GMMStyle | IVStyle) -> GMMStyle | IVStyle:
 
 
 def nonlinear_groups(
-    nonlinear: NonlinearKind | NonlinearMoments | Iterable[NonlinearKind | NonlinearMoments],
+    nonlinear: Nonlinear,
 ) -> tuple[NonlinearMoments, ...]:
     """Return groups from one or several of them or of their kinds."""
-    one = isinstance(nonlinear, str | NonlinearMoments)
-    listed = (nonlinear,) if one else tuple(nonlinear)  # type: ignore[arg-type]
+    listed: tuple[Any, ...] = (nonlinear,) if isinstance(nonlinear, str | NonlinearMoments) else tuple(nonlinear)
     if not listed:
         raise SpecificationError("nonlinear: expected at least one group of moments, found none.")
-    groups = tuple(NonlinearMoments(item) if isinstance(item, str) else item for item in listed)
+    groups = tuple(NonlinearMoments(kind=item) if isinstance(item, str) else item for item in listed)  # type: ignore[arg-type]
     for group in groups:
         if not isinstance(group, NonlinearMoments):
             raise SpecificationError(f"nonlinear: expected a kind or NonlinearMoments, found {group!r}.")
+    if len({group.label for group in groups}) < len(groups):
+        raise SpecificationError("nonlinear: a group of moments is given twice; name each once.")
     return groups
 
 
 def fit_nonlinear(
     model: PanelGMM,
-    nonlinear: NonlinearKind | NonlinearMoments | Iterable[NonlinearKind | NonlinearMoments] = "noserial",
+    nonlinear: Nonlinear = "noserial",
     options: FitOptions | None = None,
 ) -> NonlinearResults:
     """Estimate a model with nonlinear moments added to its linear ones.
@@ -326,7 +336,9 @@ def _notes(linear: Fit, reported: Minimum, J: int, V: np.ndarray) -> tuple[str, 
         notes.append(f"{J} moments for {clusters} groups: collapse, or limit the lags.")
     negative = [name for name, v in zip(names, np.diagonal(V), strict=True) if v < 0]
     if negative:
-        notes.append(f"The corrected variance of {', '.join(negative[:5])} is negative; there is no standard error for it.")
+        notes.append(
+            f"The corrected variance of {', '.join(negative[:5])} is negative; there is no standard error for it."
+        )
     if CONSTANT not in names:
         notes.append("The constant was dropped; the nonlinear moments then depend on the level of the data.")
     for text in notes:

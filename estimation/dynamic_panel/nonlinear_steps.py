@@ -242,5 +242,5 @@ def step_covariance(problem: Problem, options: FitOptions, first: Minimum, secon
     if options.covariance == "unadjusted":
         return V2
     if options.steps == "iterated":
-        return algebra.iteratedstep_covariance(_weight_slope(problem, second, second.beta), V2)
-    return algebra.windmeijerstep_covariance(_weight_slope(problem, second, first.beta), V1, V2)
+        return algebra.iterated_covariance(_weight_slope(problem, second, second.beta), V2)
+    return algebra.windmeijer_covariance(_weight_slope(problem, second, first.beta), V1, V2)

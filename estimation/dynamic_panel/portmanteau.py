@@ -33,9 +33,7 @@ from estimation.dynamic_panel.specification_tests import differenced_residuals
 NO_CORRELATION = "no serial correlation in the idiosyncratic errors"
 
 
-def jochmans_test(
-    results: GMMResults, *, order: int | None = None, collapse: bool = False
-) -> TestResult:
+def jochmans_test(results: GMMResults, *, order: int | None = None, collapse: bool = False) -> TestResult:
     """Return Jochmans' portmanteau test of serial correlation of any order.
 
     Parameters
@@ -53,14 +51,14 @@ def jochmans_test(
     """
     name = "Jochmans portmanteau" + (", collapsed" if collapse else "")
     u, beta, psi = _centred(results)
-    du = u.differenced()
+    du, rows = u.differenced(), results.fit.prepared.design.level_rows
     n_periods = u.y.shape[1]
     deepest = n_periods - 1 if order is None else min(order, n_periods - 1)
     pairs = []
     for s in (*range(2, deepest + 1), -1):
         other = u.moved(s)
         for t in range(1, n_periods):
-            both = du.exists[:, t] & other.exists[:, t]
+            both = rows[:, t] & du.exists[:, t] & other.exists[:, t]
             if both.any():
                 pairs.append((s if collapse else (s, t), other.at(t, both), du.at(t, both)))
     return _portmanteau(name, results, pairs, beta, psi)
@@ -76,13 +74,13 @@ def yamagata_test(results: GMMResults, *, orders: Iterable[int] | None = None) -
         Orders from 2 on; all that exist by default.
     """
     u, beta, psi = _centred(results)
-    du = u.differenced()
+    du, rows = u.differenced(), results.fit.prepared.design.level_rows
     n_periods = u.y.shape[1]
     pairs = []
     for s in range(2, n_periods) if orders is None else orders:
         other = du.moved(s)
         for t in range(n_periods):
-            both = du.exists[:, t] & other.exists[:, t]
+            both = rows[:, t] & du.exists[:, t] & other.exists[:, t]
             if s >= 2 and both.any():
                 pairs.append((s, other.at(t, both), du.at(t, both)))
     return _portmanteau("Yamagata joint AR", results, pairs, beta, psi)
@@ -97,17 +95,16 @@ def _centred(results: GMMResults) -> tuple[Residual, np.ndarray, np.ndarray]:
     u, beta, psi = level_residual(design), results.fit.params, results.influence
     if CONSTANT in results.names:
         return u, beta, psi
-    n = u.exists.sum()
+    rows = design.level_rows
+    n = rows.sum()
     left = u.y - u.X @ beta
-    mean = float(left[u.exists].sum() / n)
+    mean = float(left[rows].sum() / n)
     X = np.concatenate([u.X, u.exists[:, :, None].astype(float)], axis=2)
-    own = np.where(u.exists, left - mean, 0.0).sum(axis=1) / n - psi @ (u.X.sum(axis=(0, 1)) / n)
+    own = np.where(rows, left - mean, 0.0).sum(axis=1) / n - psi @ (u.X[rows].sum(axis=0) / n)
     return Residual(u.y, X, u.exists), np.append(beta, mean), np.column_stack([psi, own])
 
 
-def _portmanteau(
-    name: str, results: GMMResults, pairs: list, beta: np.ndarray, psi: np.ndarray
-) -> TestResult:
+def _portmanteau(name: str, results: GMMResults, pairs: list, beta: np.ndarray, psi: np.ndarray) -> TestResult:
     """Test that the moments made of `pairs` are zero."""
     if results.spec.weights is not None:
         return not_available(name, NO_CORRELATION, "chi2", "not defined with weights")

@@ -161,7 +161,8 @@ class QuadraticMoments:
     def _summed(self, pairs: np.ndarray) -> np.ndarray:
         """Add pairs (N, P, ...) into moments (N, q, ...)."""
         out = np.zeros((pairs.shape[0], self.q, *pairs.shape[2:]))
-        np.add.at(out, (slice(None), self.column), pairs)
+        for pair, column in enumerate(self.column):
+            out[:, column] += pairs[:, pair]
         return out
 
 
@@ -175,7 +176,11 @@ def build_quadratic(design: Design, groups: Sequence[NonlinearMoments]) -> Quadr
     """
     u = level_residual(design)
     parts = [_pairs_of(group, u, design) for group in groups]
-    left, right, column, periods, labels = [], [], [], [], []
+    left: list[Side] = []
+    right: list[Side] = []
+    column: list[int] = []
+    periods: list[int | None] = []
+    labels: list[str] = []
     for group, pairs in zip(groups, parts, strict=True):
         if not pairs:
             raise IdentificationError(
@@ -196,11 +201,9 @@ def build_quadratic(design: Design, groups: Sequence[NonlinearMoments]) -> Quadr
 
 
 def level_residual(design: Design) -> Residual:
-    """Return the level equation as a residual series."""
-    exists = design.level_rows
-    return Residual(
-        np.where(exists, design.y_level, 0.0), np.where(exists[:, :, None], design.X_level, 0.0), exists
-    )
+    """Return the level equation as a residual series, on all complete rows: lags may come from outside the sample."""
+    exists = design.complete
+    return Residual(np.where(exists, design.y_level, 0.0), np.where(exists[:, :, None], design.X_level, 0.0), exists)
 
 
 _Pair = tuple[str, int, Side, Side]
@@ -214,22 +217,24 @@ def _pairs_of(group: NonlinearMoments, u: Residual, design: Design) -> list[_Pai
 
 def _serially_uncorrelated(group: NonlinearMoments, u: Residual, design: Design) -> list[_Pair]:
     lagged = u.differenced().moved(group.lag)
-    both = u.exists & lagged.exists
+    both = design.level_rows & lagged.exists
     return [("u", t, u.at(t, both[:, t]), lagged.at(t, both[:, t])) for t in range(u.y.shape[1])]
 
 
 def _homoskedastic(group: NonlinearMoments, u: Residual, design: Design) -> list[_Pair]:
-    n = np.maximum(u.exists.sum(axis=1), 1)
-    mean = (u.y.sum(axis=1) / np.sqrt(n), u.X.sum(axis=1) / np.sqrt(n)[:, None])
+    rows = design.level_rows
+    n = np.maximum(rows.sum(axis=1), 1)
+    mean = ((u.y * rows).sum(axis=1) / np.sqrt(n), (u.X * rows[:, :, None]).sum(axis=1) / np.sqrt(n)[:, None])
     du = u.differenced()
     pairs: list[_Pair] = []
-    for t in range(u.y.shape[1]):
-        inside = du.exists[:, t]
+    for t in range(1, u.y.shape[1]):
+        # both ends must be in the mean, or their variances do not cancel
+        inside = du.exists[:, t] & rows[:, t] & rows[:, t - 1]
         pairs.append(("mean", t, _masked(mean, inside), (du.y[:, t], du.X[:, t])))
     y = np.nan_to_num(design.y_level)
     zero = np.zeros_like(u.X[:, 0])
     for t in range(1, u.y.shape[1] - 1):
-        both = du.exists[:, t] & du.exists[:, t + 1] & ~np.isnan(design.y_level[:, t - 1])
+        both = du.exists[:, t] & du.exists[:, t + 1] & rows[:, t] & rows[:, t + 1] & ~np.isnan(design.y_level[:, t - 1])
         for sign, at in ((1.0, t), (-1.0, t + 1)):
             instrument = (sign * y[:, at - 1], zero)
             pairs.append(("linear", t, _masked(instrument, both), (du.y[:, at], du.X[:, at])))
@@ -243,7 +248,7 @@ def _predetermined(group: NonlinearMoments, u: Residual, design: Design) -> list
     dy[:, 2:] = design.y_level[:, 1:-1] - design.y_level[:, :-2]
     pairs: list[_Pair] = []
     for t in range(2, u.y.shape[1] - 1):
-        inside = du.exists[:, t] & after.exists[:, t] & ~np.isnan(dy[:, t])
+        inside = design.level_rows[:, t] & du.exists[:, t] & after.exists[:, t] & ~np.isnan(dy[:, t])
         right = (np.nan_to_num(dy[:, t]) + du.y[:, t] + after.y[:, t], du.X[:, t] + after.X[:, t])
         pairs.append(("du", t, _masked((du.y[:, t], du.X[:, t]), inside), right))
     return pairs

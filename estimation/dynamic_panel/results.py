@@ -169,8 +169,12 @@ class GMMResults:
     @property
     def slope_names(self) -> list[str]:
         """Parameters that are neither the constant nor a period dummy."""
-        dummies = f"{self.fit.prepared.grid.time}="
-        return [name for name in self.names if name != CONSTANT and not name.startswith(dummies)]
+        return [self.names[c] for c in self.fit.prepared.design.positions("regressor", "lag")]
+
+    @property
+    def kind(self) -> str:
+        """Name of the estimator."""
+        return "System GMM" if self.spec.system else "Difference GMM"
 
     @property
     def is_linear(self) -> bool:

@@ -54,9 +54,11 @@ def selection_table(candidates: Mapping[str, GMMResults | str]) -> pd.DataFrame:
     # criteria of other samples are not comparable: the most frequent number of groups is the common one
     common = table["n_groups"].mode().iloc[0]
     other = table["n_groups"].notna() & (table["n_groups"] != common)
-    table.loc[other, "problem"] = [f"{n:.0f} groups, the others {common:.0f}: not ranked" for n in table["n_groups"][other]]
+    table.loc[other, "problem"] = [
+        f"{n:.0f} groups, the others {common:.0f}: not ranked" for n in table["n_groups"][other]
+    ]
     ranked = table[~other]
-    chosen = {name: [] for name in table.index}
+    chosen: dict[str, list[str]] = {name: [] for name in table.index}
     for criterion in CRITERIA:
         if ranked[criterion].notna().any():
             chosen[ranked[criterion].idxmin()].append(criterion.upper())
@@ -102,8 +104,16 @@ def _row(name: str, fit: GMMResults | str) -> dict[str, object]:
         return {"candidate": name, **row, "problem": fit}
     criteria = selection_criteria(fit)
     row |= {
-        "n_obs": fit.nobs, "n_groups": fit.n_groups, "n_params": len(fit.names), "n_instruments": fit.n_instruments,
-        "df": fit.df, "hansen": fit.hansen.stat, "hansen_p": fit.hansen.pvalue, "ar2_p": fit.ar_test(2).pvalue,
-        "bic": criteria.bic, "hqic": criteria.hqic, "aic": criteria.aic,
+        "n_obs": fit.nobs,
+        "n_groups": fit.n_groups,
+        "n_params": len(fit.names),
+        "n_instruments": fit.n_instruments,
+        "df": fit.df,
+        "hansen": fit.hansen.stat,
+        "hansen_p": fit.hansen.pvalue,
+        "ar2_p": fit.ar_test(2).pvalue,
+        "bic": criteria.bic,
+        "hqic": criteria.hqic,
+        "aic": criteria.aic,
     }
     return {"candidate": name, **row, "problem": ""}

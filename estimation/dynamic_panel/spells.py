@@ -96,9 +96,7 @@ def build_spells(
     if not isinstance(lags, int) or isinstance(lags, bool) or lags < 0:
         raise SpecificationError(f"lags: expected a whole number from 0 on, found {lags!r}.")
     groups = () if cluster is None else (cluster,)
-    grid = build_grid(
-        data, (dependent, *regressors), entity=entity, time=time, time_step=time_step, groups=groups
-    )
+    grid = build_grid(data, (dependent, *regressors), entity=entity, time=time, time_step=time_step, groups=groups)
     own = tuple(lag_name(dependent, lag) for lag in range(1, lags + 1))
     names = (*own, *regressors)
     if not names:
@@ -115,10 +113,21 @@ def build_spells(
         )
     i, t = np.nonzero(rows)
     dummies = _dummies(t) if time_effects else np.zeros((len(i), 0))
-    clusters = np.arange(len(grid.entities)) if cluster is None else np.unique(grid.codes[cluster], return_inverse=True)[1]
+    clusters = (
+        np.arange(len(grid.entities)) if cluster is None else np.unique(grid.codes[cluster], return_inverse=True)[1]
+    )
     return Spells(
-        i, t, y[i, t], X[i, t], dummies, names, lags, np.asarray(grid.entities), clusters,
-        cluster or grid.entity, int(complete.sum() - rows.sum()),
+        i,
+        t,
+        y[i, t],
+        X[i, t],
+        dummies,
+        names,
+        lags,
+        np.asarray(grid.entities),
+        clusters,
+        cluster or grid.entity,
+        int(complete.sum() - rows.sum()),
     )
 
 

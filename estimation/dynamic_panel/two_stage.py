@@ -113,9 +113,18 @@ def _second_stage(
     used = rows.any(axis=1)
     n_clusters = int(used.sum()) if data.clusters is None else len(np.unique(data.clusters[used]))
     return PanelEstimates(
-        "Second stage, time-invariant regressors", results.spec.dependent, names, (),
-        EstimateArrays(gamma, sums.T @ sums, psi), prepared.grid.entities, int(rows.sum()), int(used.sum()), n_clusters,
-        results.spec.cluster or prepared.grid.entity, (), details,
+        "Second stage, time-invariant regressors",
+        results.spec.dependent,
+        names,
+        (),
+        EstimateArrays(gamma, sums.T @ sums, psi),
+        prepared.grid.entities,
+        int(rows.sum()),
+        int(used.sum()),
+        n_clusters,
+        results.spec.cluster or prepared.grid.entity,
+        (),
+        details,
     )
 
 
@@ -152,10 +161,9 @@ def _scaled(gram: np.ndarray) -> np.ndarray:
 def _columns(results: GMMResults, data: pd.DataFrame, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Return variables on the calendar of the first stage, shape (N, T) each."""
     grid = results.fit.prepared.grid
-    step = int(grid.times[1] - grid.times[0]) if len(grid.times) > 1 else 1
     keyed = grid.entity in (*data.columns, *data.index.names)
     other = build_grid(
-        data, names, entity=grid.entity if keyed else None, time=grid.time if keyed else None, time_step=step
+        data, names, entity=grid.entity if keyed else None, time=grid.time if keyed else None, time_step=grid.time_step
     )
     if not np.array_equal(other.entities, grid.entities) or not np.array_equal(other.times, grid.times):
         raise SpecificationError("two_stage: expected the data of the first stage, found other entities or periods.")
