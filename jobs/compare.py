@@ -19,7 +19,12 @@ if __package__ in (None, ""):
 from pyspark.sql import functions as F
 
 from jobs.core.errors import EXIT_DONE, EXIT_QUALITY, InputRefusedError
-from jobs.runtime.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, program
+from jobs.runtime.context import (
+    JobContext,
+    Outcome,
+    command_main,
+    open_context,
+)
 from schemas import gold, ops
 
 # China's exports grew by 35 % at most (2003, 2004) and fell by 16 % once (2009): customs statistics, 2000-2016
@@ -122,11 +127,7 @@ def summaries(context: JobContext) -> list[YearSummary]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    configure_logging()
-    parser = argparse.ArgumentParser(prog=program("compare"), description=(__doc__ or "").split("\n\n")[0])
-    add_arguments(parser)
-    arguments = parser.parse_args(argv)
-    return explained(lambda: run_command(arguments))
+    return command_main("compare", __doc__, run_command, argv)
 
 
 def run_command(arguments: argparse.Namespace) -> int:

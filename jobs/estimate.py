@@ -16,6 +16,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from conf.tables import STUDY_PROFILES
 from estimation.tables import (
     PrintedTable,
     compare,
@@ -29,15 +30,11 @@ from jobs.reference.place_book import user_files_hash
 from jobs.runtime.context import (
     JobContext,
     Outcome,
-    add_arguments,
-    configure_logging,
-    explained,
+    command_main,
     open_context,
-    program,
     run_job,
 )
 from jobs.study.handoff import (
-    PROFILES,
     HandOff,
     collect_panel,
     results_folder,
@@ -48,7 +45,7 @@ from schemas.results import ESTIMATE
 
 
 def run(
-    context: JobContext, *, tables: str = "all", profiles: Sequence[str] = PROFILES, at: int | None = None,
+    context: JobContext, *, tables: str = "all", profiles: Sequence[str] = STUDY_PROFILES, at: int | None = None,
     table_files: Path | None = None,
 ) -> Outcome:
     """Estimate, write files and record the numbers.
@@ -69,9 +66,9 @@ def run(
     InputRefusedError
         If the panel is not there, or a table or profile is not known.
     """
-    unknown = sorted(set(profiles) - set(PROFILES))
+    unknown = sorted(set(profiles) - set(STUDY_PROFILES))
     if unknown or not profiles:
-        raise InputRefusedError(f"--study-profile: expected some of {', '.join(PROFILES)}; found {', '.join(unknown)}.")
+        raise InputRefusedError(f"--study-profile: expected some of {', '.join(STUDY_PROFILES)}; found {', '.join(unknown)}.")
     handed = collect_panel(context, at=at)
     printed = print_tables(context, handed, tables=tables, profiles=profiles, table_files=table_files)
     folder = results_folder(context.lake, context.out)
@@ -149,19 +146,15 @@ def _fingerprint(context: JobContext, handed: HandOff, table: PrintedTable) -> s
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point under spark-submit, with the options of this job beside those of all jobs."""
-    configure_logging()
-    parser = argparse.ArgumentParser(prog=program("estimate"), description=(__doc__ or "").split("\n\n")[0])
-    add_arguments(parser)
-    add_estimate_arguments(parser)
-    arguments = parser.parse_args(argv)
+    return command_main("estimate", __doc__, run_command, argv, add=add_estimate_arguments)
 
-    def call() -> int:
-        with open_context(arguments) as context:
-            outcome = run_job("estimate", lambda given: run(given, **estimate_options(arguments)), context)
-        print(outcome.detail)
-        return EXIT_DONE if outcome.changed else EXIT_NOTHING_TO_DO
 
-    return explained(call)
+def run_command(arguments: argparse.Namespace) -> int:
+    """Estimate, print the first table and return the exit code."""
+    with open_context(arguments) as context:
+        outcome = run_job("estimate", lambda given: run(given, **estimate_options(arguments)), context)
+    print(outcome.detail)
+    return EXIT_DONE if outcome.changed else EXIT_NOTHING_TO_DO
 
 
 if __name__ == "__main__":

@@ -24,7 +24,12 @@ from estimation.tables.layout import three_digits
 from estimation.tables.records import MODEL
 from jobs.core.errors import EXIT_DONE, InputRefusedError
 from jobs.core.ledger import files_in_force
-from jobs.runtime.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, program
+from jobs.runtime.context import (
+    JobContext,
+    Outcome,
+    command_main,
+    open_context,
+)
 from jobs.study.handoff import city_classes, collect_panel, result_tables
 from schemas.catalog import TABLES
 from schemas.results import ESTIMATE
@@ -193,23 +198,22 @@ def _time(value: dt.datetime) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: ``explain.py --lake LAKE table1.col1.lnAgg``."""
-    configure_logging()
-    parser = argparse.ArgumentParser(prog=program("explain"), description=(__doc__ or "").split("\n\n")[0])
-    add_arguments(parser)
+    return command_main("explain", __doc__, run_command, argv, add=add_explain_arguments)
+
+
+def add_explain_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
     parser.add_argument("name", help="table.column.term, such as table1.col1.lnAgg")
     parser.add_argument("--study-profile", default="defensible", help="defensible or paper")
     parser.add_argument("--table-files", type=Path, help="folder with result tables of your own")
-    arguments = parser.parse_args(argv)
 
-    def call() -> int:
-        with open_context(arguments, create=False) as context:
-            outcome = run(
-                context, arguments.name, profile=arguments.study_profile, table_files=arguments.table_files
-            )
-        print(outcome.detail)
-        return EXIT_DONE
 
-    return explained(call)
+def run_command(arguments: argparse.Namespace) -> int:
+    """Print the explanation and return the exit code."""
+    with open_context(arguments, create=False) as context:
+        outcome = run(context, arguments.name, profile=arguments.study_profile, table_files=arguments.table_files)
+    print(outcome.detail)
+    return EXIT_DONE
 
 
 if __name__ == "__main__":

@@ -9,26 +9,28 @@ received = rows in bronze = kept + quarantined. Findings of kind ``error`` end w
 from __future__ import annotations
 
 import argparse
-import json
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pyspark.sql import functions as F
 
+from jobs.core import upkeep
 from jobs.core.errors import EXIT_DONE, EXIT_UNBALANCED
 from jobs.core.lake import Lake
 from jobs.core.ledger import builds_of, files_in_force, foreign_changes, recorded_builds, years_text
-from jobs.maintain import existing_tables
-from jobs.runtime.context import JobContext, Outcome, add_arguments, configure_logging, explained, open_context, program
+from jobs.runtime.context import (
+    JobContext,
+    Outcome,
+    command_main,
+    open_context,
+)
 from schemas import bronze, gold, ops, silver
 from schemas.catalog import TABLES
 from schemas.table import Table
@@ -38,7 +40,6 @@ BUILT = (bronze.DECLARATION, silver.DECLARATION, gold.CITY_EXPORTS)
 # a file younger than this may belong to a writer that is at work
 SETTLED_SECONDS = 3600.0
 MAX_SHOWN = 5
-_PATH_IN_LOG = re.compile(r'"(?:add|remove|cdc)":\{"path":("(?:[^"\\]|\\.)*")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Finding:
 
 def run(context: JobContext) -> Outcome:
     """Check the lake and list what was found."""
-    tables = existing_tables(context.lake)
+    tables = upkeep.existing_tables(context.lake)
     findings = [finding for check in CHECKS for table in tables for finding in check(context, table)]
     findings += [*check_presence(context), *check_balance(context)]
     errors = sum(finding.kind == "error" for finding in findings)
@@ -85,7 +86,7 @@ def check_presence(context: JobContext) -> Iterator[Finding]:
 def check_shape(context: JobContext, table: Table) -> Iterator[Finding]:
     """Columns and constraints of the table against its definition."""
     lake = context.lake
-    found = dict(lake.spark.read.format("delta").load(lake.path(table)).dtypes)
+    found = upkeep.column_types(lake, table)
     wanted = {column.name: column.dataType.simpleString() for column in table.struct()}
     absent, strange = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
     other = [f"{name} {found[name]} instead of {kind}" for name, kind in wanted.items() if found.get(name, kind) != kind]
@@ -94,16 +95,12 @@ def check_shape(context: JobContext, table: Table) -> Iterator[Finding]:
         yield Finding("error", table.name, told, f"customs-lake migrate --lake {lake.root}")
     if strange:
         yield Finding("notice", table.name, f"columns the product does not know: {', '.join(strange)}", "none needed")
-    present = {
-        row["key"].removeprefix("delta.constraints."): row["value"]
-        for row in lake.spark.sql(f"SHOW TBLPROPERTIES delta.`{lake.path(table)}`").collect()
-        if row["key"].startswith("delta.constraints.")
-    }
+    present = upkeep.constraints(lake, table)
     lost = sorted(set(table.check_constraints()) - {name for name in table.check_constraints() if name.lower() in present})
     if lost:
         yield Finding(
             "error", table.name, f"constraints are gone: {', '.join(lost)}",
-            f"ALTER TABLE delta.`{lake.path(table)}` ADD CONSTRAINT, see schemas",
+            upkeep.constraint_statement(lake, table, lost[0]),
         )
 
 
@@ -132,9 +129,7 @@ def check_files(context: JobContext, table: Table) -> Iterator[Finding]:
     """Data files that are missing, and files that nobody refers to."""
     lake = context.lake
     stored = {item.path: item for item in lake.store.walk(table.relative_path)}
-    inside = f"{table.relative_path}/"
-    frame = lake.spark.read.format("delta").load(lake.path(table))
-    active = {unquote(name).split(inside, 1)[-1] for name in frame.inputFiles()}
+    active = upkeep.data_files(lake, table)
     missing = sorted(active - set(stored))
     if missing:
         yield Finding(
@@ -142,7 +137,7 @@ def check_files(context: JobContext, table: Table) -> Iterator[Finding]:
             f"copy them back, or {_rebuild(lake)}",
         )
     settled = (time.time() - SETTLED_SECONDS) * 1000
-    known = _paths_in_log(lake, table) | active
+    known = upkeep.paths_in_log(lake, table) | active
     orphans = [
         item for path, item in stored.items()
         if path.endswith(".parquet") and not path.startswith("_") and path not in known and item.modified_ms < settled
@@ -235,32 +230,9 @@ def _rebuild(lake: Lake) -> str:
     return f"customs-lake run --rebuild --lake {lake.root}"
 
 
-def _paths_in_log(lake: Lake, table: Table) -> set[str]:
-    """Every data file that the log names, in its entries and its checkpoints."""
-    folder = f"{table.relative_path}/_delta_log"
-    known: set[str] = set()
-    checkpoints = []
-    for name in lake.store.names(folder):
-        if name.endswith(".json"):
-            text = lake.store.read_text(f"{folder}/{name}") or ""
-            known.update(unquote(json.loads(quoted)) for quoted in _PATH_IN_LOG.findall(text))
-        elif name.endswith(".parquet"):
-            checkpoints.append(f"{lake.root}/{folder}/{name}")
-    if checkpoints:
-        frame = lake.spark.read.parquet(checkpoints[-1])
-        for kind in ("add", "remove"):
-            rows = frame.where(F.col(kind).isNotNull()).select(f"{kind}.path").collect()
-            known.update(unquote(row["path"]) for row in rows)
-    return known
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    configure_logging()
-    parser = argparse.ArgumentParser(prog=program("fsck"), description=(__doc__ or "").split("\n\n")[0])
-    add_arguments(parser)
-    arguments = parser.parse_args(argv)
-    return explained(lambda: run_command(arguments))
+    return command_main("fsck", __doc__, run_command, argv)
 
 
 def run_command(arguments: argparse.Namespace) -> int:

@@ -22,8 +22,8 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from jobs.core.errors import EXIT_DONE, CustomsLakeError
-from jobs.runtime.context import program
+from jobs.core.errors import EXIT_DONE
+from jobs.runtime.context import configure_logging, explained, parse_years, program
 from jobs.world.equation import write_model
 from jobs.world.errors import WorldOptionError
 from jobs.world.firm_tables import write_firm_survey, write_firm_tfp
@@ -250,32 +250,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--reference", type=Path, help="folder with reference tables instead of the shipped ones")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier world")
     options = parser.parse_args(argv)
-    try:
-        chosen = {} if options.year_effect is None else {"year_effect": options.year_effect}
-        model = WorldModel(resilience=options.resilience, sample=options.sample, **chosen)
-        generate(
-            options.out, seed=options.seed, preset=options.preset, records=options.records,
-            years=_years(options.years), n_cities=options.cities, model=model,
-            years_without_postcode=_years(options.without_postcode) or (), firms=options.firms,
-            reference=options.reference, overwrite=options.overwrite, progress=print,
-        )
-    except CustomsLakeError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return error.exit_code
+    configure_logging()
+    return explained(lambda: run_command(options))
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Write the world and return the exit code."""
+    chosen = {} if options.year_effect is None else {"year_effect": options.year_effect}
+    model = WorldModel(resilience=options.resilience, sample=options.sample, **chosen)
+    generate(
+        options.out, seed=options.seed, preset=options.preset, records=options.records,
+        years=_sorted_years(options.years), n_cities=options.cities, model=model,
+        years_without_postcode=_sorted_years(options.without_postcode) or (), firms=options.firms,
+        reference=options.reference, overwrite=options.overwrite, progress=print,
+    )
     return EXIT_DONE
 
 
-def _years(text: str | None) -> tuple[int, ...] | None:
-    """Read ``2003-2008`` or ``2003,2005``."""
-    if not text:
-        return None
-    try:
-        if "-" in text:
-            first, last = (int(part) for part in text.split("-"))
-            return tuple(range(first, last + 1))
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise WorldOptionError(f"years: expected 2003-2008 or 2003,2005; found {text!r}.") from error
+def _sorted_years(text: str | None) -> tuple[int, ...] | None:
+    years = parse_years(text)
+    return None if years is None else tuple(sorted(years))
 
 
 if __name__ == "__main__":

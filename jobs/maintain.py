@@ -15,9 +15,7 @@ import math
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -25,24 +23,21 @@ if __package__ in (None, ""):
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
+from jobs.core import upkeep
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, InputRefusedError
+from jobs.core.health import MEGABYTE, Health, table_health
 from jobs.core.lake import Lake
 from jobs.core.ledger import utc_now
 from jobs.runtime.context import (
     JobContext,
     Outcome,
-    add_arguments,
-    configure_logging,
-    explained,
+    command_main,
     open_context,
-    program,
     run_job,
 )
 from schemas import ops
-from schemas.catalog import TABLES
 from schemas.table import Table
 
-MEGABYTE = 1 << 20
 # columns that readers search inside a year; ordering by them lets Delta skip files
 SEARCHED = ("city_id", "hs6_code")
 PINNED_LAYERS = ("silver", "gold")
@@ -51,120 +46,11 @@ ACTIONS = ("health", "compact", "vacuum", "checkpoint")
 log = logging.getLogger("customs_lake")
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """State of one table's files.
-
-    Attributes
-    ----------
-    table : str
-    version : int
-    n_files, n_small, n_bytes : int
-        Data files of the latest version, those below ``operations.small_file_mb``, and their size.
-    crowded : tuple of str
-        Partitions with more than ``operations.max_small_files`` small files; an empty text stands for the whole table.
-    skew : float
-        Largest file over the mean file, worst partition with at least three files.
-    n_log_entries : int
-        Log entries since the last checkpoint.
-    has_statistics : bool
-        Delta keeps minimum and maximum for at least one column.
-    """
-
-    table: str
-    version: int
-    n_files: int
-    n_small: int
-    n_bytes: int
-    crowded: tuple[str, ...]
-    skew: float
-    n_log_entries: int
-    has_statistics: bool
-
-    @property
-    def crowded_years(self) -> str:
-        """In how many years small files stand; nothing for a table that knows no years."""
-        return f" in {len(self.crowded)} years" if self.crowded != ("",) else ""
-
-    def findings(self, *, max_log_entries: int, max_skew: float) -> list[str]:
-        """What deserves attention, each with what helps."""
-        found = []
-        if self.crowded:
-            found.append(f"{self.n_small} small files{self.crowded_years}: compact")
-        if self.skew > max_skew:
-            found.append(f"largest file {self.skew:.1f} times the mean: compact")
-        if self.n_log_entries > max_log_entries:
-            found.append(f"{self.n_log_entries} log entries since the last checkpoint: checkpoint")
-        if not self.has_statistics and self.n_files:
-            found.append("no column statistics: readers open every file")
-        return found
-
-
-def existing_tables(lake: Lake, names: Sequence[str] = ()) -> list[Table]:
-    """Tables that exist, all or the named ones."""
-    unknown = [name for name in names if name not in TABLES]
-    if unknown:
-        raise InputRefusedError(f"--table: {', '.join(unknown)} is no table; expected one of {', '.join(TABLES)}.")
-    return [table for name, table in sorted(TABLES.items()) if (not names or name in names) and lake.exists(table)]
-
-
-def table_health(context: JobContext, table: Table) -> Health:
-    """Look at the files of a table's latest version; no data are read."""
-    lake, options = context.lake, context.settings.operations
-    files = active_files(lake, table)
-    limit = options.small_file_mb * MEGABYTE
-    groups: dict[str, list[int]] = {}
-    for path, n_bytes in files.items():
-        groups.setdefault(path.rpartition("/")[0] if table.partition_by else "", []).append(n_bytes)
-    small = {name: sum(size < limit for size in sizes) for name, sizes in groups.items()}
-    skews = [max(sizes) * len(sizes) / max(sum(sizes), 1) for sizes in groups.values() if len(sizes) >= 3]
-    names = lake.store.names(f"{table.relative_path}/_delta_log")
-    checkpoints = [int(name[:20]) for name in names if ".checkpoint" in name and name[:20].isdigit()]
-    version = lake.version(table)
-    indexed = table.properties.get("delta.dataSkippingStatsColumns", ",".join(table.columns))
-    return Health(
-        table.name, version, len(files), sum(small.values()), sum(files.values()),
-        tuple(sorted(name for name, n in small.items() if n > options.max_small_files)),
-        max(skews, default=1.0), version - max(checkpoints, default=-1), bool(indexed),
-    )
-
-
-def active_files(lake: Lake, table: Table) -> dict[str, int]:
-    """Data files of the latest version, path below the table to bytes."""
-    stored = {item.path: item.n_bytes for item in lake.store.walk(table.relative_path)}
-    frame = lake.spark.read.format("delta").load(lake.path(table))
-    paths = (unquote(name).split(f"{table.relative_path}/", 1)[-1] for name in frame.inputFiles())
-    return {path: stored.get(path, 0) for path in paths}
-
-
-def compact(context: JobContext, table: Table, crowded: Sequence[str]) -> int:
-    """Rewrite the crowded years of a table into files of full size; return the number of files taken away."""
-    lake = context.lake
+def compact_years(context: JobContext, table: Table, crowded: Sequence[str]) -> int:
+    """Compact the crowded years of a table, ordered by what studies search; return the number of files taken away."""
     searched = [name for name in SEARCHED if name in table.columns and name not in table.partition_by]
-    with lake.lock_whole(table), lake.committing(table, {"run": context.run_id}):
-        builder = lake.delta(table).optimize()
-        if table.partition_by:
-            years = ", ".join(name.partition("=")[2] for name in crowded)
-            builder = builder.where(f"{table.partition_by[0]} IN ({years})")
-        metrics = (builder.executeZOrderBy(*searched) if searched else builder.executeCompaction()).first()["metrics"]
-    return int(metrics["numFilesRemoved"]) - int(metrics["numFilesAdded"])
-
-
-def vacuum(context: JobContext, table: Table, *, dry_run: bool) -> int:
-    """Remove (or with ``dry_run`` count) files that no version within the retention needs; return their number."""
-    lake, hours = context.lake, retention_hours(context, table)
-    mode = " DRY RUN" if dry_run else ""
-    before = 0 if dry_run else _n_data_files(lake, table)
-    with lake.lock_whole(table), lake.committing(table, {"run": context.run_id}):
-        result = lake.spark.sql(f"VACUUM delta.`{lake.path(table)}` RETAIN {hours} HOURS{mode}")
-        if dry_run:
-            return result.count()
-    return before - _n_data_files(lake, table)
-
-
-def _n_data_files(lake: Lake, table: Table) -> int:
-    # vacuum itself adds to the log
-    return sum(not item.path.startswith("_delta_log/") for item in lake.store.walk(table.relative_path))
+    years = [name.partition("=")[2] for name in crowded]
+    return upkeep.compact(context.lake, table, years, order_by=searched, metadata={"run": context.run_id})
 
 
 def retention_hours(context: JobContext, table: Table) -> int:
@@ -197,7 +83,7 @@ def pin(context: JobContext, name: str) -> Outcome:
     if not name.strip():
         raise InputRefusedError("pin: give the study a name, such as --name paper-2015.")
     lake, now = context.lake, utc_now()
-    tables = [table for table in existing_tables(lake) if table.layer in PINNED_LAYERS]
+    tables = [table for table in upkeep.existing_tables(lake) if table.layer in PINNED_LAYERS]
     if not tables:
         raise InputRefusedError(f"{lake.root}: there is no silver or gold table to pin; run the pipeline first.")
     rows = [
@@ -239,37 +125,30 @@ def maintain(context: JobContext, actions: Sequence[str], *, tables: Sequence[st
         found = ", ".join(unknown) or "none"
         raise InputRefusedError(f"maintain: expected actions out of {', '.join(ACTIONS)}; found {found}.")
     lines, changed = [], False
-    for table in existing_tables(context.lake, tables):
-        health = table_health(context, table)
+    for table in upkeep.existing_tables(context.lake, tables):
+        health = table_health(context.lake, table, context.settings.operations)
         done = []
         if "compact" in actions and health.crowded:
             done.append(
                 f"would compact{health.crowded_years}" if dry_run
-                else f"compacted{health.crowded_years}, {compact(context, table, health.crowded)} files fewer"
+                else f"compacted{health.crowded_years}, {compact_years(context, table, health.crowded)} files fewer"
             )
         if "checkpoint" in actions and health.n_log_entries > 1:
             if not dry_run:
-                checkpoint(context.lake, table)
+                upkeep.checkpoint(context.lake, table)
             verb = "would write a checkpoint" if dry_run else "checkpoint"
             done.append(f"{verb} at version {context.lake.version(table)}")
         if "vacuum" in actions:
-            n_files = vacuum(context, table, dry_run=dry_run)
+            hours = retention_hours(context, table)
+            n_files = upkeep.vacuum(context.lake, table, hours, dry_run=dry_run, metadata={"run": context.run_id})
             verb = "would remove" if dry_run else "removed"
-            done += [f"{verb} {n_files} files older than {retention_hours(context, table)} h"] if n_files else []
+            done += [f"{verb} {n_files} files older than {hours} h"] if n_files else []
         if done:
-            changed, health = True, health if dry_run else table_health(context, table)
+            changed, health = True, health if dry_run else table_health(context.lake, table, context.settings.operations)
         lines.append(_health_line(context, health, done))
     heading = f"{'table':<32}{'version':>8}{'files':>7}{'small':>7}{'MB':>10}{'log':>5}  "
     word = "looked at" if dry_run or actions == ("health",) else "maintained"
     return Outcome(f"{len(lines)} tables {word}", changed=changed, detail="\n".join([heading, *lines]))
-
-
-def checkpoint(lake: Lake, table: Table) -> None:
-    """Write a checkpoint of the log, so that readers need not replay it."""
-    log_of = lake.spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(lake.spark._jsparkSession, lake.path(table))
-    # Scala's default arguments, under the names they have in the JVM
-    at_any_time, no_catalog = (getattr(log_of, f"update$default${number}")() for number in (2, 3))
-    log_of.checkpoint(log_of.update(False, at_any_time, no_catalog), no_catalog)
 
 
 def _health_line(context: JobContext, health: Health, done: Sequence[str]) -> str:
@@ -283,15 +162,15 @@ def _health_line(context: JobContext, health: Health, done: Sequence[str]) -> st
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    configure_logging()
-    parser = argparse.ArgumentParser(prog=program("maintain"), description=(__doc__ or "").split("\n\n")[0])
-    add_arguments(parser)
+    return command_main("maintain", __doc__, run_command, argv, add=add_maintain_arguments)
+
+
+def add_maintain_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
     parser.add_argument("action", nargs="+", choices=(*ACTIONS, "pin", "release"))
     parser.add_argument("--table", action="append", default=[], help="only this table (repeat for more)")
     parser.add_argument("--name", default="", help="name of the study, for pin and release")
     parser.add_argument("--dry-run", action="store_true", help="show what would be done")
-    arguments = parser.parse_args(argv)
-    return explained(lambda: run_command(arguments))
 
 
 def run_command(arguments: argparse.Namespace) -> int:

@@ -16,9 +16,13 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from conf.settings import load_settings
+from jobs.core import upkeep
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, LakeError
 from jobs.core.lake import MARKER, Lake
-from jobs.runtime.context import Outcome, add_arguments, configure_logging, explained, program
+from jobs.runtime.context import (
+    Outcome,
+    command_main,
+)
 from jobs.runtime.session import build_session
 from schemas.catalog import TABLES
 from schemas.migrations import AddColumns, Migration, RenameColumn, SetProperties, Step, WidenColumn, pending_migrations
@@ -58,23 +62,22 @@ def migrate(lake: Lake, migrations: Sequence[Migration], *, run_id: str = "") ->
 
 def apply_step(lake: Lake, table: Table, step: Step) -> None:
     """Carry out one step on an existing table; a step already done changes nothing."""
-    types = dict(lake.spark.read.format("delta").load(lake.path(table)).dtypes)
-    name = f"delta.`{lake.path(table)}`"
+    types = upkeep.column_types(lake, table)
     if isinstance(step, AddColumns):
         missing = [(column, kind) for column, kind in step.columns if column not in types]
         if missing:
-            lake.spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({', '.join(f'{c} {t}' for c, t in missing)})")
+            upkeep.alter(lake, table, f"ADD COLUMNS ({', '.join(f'{c} {t}' for c, t in missing)})")
     elif isinstance(step, WidenColumn):
         if types[step.column] != step.type:
-            lake.spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('delta.enableTypeWidening' = 'true')")
-            lake.spark.sql(f"ALTER TABLE {name} ALTER COLUMN {step.column} TYPE {step.type}")
+            upkeep.alter(lake, table, "SET TBLPROPERTIES ('delta.enableTypeWidening' = 'true')")
+            upkeep.alter(lake, table, f"ALTER COLUMN {step.column} TYPE {step.type}")
     elif isinstance(step, RenameColumn):
         if step.to not in types:
-            lake.spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name')")
-            lake.spark.sql(f"ALTER TABLE {name} RENAME COLUMN {step.column} TO {step.to}")
+            upkeep.alter(lake, table, "SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name')")
+            upkeep.alter(lake, table, f"RENAME COLUMN {step.column} TO {step.to}")
     elif isinstance(step, SetProperties):
         pairs = ", ".join(f"'{key}' = '{value}'" for key, value in step.properties)
-        lake.spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ({pairs})")
+        upkeep.alter(lake, table, f"SET TBLPROPERTIES ({pairs})")
 
 
 def describe(migrations: Sequence[Migration]) -> str:
@@ -93,12 +96,12 @@ def _table(name: str) -> Table:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; opens lakes that no other job will."""
-    configure_logging()
-    parser = argparse.ArgumentParser(prog=program("migrate"), description=(__doc__ or "").split("\n\n")[0])
-    add_arguments(parser)
+    return command_main("migrate", __doc__, run_command, argv, add=add_migrate_arguments)
+
+
+def add_migrate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
     parser.add_argument("--dry-run", action="store_true", help="show the steps, change nothing")
-    arguments = parser.parse_args(argv)
-    return explained(lambda: run_command(arguments))
 
 
 def run_command(arguments: argparse.Namespace) -> int:

@@ -17,11 +17,8 @@ from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO
 from jobs.runtime.context import (
     JobContext,
     Outcome,
-    add_arguments,
-    configure_logging,
-    explained,
+    command_main,
     open_context,
-    program,
     run_job,
 )
 
@@ -43,24 +40,25 @@ def run_through(context: JobContext, last: str, announce: Callable[[str], None] 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: ``pipeline.py`` under spark-submit, ``customs-lake run`` for people."""
-    configure_logging()
-    parser = argparse.ArgumentParser(prog=program("run"), description=__doc__)
-    add_arguments(parser)
+    return command_main("run", __doc__, run_command, argv, add=add_pipeline_arguments)
+
+
+def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
     parser.add_argument("--through", choices=STEPS, default=STEPS[-1], help="last step to run")
     parser.add_argument("--rebuild", action="store_true", help="build the chosen years again, whatever is recorded")
-    arguments = parser.parse_args(argv)
 
-    def call() -> int:
-        start = time.monotonic()
-        with open_context(arguments) as context:
-            outcomes = run_through(replace(context, rebuild=arguments.rebuild), arguments.through)
-        if outcomes and outcomes[-1].detail:
-            print(outcomes[-1].detail)
-        changed = any(outcome.changed for outcome in outcomes)
-        print(f"{'Done' if changed else 'Nothing new'} in {time.monotonic() - start:.0f} s. Lake: {arguments.lake}")
-        return EXIT_DONE if changed else EXIT_NOTHING_TO_DO
 
-    return explained(call)
+def run_command(arguments: argparse.Namespace) -> int:
+    """Run the steps, print the result and return the exit code."""
+    start = time.monotonic()
+    with open_context(arguments) as context:
+        outcomes = run_through(replace(context, rebuild=arguments.rebuild), arguments.through)
+    if outcomes and outcomes[-1].detail:
+        print(outcomes[-1].detail)
+    changed = any(outcome.changed for outcome in outcomes)
+    print(f"{'Done' if changed else 'Nothing new'} in {time.monotonic() - start:.0f} s. Lake: {arguments.lake}")
+    return EXIT_DONE if changed else EXIT_NOTHING_TO_DO
 
 
 if __name__ == "__main__":

@@ -25,7 +25,12 @@ from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO
 from jobs.core.lake import Lake
 from jobs.core.ledger import Builds, builds_of, latest_receipts, new_run_id
 from jobs.land import Delivery, inspect_folder, sort_delivery
-from jobs.runtime.context import JobContext, Outcome, add_arguments, configure_logging, explained, parse_years, program
+from jobs.runtime.context import (
+    JobContext,
+    Outcome,
+    command_main,
+    parse_years,
+)
 from jobs.runtime.session import build_session
 from schemas import bronze, gold, silver
 
@@ -185,11 +190,7 @@ def _table(years: Sequence[PlannedYear]) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    configure_logging()
-    parser = argparse.ArgumentParser(prog=program("plan"), description=(__doc__ or "").split("\n\n")[0])
-    add_arguments(parser)
-    arguments = parser.parse_args(argv)
-    return explained(lambda: run_command(arguments))
+    return command_main("plan", __doc__, run_command, argv)
 
 
 def run_command(arguments: argparse.Namespace) -> int:

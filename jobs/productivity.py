@@ -33,7 +33,7 @@ from jobs.readers.firm_series import FirmSeries, load_series
 from jobs.reference.firm_places import place_frame
 from jobs.reference.place_book import configured_place_book, user_files_hash
 from jobs.runtime.context import JobContext, Outcome, job_main
-from jobs.study.firm_technology import COEFFICIENTS, estimate_technology
+from jobs.study.firm_technology import COEFFICIENTS, estimate_technology, known_technology
 from jobs.transforms.declarations import apply_rules
 from jobs.transforms.firm_capital import add_real_capital, survey_growth
 from jobs.transforms.firm_imputation import LAST_SOUND_YEAR, impute_value_added
@@ -271,8 +271,7 @@ def _write_technology(context: JobContext, inputs: DataFrame, series: FirmSeries
     """Estimate, write and read back the coefficients of all industries."""
     lake, choices = context.lake, context.settings.productivity
     if choices.method == "known":
-        rows = series.technology_rows()
-        found = rows_to_spark(context.spark, rows, COEFFICIENTS)
+        found = rows_to_spark(context.spark, known_technology(series.technology), COEFFICIENTS)
     elif choices.method == "index":
         found = rows_to_spark(context.spark, [], COEFFICIENTS)
     else:

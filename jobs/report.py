@@ -21,6 +21,7 @@ if __package__ in (None, ""):
 import pandas as pd
 from pyspark.sql import functions as F
 
+from conf.tables import STUDY_PROFILES
 from estimation.report import Provenance, StudyReport, build_report, render_report
 from estimation.report.claims_page import claims_markdown
 from estimation.tables import PrintedTable
@@ -29,24 +30,22 @@ from jobs.core.ledger import code_version
 from jobs.runtime.context import (
     JobContext,
     Outcome,
-    add_arguments,
-    configure_logging,
-    explained,
+    command_main,
     open_context,
-    program,
     run_job,
 )
-from jobs.study.handoff import PROFILES, HandOff, city_classes, collect_panel, paper_numbers, reference, results_folder
+from jobs.study.handoff import HandOff, city_classes, collect_panel, paper_numbers, results_folder
 from jobs.study.result_tables import add_estimate_arguments, estimate_options, print_tables
 from jobs.study.variants import collect_variants
 from schemas import gold, ops, silver
 from schemas.panel import CITY_PANEL, PANEL_MISSING
+from schemas.reference.shipped import read_shipped
 
 log = logging.getLogger("customs_lake")
 
 
 def run(
-    context: JobContext, *, tables: str = "all", profiles: Sequence[str] = PROFILES, at: int | None = None,
+    context: JobContext, *, tables: str = "all", profiles: Sequence[str] = STUDY_PROFILES, at: int | None = None,
     table_files: Path | None = None, geojson: Path | None = None,
 ) -> Outcome:
     """Compute and write the report.
@@ -144,7 +143,7 @@ def repeat_command(context: JobContext, handed: HandOff, asked: Mapping[str, obj
     """Return the command that makes this report again: panel version, options that are no default, settings by origin."""
     parts = ["customs-lake", "report", "--lake", context.lake.root, "--at", str(handed.panel_version)]
     parts += ["--raw", str(context.raw)] if context.raw else []
-    defaults = {"--tables": "all", "--study-profile": ",".join(PROFILES)}
+    defaults = {"--tables": "all", "--study-profile": ",".join(STUDY_PROFILES)}
     for option, value in asked.items():
         if value is not None and value != defaults.get(option):
             parts += [option, str(value)]
@@ -226,7 +225,7 @@ def _missing(context: JobContext) -> pd.DataFrame:
 
 
 def _coordinates() -> pd.DataFrame:
-    places, names = reference("city_coordinates"), reference("prefectures").drop_duplicates("city_id")
+    places, names = read_shipped("city_coordinates"), read_shipped("prefectures").drop_duplicates("city_id")
     english = names.set_index("city_id")["name_en"]
     return pd.DataFrame({
         "city_id": places["city_id"], "lat": pd.to_numeric(places["lat"]), "lon": pd.to_numeric(places["lon"]),
@@ -236,21 +235,22 @@ def _coordinates() -> pd.DataFrame:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point under spark-submit."""
-    configure_logging()
-    parser = argparse.ArgumentParser(prog=program("report"), description=(__doc__ or "").split("\n\n")[0])
-    add_arguments(parser)
+    return command_main("report", __doc__, run_command, argv, add=add_report_arguments)
+
+
+def add_report_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
     add_estimate_arguments(parser)
     parser.add_argument("--geojson", type=Path, help="boundaries of your own for the maps")
-    arguments = parser.parse_args(argv)
 
-    def call() -> int:
-        with open_context(arguments, create=False) as context:
-            options = estimate_options(arguments) | {"geojson": arguments.geojson}
-            outcome = run_job("report", lambda given: run(given, **options), context)
-        print(outcome.detail)
-        return EXIT_DONE
 
-    return explained(call)
+def run_command(arguments: argparse.Namespace) -> int:
+    """Write the report and return the exit code."""
+    options = estimate_options(arguments) | {"geojson": arguments.geojson}
+    with open_context(arguments, create=False) as context:
+        outcome = run_job("report", lambda given: run(given, **options), context)
+    print(outcome.detail)
+    return EXIT_DONE
 
 
 if __name__ == "__main__":

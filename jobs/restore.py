@@ -14,7 +14,6 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import unquote
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -23,10 +22,14 @@ from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from conf.settings import load_settings
+from jobs.core import upkeep
 from jobs.core.errors import EXIT_DONE, InputRefusedError, LakeError
 from jobs.core.lake import UNFINISHED_RESTORE, Lake
 from jobs.core.ledger import builds_of, forget_builds, new_run_id, record_run, utc_now
-from jobs.runtime.context import Outcome, add_arguments, configure_logging, explained, program
+from jobs.runtime.context import (
+    Outcome,
+    command_main,
+)
 from jobs.runtime.session import build_session
 from schemas import ops
 from schemas.catalog import TABLES
@@ -126,8 +129,7 @@ def resume(lake: Lake) -> Outcome:
 def _apply(lake: Lake, targets: Mapping[str, int]) -> None:
     for name, version in targets.items():
         table = TABLES[name]
-        with lake.committing(table, {"restore_to": version}):
-            lake.delta(table).restoreToVersion(version)
+        upkeep.restore_version(lake, table, version)
     if targets:
         lake.store.delete(UNFINISHED_RESTORE)
 
@@ -153,14 +155,13 @@ def _refuse_lost_version(lake: Lake, table: Table, version: int) -> None:
     if not 0 <= version <= newest:
         raise LakeError(f"{table.name} has versions {oldest} to {newest}; found {version}. Choose one of them.")
     try:
-        present = set(lake.spark.read.format("delta").option("versionAsOf", version).load(lake.path(table)).inputFiles())
+        needed = upkeep.data_files(lake, table, version=version)
     except PySparkException as error:
         raise LakeError(
             f"{table.name}: version {version} cannot be read any more ({str(error).splitlines()[0][:160]})."
             f" Versions {oldest} to {newest} are in its log."
         ) from error
     stored = {item.path for item in lake.store.walk(table.relative_path)}
-    needed = (unquote(name).split(f"{table.relative_path}/", 1)[-1] for name in present)
     lost = sorted(path for path in needed if path not in stored)
     if lost:
         raise LakeError(
@@ -171,12 +172,7 @@ def _refuse_lost_version(lake: Lake, table: Table, version: int) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    configure_logging()
-    parser = argparse.ArgumentParser(prog=program("restore"), description=(__doc__ or "").split("\n\n")[0])
-    add_arguments(parser)
-    add_restore_arguments(parser)
-    arguments = parser.parse_args(argv)
-    return explained(lambda: run_command(arguments))
+    return command_main("restore", __doc__, run_command, argv, add=add_restore_arguments)
 
 
 def add_restore_arguments(parser: argparse.ArgumentParser) -> None:

@@ -23,11 +23,8 @@ from jobs.core.ledger import latest_receipts, utc_now, years_text
 from jobs.runtime.context import (
     JobContext,
     Outcome,
-    add_arguments,
-    configure_logging,
-    explained,
+    command_main,
     open_context,
-    program,
     run_job,
 )
 from schemas import ops
@@ -88,21 +85,22 @@ def _matching(receipts: Sequence[Row], patterns: Sequence[str], present: str) ->
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point under spark-submit."""
-    configure_logging()
-    parser = argparse.ArgumentParser(prog=program("withdraw"), description=(__doc__ or "").split("\n\n")[0])
-    add_arguments(parser)
+    return command_main("withdraw", __doc__, run_command, argv, add=add_withdraw_arguments)
+
+
+def add_withdraw_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
     parser.add_argument("--file", action="append", default=[], required=True, help="name or pattern below the raw folder")
     parser.add_argument("--reason", required=True, help="why, in one sentence")
     parser.add_argument("--undo", action="store_true", help="put withdrawn files in force again")
-    arguments = parser.parse_args(argv)
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Change the receipts and return the exit code."""
     change = reinstate if arguments.undo else withdraw
-
-    def call() -> int:
-        with open_context(arguments, create=False) as context:
-            run_job("withdraw", lambda given: change(given, arguments.file, arguments.reason), context)
-        return EXIT_DONE
-
-    return explained(call)
+    with open_context(arguments, create=False) as context:
+        run_job("withdraw", lambda given: change(given, arguments.file, arguments.reason), context)
+    return EXIT_DONE
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
-"""A table as a value: its columns, key, partition and constraints, and the check every frame passes before a write."""
+"""A table as a value: its columns, key, partition and constraints.
+
+Every frame is brought to the table's columns before a write. Rows made on the driver are held against the key there;
+the key of frames that Spark computes is checked by ``fsck``, since a check at every write would compute them twice.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from schemas.fields import Field
 
@@ -138,6 +143,31 @@ class Table:
         relaxed = StructType([StructField(f.name, f.dataType, True, f.metadata) for f in self.struct()])
         # NOT NULL is enforced by the Delta table itself on write: a nullable expression that never is null must pass
         return frame.select(*self.columns).to(relaxed)
+
+    def assert_unique(self, keys: Iterable[tuple[Any, ...]]) -> None:
+        """Check the keys of rows made on the driver: none twice, nothing null.
+
+        Parameters
+        ----------
+        keys : iterable of tuple
+            Values of the key columns, a tuple a row.
+
+        Raises
+        ------
+        DuplicateKeyError
+            With at most five of the keys.
+        """
+        seen: set[tuple[Any, ...]] = set()
+        bad: list[tuple[Any, ...]] = []
+        for key in keys:
+            if key in seen or any(value is None or value != value for value in key):
+                bad.append(key)
+            seen.add(key)
+        if bad:
+            raise DuplicateKeyError(
+                f"{self.name}: key ({', '.join(self.key)}) must be unique and not null; found e.g."
+                f" {'; '.join(map(str, bad[:5]))}."
+            )
 
     def assert_key(self, frame: DataFrame) -> None:
         """Check that the key is unique and not null.

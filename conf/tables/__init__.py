@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 SHARED = "model.toml"
+#: Sections of options that a table can be estimated under.
+STUDY_PROFILES = ("defensible", "paper")
 
 
 class TableFileError(ValueError):

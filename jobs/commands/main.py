@@ -11,13 +11,16 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table as RichTable
 
 from conf.settings import load_settings
+from conf.tables import STUDY_PROFILES
 from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, InputRefusedError
 from jobs.runtime.context import (
+    JobContext,
     add_arguments,
     add_settings_arguments,
     configure_logging,
@@ -26,6 +29,10 @@ from jobs.runtime.context import (
     open_context,
     program,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame
 
 COMMANDS: dict[str, dict[str, str]] = {
     "From raw files to tables": {
@@ -157,18 +164,13 @@ def config(argv: Sequence[str]) -> int:
 
 def places(argv: Sequence[str]) -> int:
     """Explain a postcode, or show how the records of a lake were placed."""
-    from jobs.commands import places as told
-    from jobs.reference.place_book import configured_place_book
-    from jobs.study.handoff import PROFILES
-    from schemas import places as references
-    from schemas import silver
-
     parser = _parser("places", "What a postcode is in a year, and how the records of a lake were placed.")
     actions = parser.add_subparsers(dest="action", required=True)
     explain = actions.add_parser("explain", help="what a postcode is in a year, by which evidence, what else it could be")
     explain.add_argument("postcode")
     explain.add_argument("year", type=int)
     add_settings_arguments(explain)
+    explain.set_defaults(act=_explain_postcode)
     for name, text in {
         "coverage": "share of records and value by match method, per city and year",
         "conflicts": "records and value per year and kind of disagreement",
@@ -177,38 +179,55 @@ def places(argv: Sequence[str]) -> int:
         sub = actions.add_parser(name, help=text)
         add_arguments(sub)
         sub.add_argument("--city", help="only this city_id")
+        sub.set_defaults(act=_show_places)
     compared = actions.add_parser("sensitivity", help="counts and Table 1 with the ambiguous cities in, out and whole")
     add_arguments(compared)
     compared.add_argument("--tables", default="1", help="result tables: 1 or 1,4")
-    compared.add_argument("--study-profile", default="defensible", choices=PROFILES, help="options to estimate under")
+    compared.add_argument("--study-profile", default="defensible", choices=STUDY_PROFILES, help="options to estimate under")
+    compared.set_defaults(act=_place_sensitivity)
     arguments = parser.parse_args(argv)
-    if arguments.action == "explain":
-        settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
-        book, convention = configured_place_book(settings.places), settings.places.convention
-        print(told.explain_postcode(arguments.postcode, arguments.year, book=book, convention=convention))
-        return EXIT_DONE
-    if arguments.action == "sensitivity":
-        return _place_sensitivity(arguments)
-    with open_context(arguments, create=False) as context:
-        frames = [context.lake.read(table) for table in (silver.DECLARATION, silver.QUARANTINE)]
-        if context.years is not None:
-            frames = [frame.where(frame["year"].isin(sorted(context.years))) for frame in frames]
-        if arguments.city:
-            frames = [frame.where(frame["city_id"] == arguments.city) for frame in frames]
-        frame = {
-            "coverage": lambda: told.place_coverage(frames[0]),
-            "conflicts": lambda: told.count_conflicts(frames[0]),
-            "ambiguity": lambda: told.ambiguity_table(*frames, context.lake.read(references.AMBIGUOUS_CITIES)),
-        }[arguments.action]().toPandas()
-    if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        frame.to_csv(arguments.out / f"places_{arguments.action}.csv", index=False)
-        console.print(f"{len(frame):,} rows written to {arguments.out / f'places_{arguments.action}.csv'}", highlight=False)
-    else:
-        print(frame.head(LIMIT_ROWS).to_string(index=False))
-        if len(frame) > LIMIT_ROWS:
-            print(f"... {len(frame) - LIMIT_ROWS:,} more rows; --out FOLDER writes all, --city and --years choose")
+    return arguments.act(arguments)
+
+
+def _explain_postcode(arguments: argparse.Namespace) -> int:
+    from jobs.commands.places import explain_postcode
+    from jobs.reference.place_book import configured_place_book
+
+    settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    book, convention = configured_place_book(settings.places), settings.places.convention
+    print(explain_postcode(arguments.postcode, arguments.year, book=book, convention=convention))
     return EXIT_DONE
+
+
+def _show_places(arguments: argparse.Namespace) -> int:
+    """Coverage, conflicts or ambiguity of the records of a lake, printed or written."""
+    with open_context(arguments, create=False) as context:
+        frame = _place_frame(context, arguments.action, arguments.city).toPandas()
+    if arguments.out:
+        written = _write_csv(frame, arguments.out, f"places_{arguments.action}.csv")
+        console.print(f"{len(frame):,} rows written to {written}", highlight=False)
+        return EXIT_DONE
+    print(frame.head(LIMIT_ROWS).to_string(index=False))
+    if len(frame) > LIMIT_ROWS:
+        print(f"... {len(frame) - LIMIT_ROWS:,} more rows; --out FOLDER writes all, --city and --years choose")
+    return EXIT_DONE
+
+
+def _place_frame(context: JobContext, action: str, city: str | None) -> DataFrame:
+    from jobs.transforms.place_coverage import ambiguity_table, count_conflicts, place_coverage
+    from schemas import silver
+    from schemas.places import AMBIGUOUS_CITIES
+
+    frames = [context.lake.read(table) for table in (silver.DECLARATION, silver.QUARANTINE)]
+    if context.years is not None:
+        frames = [frame.where(frame["year"].isin(sorted(context.years))) for frame in frames]
+    if city:
+        frames = [frame.where(frame["city_id"] == city) for frame in frames]
+    if action == "coverage":
+        return place_coverage(frames[0])
+    if action == "conflicts":
+        return count_conflicts(frames[0])
+    return ambiguity_table(*frames, context.lake.read(AMBIGUOUS_CITIES))
 
 
 def _place_sensitivity(arguments: argparse.Namespace) -> int:
@@ -218,10 +237,15 @@ def _place_sensitivity(arguments: argparse.Namespace) -> int:
         found = compare_treatments(context, tables=arguments.tables, profile=arguments.study_profile)
     print(found)
     if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        found.to_frame().to_csv(arguments.out / "places_sensitivity.csv", index=False)
-        console.print(f"All numbers: {arguments.out / 'places_sensitivity.csv'}", highlight=False)
+        written = _write_csv(found.to_frame(), arguments.out, "places_sensitivity.csv")
+        console.print(f"All numbers: {written}", highlight=False)
     return EXIT_DONE
+
+
+def _write_csv(frame: pd.DataFrame, folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(folder / name, index=False)
+    return folder / name
 
 
 def demo(argv: Sequence[str]) -> int:

@@ -24,10 +24,16 @@ def to_spark(spark: SparkSession, frame: pd.DataFrame, table: Table) -> DataFram
     ----------
     frame : DataFrame
         Must have every column of the table; others are left behind.
+
+    Raises
+    ------
+    DuplicateKeyError
+        If the frame repeats a key of the table.
     """
     from pyspark.sql.pandas.types import to_arrow_schema
     from pyspark.sql.types import StructField, StructType
 
+    table.assert_unique(frame[list(table.key)].itertuples(index=False, name=None))
     # NOT NULL is enforced by the Delta table itself on write
     schema = StructType([StructField(field.name, field.dataType, True) for field in table.struct()])
     arrow_schema = to_arrow_schema(schema)

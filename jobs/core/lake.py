@@ -290,6 +290,7 @@ class Lake:
     def append_rows(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         """Append a few rows made on the driver (the ledger tables), in one file."""
         if rows:
+            table.assert_unique(tuple(row.get(name) for name in table.key) for row in rows)
             ordered = [tuple(row.get(name) for name in table.columns) for row in rows]
             written = self.append(table, self.spark.createDataFrame(ordered, table.ddl()).coalesce(1))
             known = self.remembered.pop(table.name, None)

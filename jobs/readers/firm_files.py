@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import re
 from dataclasses import dataclass
 from functools import reduce
@@ -127,25 +126,6 @@ def read_given(spark: SparkSession, file: FirmFile) -> DataFrame:
     lines = _read_lines(spark, file)
     chosen = (F.col(f"c{place[name]}").alias(name) for name in GIVEN_COLUMNS)
     return _numbered(lines.select(*chosen, *_lineage(file)))
-
-
-def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Return a small CSV of the user as rows of text.
-
-    Raises
-    ------
-    InputRefusedError
-        If it is absent, empty or lacks a column.
-    """
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputRefusedError(f"{path.name}: cannot be read as UTF-8 text ({error}).") from error
-    rows = list(csv.DictReader(io.StringIO(text)))
-    missing = [name for name in columns if not rows or name not in rows[0]]
-    if missing:
-        raise InputRefusedError(f"{path.name}: expected columns {', '.join(columns)}; missing {', '.join(missing)}.")
-    return rows
 
 
 def series_path(raw: Path, given: str, name: str) -> Path | None:

@@ -19,7 +19,8 @@ from conf.firms import load_investment_prices
 from conf.productivity import Productivity
 from jobs.core.errors import InputRefusedError
 from jobs.core.frames import rows_to_spark
-from jobs.readers.firm_files import read_table, series_path
+from jobs.core.user_tables import read_user_table
+from jobs.readers.firm_files import series_path
 from jobs.transforms.firm_capital import FIRST_PRICE_YEAR
 
 SERIES = ("output", "input", "investment")
@@ -80,13 +81,6 @@ class FirmSeries:
             return None
         return rows_to_spark(spark, self.growth, "province2 string, industry_code string, growth double")
 
-    def technology_rows(self) -> list[tuple]:
-        """Known technology as rows of ``jobs.study.firm_technology.COEFFICIENTS``."""
-        return [
-            (industry, "known", None, labour, capital, inputs, None, None, None, "none", True, None, 0, 0, 0, 0, 0, [], 0.0)
-            for industry, labour, capital, inputs in self.technology
-        ]
-
 
 def load_series(raw: Path, choices: Productivity, *, last_year: int) -> FirmSeries:
     """Read the user's series and check that no year is missing.
@@ -131,7 +125,7 @@ def _read_prices(path: Path | None) -> list[tuple[str, str | None, int, float]]:
     if path is None:
         return []
     rows = []
-    for row in read_table(path, ("series", "industry_code", "year", "price_index")):
+    for _, row in read_user_table(path, ("series", "industry_code", "year", "price_index")):
         value = _number(path, row, "price_index")
         if row["series"] not in SERIES or value <= 0:
             raise InputRefusedError(
@@ -159,23 +153,23 @@ def _require_no_gap(path: Path, rows: Sequence[tuple[str, str | None, int, float
 def _read_growth(path: Path | None) -> tuple[tuple[str | None, str | None, float], ...] | None:
     if path is None:
         return None
-    rows = read_table(path, ("province2", "industry_code", "growth"))
+    rows = read_user_table(path, ("province2", "industry_code", "growth"))
     return tuple(
         (row["province2"].strip() or None, row["industry_code"].strip() or None, _number(path, row, "growth"))
-        for row in rows
+        for _, row in rows
     )
 
 
 def _read_technology(path: Path | None) -> tuple[tuple[str, float, float, float | None], ...]:
     if path is None:
         return ()
-    rows = read_table(path, ("industry_code", "coef_labour", "coef_capital"))
+    rows = read_user_table(path, ("industry_code", "coef_labour", "coef_capital"))
     return tuple(
         (
             row["industry_code"], _number(path, row, "coef_labour"), _number(path, row, "coef_capital"),
             _number(path, row, "coef_inputs") if (row.get("coef_inputs") or "").strip() else None,
         )
-        for row in rows
+        for _, row in rows
     )
 
 

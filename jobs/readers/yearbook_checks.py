@@ -13,7 +13,6 @@ nothing received and a missing entry look alike.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import pandas as pd
 
 from conf.yearbook import AREAS, YearbookConfig, squeeze
 from jobs.core.errors import InputRefusedError, NotBalancedError
+from jobs.core.user_tables import read_user_table
 from jobs.readers.yearbook_sheets import REFUSED_COLUMNS, VALUE_COLUMNS, SheetRows, read_number
 from jobs.reference.city_names import CityNames
 
@@ -160,14 +160,7 @@ def _apply_corrections(
 
 
 def _read_corrections(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        missing = [name for name in CORRECTION_COLUMNS if name not in (reader.fieldnames or [])]
-        if missing:
-            raise InputRefusedError(
-                f"{path}: expected columns {', '.join(CORRECTION_COLUMNS)}; missing {', '.join(missing)}."
-            )
-        return [{name: (row[name] or "").strip() for name in CORRECTION_COLUMNS} for row in reader]
+    return [{name: row[name] for name in CORRECTION_COLUMNS} for _, row in read_user_table(path, CORRECTION_COLUMNS)]
 
 
 def _correction_problem(row: dict[str, str], config: YearbookConfig, cities: CityNames) -> tuple[str, str] | None:

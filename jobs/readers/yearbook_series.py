@@ -12,14 +12,14 @@ hand, and one wrong line moves a whole variable.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
 import pandas as pd
 
 from jobs.core.errors import InputRefusedError
+from jobs.core.user_tables import read_user_table
 from jobs.reference.city_names import CityNames
 from schemas.reference.shipped import read_shipped
 
@@ -66,7 +66,7 @@ def read_deflators(path: Path) -> pd.DataFrame:
 
 
 def _read_zone_file(path: Path, cities: CityNames) -> pd.DataFrame:
-    rows = list(_read_lines(path))
+    rows = read_user_table(path)
     by_year = bool(rows) and {"year", "ETDZ"} <= set(rows[0][1])
     return (_zones_from_years if by_year else _zones_from_approval)(rows, path, cities)
 
@@ -113,7 +113,7 @@ def _zones_from_years(rows: Sequence[tuple[int, dict]], path: Path, cities: City
 
 def _read_series(path: Path, name: str, keys: tuple[str, ...], *, source: str) -> pd.DataFrame:
     found: dict[tuple[str, int], tuple] = {}
-    for number, row in _read_lines(path):
+    for number, row in read_user_table(path):
         _need(row, (*keys, name), path)
         province = row.get("province_code", "") if "province_code" in keys else NATIONAL
         # two digits or six
@@ -129,15 +129,6 @@ def _read_series(path: Path, name: str, keys: tuple[str, ...], *, source: str) -
             raise InputRefusedError(f"{path}: line {number}: a second {name} for {province} in {year}. Keep one.")
         found[province, year] = (name, province, year, value, source)
     return pd.DataFrame(list(found.values()), columns=list(SERIES_COLUMNS))
-
-
-def _read_lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputRefusedError(f"{path}: expected a CSV file in UTF-8; cannot be read ({error}).") from error
-    for number, row in enumerate(csv.DictReader(text.splitlines()), start=2):
-        yield number, {str(key).strip(): (value or "").strip() for key, value in row.items() if key}
 
 
 def _need(row: dict[str, str], columns: tuple[str, ...], path: Path) -> None:

@@ -94,6 +94,40 @@ class Block:
     provinces: set[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _CityRow:
+    """What the cells of one city row have in common.
+
+    Attributes
+    ----------
+    sheet : Sheet
+    name : str
+        City as printed.
+    city_id : str or None
+        None when the name is not that of a city of the year.
+    year : int
+        Year the numbers are of.
+    rows : SheetRows
+        Where they go.
+    """
+
+    sheet: Sheet
+    name: str
+    city_id: str | None
+    year: int
+    rows: SheetRows
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What every row of one sheet is read with."""
+
+    sheet: Sheet
+    config: YearbookConfig
+    cities: CityNames
+    rows: SheetRows
+
+
 def read_folder(folder: Path, config: YearbookConfig, cities: CityNames) -> SheetRows:
     """Read every workbook and text file below a folder.
 
@@ -132,7 +166,7 @@ def parse_sheet(
     Block or None
         Last block of this sheet; None when it has no header.
     """
-    headings = config.by_heading()
+    reader, headings = _Reader(sheet, config, cities, rows), config.by_heading()
     columns: list[_Column] | None = None
     name_position, index = 0, 0
     continues = before is not None and _is_continuation(sheet)
@@ -148,7 +182,7 @@ def parse_sheet(
             previous = columns
             continue
         if columns:
-            _read_city_row(row, index, sheet, columns, name_position, config, cities, rows, block_provinces)
+            _read_city_row(reader, index, columns, name_position, block_provinces)
         index += 1
     if columns is None:
         rows.skipped["sheets without a header"] += 1
@@ -279,16 +313,10 @@ def _title_area(cells: Sequence[Sequence[str]], place: str) -> str | None:
 
 
 def _read_city_row(
-    row: Sequence[object],
-    index: int,
-    sheet: Sheet,
-    columns: Iterable[_Column],
-    name_position: int,
-    config: YearbookConfig,
-    cities: CityNames,
-    rows: SheetRows,
-    block_provinces: set[str],
+    reader: _Reader, index: int, columns: Iterable[_Column], name_position: int, block_provinces: set[str]
 ) -> None:
+    sheet, cities, rows = reader.sheet, reader.cities, reader.rows
+    row = sheet.grid[index]
     name = squeeze(row[name_position]) if name_position < len(row) else ""
     printed = [
         (column, row[column.position])
@@ -302,29 +330,26 @@ def _read_city_row(
         block_provinces.add(name)
         rows.skipped["province rows"] += 1
         return
-    year = sheet.edition - config.edition_lag
-    city_id = cities.city_id(name, year)
-    if city_id is None and not printed:
+    year = sheet.edition - reader.config.edition_lag
+    city = _CityRow(sheet, name, cities.city_id(name, year), year, rows)
+    if city.city_id is None and not printed:
         rows.skipped["rows of totals and empty rows"] += 1
         return
     for column, cell in printed:
-        _read_cell(cell, column, f"{sheet.place}!{get_column_letter(column.position + 1)}{index + 1}",
-                   name, city_id, sheet.edition, year, rows)  # fmt: skip
+        _read_cell(cell, column, city, f"{sheet.place}!{get_column_letter(column.position + 1)}{index + 1}")
 
 
-def _read_cell(
-    cell: object, column: _Column, source: str, name: str, city_id: str | None, edition: int, year: int, rows: SheetRows
-) -> None:
+def _read_cell(cell: object, column: _Column, city: _CityRow, source: str) -> None:
     # old workbooks know no whole numbers: 705.0 is printed 705
     printed = str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell).strip()
-    indicator = column.indicator
+    indicator, rows = column.indicator, city.rows
     number, factor = read_number(cell), indicator.units.get(column.unit)
     known = {
-        "edition": edition, "year": year, "city_id": city_id, "city_printed": name, "indicator": indicator.name,
-        "area": column.area, "value_printed": printed, "unit_printed": column.unit,
-    }  # fmt: skip
-    if city_id is None:
-        rows.refuse("not_a_city", f"{name!r} is no prefecture-level city of {year}", source, **known)
+        "edition": city.sheet.edition, "year": city.year, "city_id": city.city_id, "city_printed": city.name,
+        "indicator": indicator.name, "area": column.area, "value_printed": printed, "unit_printed": column.unit,
+    }
+    if city.city_id is None:
+        rows.refuse("not_a_city", f"{city.name!r} is no prefecture-level city of {city.year}", source, **known)
     elif factor is None:
         declared = ", ".join(indicator.units)
         rows.refuse("unit_not_declared", f"expected one of {declared}; found {column.unit or 'none'!r}", source, **known)
@@ -333,9 +358,11 @@ def _read_cell(
     elif number is None:
         rows.refuse("unreadable_number", f"{printed!r} is no number", source, **known)
     else:
-        value = float(number * factor)
         rows.values.append(
-            (city_id, year, indicator.name, column.area, value, indicator.unit, printed, column.unit, name, edition, source)
+            (
+                city.city_id, city.year, indicator.name, column.area, float(number * factor), indicator.unit, printed,
+                column.unit, city.name, city.sheet.edition, source,
+            )
         )
 
 

@@ -180,20 +180,30 @@ def program(name: str) -> str:
     return f"{called} {name}" if called == "customs-lake" else f"{name}.py"
 
 
+def command_main(
+    name: str, description: str | None, act: Callable[[argparse.Namespace], int], argv: Sequence[str] | None = None,
+    *, add: Callable[[argparse.ArgumentParser], None] | None = None,
+) -> int:
+    """Entry point of one command: parse the arguments of all jobs and those it adds, act, return the exit code."""
+    configure_logging()
+    parser = argparse.ArgumentParser(prog=program(name), description=(description or "").split("\n\n")[0])
+    add_arguments(parser)
+    if add is not None:
+        add(parser)
+    arguments = parser.parse_args(argv)
+    return explained(lambda: act(arguments))
+
+
 def job_main(
     name: str, run: Callable[[JobContext], Outcome], description: str | None, argv: Sequence[str] | None = None
 ) -> int:
     """Entry point of one job module: parse arguments, run, print, return the exit code."""
-    configure_logging()
-    parser = argparse.ArgumentParser(prog=program(name), description=(description or "").split("\n\n")[0])
-    add_arguments(parser)
-    arguments = parser.parse_args(argv)
 
-    def call() -> int:
+    def act(arguments: argparse.Namespace) -> int:
         with open_context(arguments) as context:
             outcome = run_job(name, run, context)
         if outcome.detail:
             print(outcome.detail)
         return EXIT_DONE if outcome.changed else EXIT_NOTHING_TO_DO
 
-    return explained(call)
+    return command_main(name, description, act, argv)

@@ -9,11 +9,11 @@ never ends a run. Key: ``OPENLINEAGE_API_KEY``, from the environment only.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import logging
 import os
 import re
-import sys
 import time
 import urllib.error
 import urllib.parse
@@ -52,40 +52,61 @@ log = logging.getLogger("customs_lake")
 
 
 def observe(name: str, run: Callable[[JobContext], Outcome], context: JobContext) -> Outcome:
-    """Run one job between its events, log one sentence and write its row of the run manifest."""
+    """Run one job between its events, log one sentence and write its row of the run manifest, failed or done."""
     started_at, start = utc_now(), time.monotonic()
     context.lake.take_activity()
     # asked to build again, a run replaces whatever someone else did to a table
-    context.lake.replaces_foreign = getattr(context, "rebuild", False)
+    context.lake.replaces_foreign = context.rebuild
     emit(context, name, "START")
-    outcome = None
     try:
         outcome = run(context)
-    finally:
-        seconds = time.monotonic() - start
-        read, wrote = context.lake.take_activity()
-        numbers = {"seconds": round(seconds, 3), "rows_written": sum(written.n_rows for written in wrote.values())}
-        if outcome is None:
-            error = sys.exc_info()[1]
-            told = f"{type(error).__name__}: {error}"
-            emit(context, name, "FAIL", message=told, read=read, wrote=wrote, **numbers)
+    except BaseException as error:
+        _record_failure(context, name, error, started_at=started_at, seconds=time.monotonic() - start)
+        raise
+    seconds = time.monotonic() - start
+    read, wrote = context.lake.take_activity()
+    numbers: dict[str, float | str] = _numbers(seconds, wrote)
     rate = ""
     if outcome.n_rows:
-        numbers |= {"rows": outcome.n_rows, "rows_per_second": round(outcome.n_rows / max(seconds, 1e-3))}
-        rate = f", {numbers['rows_per_second']:,} rows/s"
+        rows_per_second = round(outcome.n_rows / max(seconds, 1e-3))
+        numbers |= {"rows": outcome.n_rows, "rows_per_second": rows_per_second}
+        rate = f", {rows_per_second:,} rows/s"
     if outcome.load_id:
         numbers["load_id"] = outcome.load_id
     log.info("%-9s %s (%.1f s%s)", name, outcome.message, seconds, rate)
     emit(context, name, "COMPLETE", message=outcome.message, read=read, wrote=wrote, **numbers)
     if outcome.changed:
-        record_run(
-            context.lake, context.settings, run_id=context.run_id, job=name, started_at=started_at, status="done",
-            arguments=hide_secrets(
-                {"raw": context.raw, "years": sorted(context.years) if context.years else None}
-            ),
-            message=hide_secrets(outcome.message), read=read, wrote=wrote, seconds=seconds,
-        )
+        _record(context, name, "done", outcome.message, started_at=started_at, read=read, wrote=wrote, seconds=seconds)
     return outcome
+
+
+def _record_failure(
+    context: JobContext, name: str, error: BaseException, *, started_at: dt.datetime, seconds: float
+) -> None:
+    """Tell the listener and the run manifest that a job failed; the failure itself goes on."""
+    message = f"{type(error).__name__}: {error}"
+    read, wrote = context.lake.take_activity()
+    emit(context, name, "FAIL", message=message, read=read, wrote=wrote, **_numbers(seconds, wrote))
+    try:
+        _record(context, name, "failed", message, started_at=started_at, read=read, wrote=wrote, seconds=seconds)
+    except Exception as second:  # what stopped the job may stop the record, too; the first error is the one to show
+        log.warning("%s failed, and the run manifest could not be written: %s", name, str(second).splitlines()[0])
+
+
+def _record(
+    context: JobContext, name: str, status: str, message: str, *, started_at: dt.datetime, read: Mapping[str, int],
+    wrote: Mapping[str, Written], seconds: float,
+) -> None:
+    years = sorted(context.years) if context.years else None
+    record_run(
+        context.lake, context.settings, run_id=context.run_id, job=name, started_at=started_at, status=status,
+        arguments=hide_secrets({"raw": context.raw, "years": years}), message=hide_secrets(message), read=read,
+        wrote=wrote, seconds=seconds,
+    )
+
+
+def _numbers(seconds: float, wrote: Mapping[str, Written]) -> dict[str, float | str]:
+    return {"seconds": round(seconds, 3), "rows_written": sum(written.n_rows for written in wrote.values())}
 
 
 def emit(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-from importlib import resources
 
 import numpy as np
 import pandas as pd
@@ -25,6 +23,7 @@ from jobs.transforms.variables import widen_yearbook
 from schemas import firms, gold
 from schemas import panel as tables
 from schemas import yearbook as yearbook_tables
+from schemas.reference.shipped import read_shipped
 
 NATIONAL = "000000"
 ZONES_WARNING = (
@@ -60,7 +59,7 @@ def panel_years(context: JobContext) -> list[int]:
     return list(range(loaded[0], loaded[-1] + 1))
 
 
-def collect_panel(context: JobContext, years: list[int], *, exports: DataFrame | None = None) -> pd.DataFrame:
+def assemble_natural_panel(context: JobContext, years: list[int], *, exports: DataFrame | None = None) -> pd.DataFrame:
     """Return the assembled panel in natural units on the driver, in the order of its key.
 
     Parameters
@@ -150,8 +149,8 @@ def _city_years(
     spark: SparkSession, cities: CityNames, years: list[int], options: Panel, zones: pd.DataFrame
 ) -> DataFrame:
     column = "km_nearest_major_port" if options.port == "major" else "km_nearest_port"
-    text = resources.files("schemas.reference").joinpath("city_coordinates.csv").read_text(encoding="utf-8")
-    kilometres = {row["city_id"]: float(row[column]) for row in csv.DictReader(text.splitlines()) if row[column]}
+    points = read_shipped("city_coordinates")
+    kilometres = {city: float(km) for city, km in zip(points["city_id"], points[column], strict=True) if km}
     approved = {row.city_id: int(row.approved_year) for row in zones.itertuples()}
     closed = {row.city_id: int(row.closed_year) for row in zones.itertuples() if pd.notna(row.closed_year)}
     rows = [
@@ -177,7 +176,6 @@ def _deflators(frame: DataFrame) -> DataFrame:
     national = deflators.where(F.col("province_code") == NATIONAL)
     if national.count() < rows:
         return deflators.where(F.col("province_code") != NATIONAL)
-    text = resources.files("schemas.reference").joinpath("region_classes.csv").read_text(encoding="utf-8")
-    provinces = [(row["province_code"],) for row in csv.DictReader(text.splitlines())]
+    provinces = [(code,) for code in read_shipped("region_classes")["province_code"]]
     spark = frame.sparkSession
     return spark.createDataFrame(provinces, "province_code string").crossJoin(national.drop("province_code"))

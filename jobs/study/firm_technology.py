@@ -7,7 +7,7 @@ nothing firm-level is pickled. An industry that is too small or singular is a ro
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -24,7 +24,19 @@ COEFFICIENTS = (
     "is_converged boolean, criterion double, n_roots int, n_firm_years bigint, n_firm_years_dropped bigint, "
     "n_pairs_used bigint, n_industry_firms bigint, notes array<string>, estimate_seconds double"
 )
+COEFFICIENT_NAMES = tuple(part.split()[0] for part in COEFFICIENTS.split(", "))
 COLUMNS = ("industry_code", "firm", "year", "ln_output", "ln_workers", "ln_capital", "ln_inputs")
+
+
+def known_technology(technology: Sequence[tuple[str, float, float, float | None]]) -> list[tuple]:
+    """Rows of coefficients that a user knows: industry, elasticities of labour, capital and (or None) inputs."""
+    without_estimate = {
+        "estimate_status": "known", "std_error_kind": "none", "is_converged": True, "n_roots": 0, "n_firm_years": 0,
+        "n_firm_years_dropped": 0, "n_pairs_used": 0, "n_industry_firms": 0, "notes": [], "estimate_seconds": 0.0,
+    }
+    names = ("industry_code", "coef_labour", "coef_capital", "coef_inputs")
+    rows = [without_estimate | dict(zip(names, row, strict=True)) for row in technology]
+    return [tuple(row.get(name) for name in COEFFICIENT_NAMES) for row in rows]
 
 
 def estimate_technology(inputs: DataFrame, choices: Productivity, *, n_industries: int) -> DataFrame:
@@ -83,7 +95,7 @@ def estimate_industry(accounts: pd.DataFrame, *, choices: Productivity) -> pd.Da
         row = _refused("singular", error, len(accounts))
     except ProductionError as error:
         row = _refused("refused", error, len(accounts))
-    names = [part.split()[0] for part in COEFFICIENTS.split(", ")]
+    names = COEFFICIENT_NAMES
     row |= {"industry_code": industry, "estimate_seconds": time.perf_counter() - start}
     return pd.DataFrame([[row[name] for name in names]], columns=names)
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +36,8 @@ from jobs.reference.place_book import load_region_classes
 from jobs.runtime.context import JobContext
 from schemas.catalog import TABLES
 from schemas.panel import CITY_PANEL, MODEL_VARIABLES, PANEL_CONSTANTS, PRODUCTS, product_name, scaled_name
+from schemas.reference.shipped import read_shipped
 
-PROFILES = ("defensible", "paper")
 #: Layers whose tables stand behind a number; ops tables are what was done, not what it was made from.
 LINEAGE_LAYERS = ("bronze", "silver", "gold", "ref")
 
@@ -108,18 +107,12 @@ def lineage_of(lake: Lake, panel_version: int, constants_version: int) -> dict[s
 
 def city_classes(places: Places) -> CityClasses:
     """Region classes, a user's split among them, and size classes as shipped."""
-    return CityClasses.from_frames(load_region_classes(places.user_regions), reference("city_size_thresholds"))
+    return CityClasses.from_frames(load_region_classes(places.user_regions), read_shipped("city_size_thresholds"))
 
 
 def paper_numbers() -> dict[tuple[int, int], PaperColumn]:
     """The paper's printed tables."""
-    return paper_columns(reference("paper_tables"), reference("paper_table_stats"))
-
-
-def reference(name: str) -> pd.DataFrame:
-    """Read one shipped table, all columns as text."""
-    with (resources.files("schemas") / "reference" / f"{name}.csv").open("r", encoding="utf-8") as handle:
-        return pd.read_csv(handle, dtype=str, keep_default_na=False)
+    return paper_columns(read_shipped("paper_tables"), read_shipped("paper_table_stats"))
 
 
 def truth_of(context: JobContext, panel: StudyPanel) -> dict[tuple[str, str], Mapping[str, float]]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from conf.tables import STUDY_PROFILES
 from estimation.tables import (
     PrintedTable,
     compare,
@@ -24,7 +25,6 @@ from jobs.runtime.context import (
     JobContext,
 )
 from jobs.study.handoff import (
-    PROFILES,
     HandOff,
     city_classes,
     paper_numbers,
@@ -36,7 +36,7 @@ log = logging.getLogger("customs_lake")
 
 
 def print_tables(
-    context: JobContext, handed: HandOff, *, tables: str = "all", profiles: Sequence[str] = PROFILES,
+    context: JobContext, handed: HandOff, *, tables: str = "all", profiles: Sequence[str] = STUDY_PROFILES,
     table_files: Path | None = None,
 ) -> list[PrintedTable]:
     """Estimate the tables of all profiles, in the order of profiles and numbers."""
@@ -91,7 +91,7 @@ def _write_if_changed(path: Path, text: str) -> bool:
 def add_estimate_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this job."""
     parser.add_argument("--tables", default="all", help="all, or some: 1,4")
-    parser.add_argument("--study-profile", default=",".join(PROFILES), help="defensible, paper or both")
+    parser.add_argument("--study-profile", default=",".join(STUDY_PROFILES), help="defensible, paper or both")
     parser.add_argument("--at", type=int, help="version of gold.city_panel to estimate on")
     parser.add_argument("--table-files", type=Path, help="folder with result tables of your own")
 

@@ -26,7 +26,7 @@ from jobs.core.ledger import files_in_force
 from jobs.reference.frames import city_names
 from jobs.reference.place_book import configured_place_book
 from jobs.runtime.context import JobContext
-from jobs.study.assembly import collect_panel, panel_years, refused_cells, scale_city_panel
+from jobs.study.assembly import assemble_natural_panel, panel_years, refused_cells, scale_city_panel
 from jobs.study.handoff import city_classes, result_tables, study_panel
 from jobs.study.missing import explain_missing
 from jobs.transforms.counts import build_cube, count_city_exports
@@ -170,7 +170,7 @@ def _panel(context: JobContext, years: list[int], exports: pd.DataFrame) -> Stud
     columns = exports[[*counted, context.settings.count.destination_column]]
     frame = context.spark.createDataFrame(columns.astype({"value_usd": float}))
     options = context.settings.panel
-    assembled = collect_panel(context, years, exports=frame)
+    assembled = assemble_natural_panel(context, years, exports=frame)
     report = explain_missing(assembled, refused_cells(context), options)
     scaled, is_complete, _ = scale_city_panel(assembled, report, options)
     return study_panel(scaled.panel.assign(is_complete=is_complete), scaled.constants.to_dict("records"))

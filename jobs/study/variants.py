@@ -17,9 +17,9 @@ from pyspark.sql import functions as F
 
 from estimation.tables import StudyPanel
 from jobs.runtime.context import JobContext
-from jobs.study.handoff import reference
 from schemas import gold, silver
 from schemas.places import OPEN_END
+from schemas.reference.shipped import read_shipped
 
 #: Chinese for importer, exporter, trading, foreign economics and trade.
 TRADING_WORDS = "进出口|贸易|外贸|外经|经贸|工贸|科贸"
@@ -103,7 +103,7 @@ def city_years_to_leave_out(panel: StudyPanel) -> dict[str, set[tuple[str, int]]
     frame = panel.natural
     keys = [(str(city), int(year)) for city, year in zip(frame[panel.entity], frame[panel.time], strict=True)]
     ambiguous: set[tuple[str, int]] = set()
-    for row in reference("ambiguous_cities").itertuples():
+    for row in read_shipped("ambiguous_cities").itertuples():
         first, last = int(row.valid_from), int(row.valid_to or OPEN_END)
         ambiguous |= {key for key in keys if key[0] == row.city_id and first <= key[1] < last}
     choices = {

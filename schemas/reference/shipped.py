@@ -6,11 +6,12 @@ from importlib import resources
 
 import pandas as pd
 
-TABLE_NAMES = (
-    "ambiguous_cities", "city_coordinates", "city_size_thresholds", "county_units", "customs_places",
-    "development_zones", "hs6_codes", "hs6_conversions", "hs6_families", "partner_aliases", "partners", "place_names",
-    "postcode_prefixes", "prefectures", "region_classes", "seaports", "trade_regimes",
-)
+from schemas.places import TABLES
+
+#: Tables of the lake's layer ``ref``; each is declared once, in schemas/places.py.
+TABLE_NAMES = tuple(sorted(table.name.partition(".")[2] for table in TABLES))
+#: The paper's printed numbers, which a study is compared with and no table of the lake holds.
+PAPER_TABLES = ("paper_table_stats", "paper_tables")
 
 
 def read_shipped(name: str) -> pd.DataFrame:
@@ -21,7 +22,8 @@ def read_shipped(name: str) -> pd.DataFrame:
     KeyError
         If no table of that name is shipped.
     """
-    if name not in TABLE_NAMES:
-        raise KeyError(f"reference table {name!r}: expected one of {', '.join(TABLE_NAMES)}.")
+    known = (*TABLE_NAMES, *PAPER_TABLES)
+    if name not in known:
+        raise KeyError(f"reference table {name!r}: expected one of {', '.join(known)}.")
     with (resources.files("schemas") / "reference" / f"{name}.csv").open("r", encoding="utf-8") as stream:
         return pd.read_csv(stream, dtype=str, keep_default_na=False)

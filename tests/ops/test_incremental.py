@@ -11,7 +11,9 @@ import pytest
 from pyspark.sql import functions as F
 
 from jobs import clean, count, fsck, ingest, land, maintain, plan, restore, withdraw
+from jobs.core import upkeep
 from jobs.core.errors import InputRefusedError, LakeError
+from jobs.core.health import table_health
 from jobs.core.lake import Lake
 from jobs.core.ledger import files_in_force, forget_builds, new_run_id, recorded_builds
 from jobs.runtime.context import JobContext, run_job
@@ -207,6 +209,19 @@ def test_interrupted_restore_keeps_the_lake_closed_until_it_is_finished(site, mo
     assert site.rows() == site.first_rows
 
 
+def test_job_that_fails_is_in_the_run_manifest_with_its_error(site):
+    context = site.context()
+
+    def fail(given):
+        raise InputRefusedError("the sheet of 2004 has no cities")
+
+    with pytest.raises(InputRefusedError):
+        run_job("yearbook", fail, context)
+    (row,) = (row for row in context.lake.rows(ops.RUN) if row["run_id"] == context.run_id)
+    assert (row["job"], row["run_status"]) == ("yearbook", "failed")
+    assert row["message"] == "InputRefusedError: the sheet of 2004 has no cities"
+
+
 def test_maintenance_changes_files_but_no_row_and_keeps_pinned_versions(site, settings):
     tight = JobContext(
         site.spark, site.context().lake, settings.replaced("operations", max_small_files=1), new_run_id(), site.raw
@@ -220,7 +235,7 @@ def test_maintenance_changes_files_but_no_row_and_keeps_pinned_versions(site, se
     assert "would compact" in shown.detail and "would write a checkpoint" in shown.detail and site.files() == before
     done = maintain.maintain(tight, ("compact", "checkpoint"), tables=["bronze.declaration", "ops.run"])
     assert done.changed and "files fewer" in done.detail
-    assert maintain.table_health(tight, ops.RUN).n_log_entries == 0
+    assert table_health(tight.lake, ops.RUN, tight.settings.operations).n_log_entries == 0
     assert site.rows() == site.first_rows
     again = maintain.maintain(tight, ("compact",), tables=["bronze.declaration", "ops.run"])
     assert not again.changed, "a second compaction finds nothing"
@@ -245,7 +260,7 @@ def test_file_of_a_killed_writer_is_found_and_vacuumed_and_nothing_else(site):
     (found,) = fsck.check_files(context, ops.RUN)
     assert found.kind == "notice" and "1 orphan files" in found.what and "vacuum" in found.repair
     n_rows, files = context.lake.read(ops.RUN).count(), site.files(ops.RUN)
-    assert maintain.vacuum(context, ops.RUN, dry_run=False) == 1
+    assert upkeep.vacuum(context.lake, ops.RUN, maintain.retention_hours(context, ops.RUN), dry_run=False, metadata={}) == 1
     assert files - site.files(ops.RUN) == {orphan.name}
     assert context.lake.read(ops.RUN).count() == n_rows
 

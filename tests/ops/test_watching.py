@@ -74,7 +74,9 @@ class _Lake:
 
 def _context(**operations):
     settings = load_settings(environment={}).replaced("operations", **operations)
-    return SimpleNamespace(lake=_Lake(), settings=settings, run_id="20240101T000000-abcdef", raw=None, years=None)
+    return SimpleNamespace(
+        lake=_Lake(), settings=settings, run_id="20240101T000000-abcdef", raw=None, years=None, rebuild=False
+    )
 
 
 def _job(context, outcome):

@@ -209,7 +209,7 @@ def test_second_run_does_nothing_and_another_option_rebuilds(context, built, mon
     def collect(*arguments):
         raise RebuiltError
 
-    monkeypatch.setattr(panel, "collect_panel", collect)
+    monkeypatch.setattr(panel, "assemble_natural_panel", collect)
     assert not panel.run(context).changed
     other = dataclasses.replace(context, settings=context.settings.replaced("panel", zones="ever"))
     with pytest.raises(RebuiltError):
@@ -227,7 +227,7 @@ def test_minmax_resilience_warns(context, monkeypatch, caplog):
     def collect(*arguments):
         raise InputRefusedError("far enough")
 
-    monkeypatch.setattr(panel, "collect_panel", collect)
+    monkeypatch.setattr(panel, "assemble_natural_panel", collect)
     monkeypatch.setattr(panel.log, "propagate", True)
     other = dataclasses.replace(context, settings=context.settings.replaced("panel", resilience="minmax"))
     with pytest.raises(InputRefusedError, match="far enough"), caplog.at_level("WARNING"):
@@ -253,7 +253,7 @@ def test_shipped_zones_are_doubted_in_years_they_do_not_cover(context, monkeypat
     for years, warned in (([2010, 2011], False), ([2011, 2012], True)):
         caplog.clear()
         with pytest.raises(FarEnoughError), caplog.at_level("WARNING"):
-            assembly.collect_panel(dataclasses.replace(context, lake=lake), years)
+            assembly.assemble_natural_panel(dataclasses.replace(context, lake=lake), years)
         assert ("ends with 2011" in caplog.text) == warned
 
 

@@ -1,0 +1,138 @@
+"""What maintenance asks of Delta: files and shape of a table, compaction, vacuum, checkpoints, restore, new columns.
+
+Beside ``lake``, which reads and writes rows, this is the only module that speaks to Delta; the jobs that keep a lake
+(maintain, fsck, restore, migrate) decide, these functions carry out. Each holds the locks and marks the commit as ours.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from pyspark.sql import functions as F
+
+from jobs.core.errors import InputRefusedError
+from jobs.core.lake import Lake
+from schemas.catalog import TABLES
+from schemas.table import Table
+
+_PATH_IN_LOG = re.compile(r'"(?:add|remove|cdc)":\{"path":("(?:[^"\\]|\\.)*")')
+
+
+def existing_tables(lake: Lake, names: Sequence[str] = ()) -> list[Table]:
+    """Tables that exist, all or the named ones.
+
+    Raises
+    ------
+    InputRefusedError
+        If a name is not that of a table.
+    """
+    unknown = [name for name in names if name not in TABLES]
+    if unknown:
+        raise InputRefusedError(f"--table: {', '.join(unknown)} is no table; expected one of {', '.join(TABLES)}.")
+    return [table for name, table in sorted(TABLES.items()) if (not names or name in names) and lake.exists(table)]
+
+
+def data_files(lake: Lake, table: Table, *, version: int | None = None) -> set[str]:
+    """Paths, below the table, of the data files of a version (default: the latest), whether they are there or not."""
+    reader = lake.spark.read.format("delta")
+    if version is not None:
+        reader = reader.option("versionAsOf", version)
+    inside = f"{table.relative_path}/"
+    return {unquote(name).split(inside, 1)[-1] for name in reader.load(lake.path(table)).inputFiles()}
+
+
+def paths_in_log(lake: Lake, table: Table) -> set[str]:
+    """Every data file that the log names, in its entries and its latest checkpoint."""
+    folder = f"{table.relative_path}/_delta_log"
+    known: set[str] = set()
+    checkpoints = []
+    for name in lake.store.names(folder):
+        if name.endswith(".json"):
+            text = lake.store.read_text(f"{folder}/{name}") or ""
+            known.update(unquote(json.loads(quoted)) for quoted in _PATH_IN_LOG.findall(text))
+        elif name.endswith(".parquet"):
+            checkpoints.append(f"{lake.root}/{folder}/{name}")
+    if checkpoints:
+        frame = lake.spark.read.parquet(checkpoints[-1])
+        for kind in ("add", "remove"):
+            rows = frame.where(F.col(kind).isNotNull()).select(f"{kind}.path").collect()
+            known.update(unquote(row["path"]) for row in rows)
+    return known
+
+
+def column_types(lake: Lake, table: Table) -> dict[str, str]:
+    """Columns of the table as stored, and their types."""
+    return dict(lake.spark.read.format("delta").load(lake.path(table)).dtypes)
+
+
+def constraints(lake: Lake, table: Table) -> dict[str, str]:
+    """CHECK constraints of the table as stored, by name in lower case."""
+    shown = lake.spark.sql(f"SHOW TBLPROPERTIES {_name(lake, table)}").collect()
+    prefix = "delta.constraints."
+    return {row["key"].removeprefix(prefix): row["value"] for row in shown if row["key"].startswith(prefix)}
+
+
+def constraint_statement(lake: Lake, table: Table, name: str) -> str:
+    """The SQL statement that puts a lost constraint back."""
+    return f"ALTER TABLE {_name(lake, table)} ADD CONSTRAINT {name} CHECK ({table.check_constraints()[name]})"
+
+
+def compact(
+    lake: Lake, table: Table, partitions: Sequence[str], *, order_by: Sequence[str], metadata: Mapping[str, Any]
+) -> int:
+    """Rewrite partitions (values of the partition column; all for a table without) into files of full size.
+
+    Returns
+    -------
+    int
+        Files fewer than before.
+    """
+    with lake.lock_whole(table), lake.committing(table, dict(metadata)):
+        builder = lake.delta(table).optimize()
+        if table.partition_by:
+            builder = builder.where(f"{table.partition_by[0]} IN ({', '.join(partitions)})")
+        metrics = (builder.executeZOrderBy(*order_by) if order_by else builder.executeCompaction()).first()["metrics"]
+    return int(metrics["numFilesRemoved"]) - int(metrics["numFilesAdded"])
+
+
+def vacuum(lake: Lake, table: Table, hours: int, *, dry_run: bool, metadata: Mapping[str, Any]) -> int:
+    """Remove (or with ``dry_run`` count) files that no version of the last ``hours`` needs; return their number."""
+    before = 0 if dry_run else _n_stored_files(lake, table)
+    with lake.lock_whole(table), lake.committing(table, dict(metadata)):
+        mode = " DRY RUN" if dry_run else ""
+        result = lake.spark.sql(f"VACUUM {_name(lake, table)} RETAIN {hours} HOURS{mode}")
+        if dry_run:
+            return result.count()
+    return before - _n_stored_files(lake, table)
+
+
+def checkpoint(lake: Lake, table: Table) -> None:
+    """Write a checkpoint of the log, so that readers need not replay it."""
+    log_of = lake.spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(lake.spark._jsparkSession, lake.path(table))
+    # Scala's default arguments, under the names they have in the JVM
+    at_any_time, no_catalog = (getattr(log_of, f"update$default${number}")() for number in (2, 3))
+    log_of.checkpoint(log_of.update(False, at_any_time, no_catalog), no_catalog)
+
+
+def restore_version(lake: Lake, table: Table, version: int) -> None:
+    """Make a version of a table its latest state; the lock of the whole table is the caller's."""
+    with lake.committing(table, {"restore_to": version}):
+        lake.delta(table).restoreToVersion(version)
+
+
+def alter(lake: Lake, table: Table, clause: str) -> None:
+    """Change the definition of a table: ``ALTER TABLE`` with a clause such as ``ADD COLUMNS (name string)``."""
+    lake.spark.sql(f"ALTER TABLE {_name(lake, table)} {clause}")
+
+
+def _name(lake: Lake, table: Table) -> str:
+    return f"delta.`{lake.path(table)}`"
+
+
+def _n_stored_files(lake: Lake, table: Table) -> int:
+    # vacuum itself adds to the log
+    return sum(not item.path.startswith("_delta_log/") for item in lake.store.walk(table.relative_path))
