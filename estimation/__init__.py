@@ -30,6 +30,10 @@ with `compare(a, b)`.
 
 After the fit (`estimation.postestimation`, `estimation.diagnostics`, `estimation.robustness`): linear combinations,
 long-run effects, marginal effects, Johnson-Neyman range, bootstrap, OLS and fixed-effects bracket, sensitivity grid.
+Further estimators: `NonlinearGMM` (Ahn-Schmidt, Chudik-Pesaran), `BiasCorrectedMM`, `HalfPanelJackknife`, `two_stage`.
+Further tests: `hausman_test jochmans_test yamagata_test sanderson_windmeijer cue_underidentification_test`; candidates
+compared by `selection_table`; errors clustered two ways by `two_way_clustered`; predictions of the entity effect and the
+error by `entity_effects` and `idiosyncratic_errors`. docs/methodology/estimators has a page on each.
 
 Every error derives from `EstimationError`, every warning from `EstimationWarning`.
 `python -m estimation fit --spec CASE.json --data DATA.csv --json` does the same from a file.
@@ -41,15 +45,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from estimation.dynamic_panel.bias_corrected import BiasCorrectedMM
+    from estimation.dynamic_panel.entity_effects import entity_effects, idiosyncratic_errors
+    from estimation.dynamic_panel.hausman import hausman_test
     from estimation.dynamic_panel.hypotheses import DifferenceInHansen, TestResult
+    from estimation.dynamic_panel.identification import cue_underidentification_test, sanderson_windmeijer
+    from estimation.dynamic_panel.jackknife import HalfPanelJackknife
     from estimation.dynamic_panel.model import DifferenceGMM, PanelGMM, SystemGMM
+    from estimation.dynamic_panel.nonlinear import NonlinearGMM, fit_nonlinear
+    from estimation.dynamic_panel.portmanteau import jochmans_test, yamagata_test
+    from estimation.dynamic_panel.quadratic_moments import NonlinearMoments
     from estimation.dynamic_panel.results import GMMResults
+    from estimation.dynamic_panel.selection import select_moments, selection_table
     from estimation.dynamic_panel.spec import FitOptions, GMMStyle, IVStyle, PanelSpec
     from estimation.dynamic_panel.specfile import read_case
+    from estimation.dynamic_panel.two_stage import two_stage
+    from estimation.dynamic_panel.two_way import two_way_clustered
     from estimation.errors import EstimationError, EstimationWarning
 
 # loaded when first asked for: NumPy, pandas and SciPy cost half a second to a second, and not every caller fits a model
 _HOMES = {
+    "BiasCorrectedMM": "dynamic_panel.bias_corrected",
     "DifferenceGMM": "dynamic_panel.model",
     "DifferenceInHansen": "dynamic_panel.hypotheses",
     "EstimationError": "errors",
@@ -57,15 +73,31 @@ _HOMES = {
     "FitOptions": "dynamic_panel.spec",
     "GMMResults": "dynamic_panel.results",
     "GMMStyle": "dynamic_panel.spec",
+    "HalfPanelJackknife": "dynamic_panel.jackknife",
     "IVStyle": "dynamic_panel.spec",
+    "NonlinearGMM": "dynamic_panel.nonlinear",
+    "NonlinearMoments": "dynamic_panel.quadratic_moments",
     "PanelGMM": "dynamic_panel.model",
     "PanelSpec": "dynamic_panel.spec",
     "SystemGMM": "dynamic_panel.model",
     "TestResult": "dynamic_panel.hypotheses",
+    "cue_underidentification_test": "dynamic_panel.identification",
+    "entity_effects": "dynamic_panel.entity_effects",
+    "fit_nonlinear": "dynamic_panel.nonlinear",
+    "hausman_test": "dynamic_panel.hausman",
+    "idiosyncratic_errors": "dynamic_panel.entity_effects",
+    "jochmans_test": "dynamic_panel.portmanteau",
     "read_case": "dynamic_panel.specfile",
+    "sanderson_windmeijer": "dynamic_panel.identification",
+    "select_moments": "dynamic_panel.selection",
+    "selection_table": "dynamic_panel.selection",
+    "two_stage": "dynamic_panel.two_stage",
+    "two_way_clustered": "dynamic_panel.two_way",
+    "yamagata_test": "dynamic_panel.portmanteau",
 }
 
 __all__ = [
+    "BiasCorrectedMM",
     "DifferenceGMM",
     "DifferenceInHansen",
     "EstimationError",
@@ -73,12 +105,27 @@ __all__ = [
     "FitOptions",
     "GMMResults",
     "GMMStyle",
+    "HalfPanelJackknife",
     "IVStyle",
+    "NonlinearGMM",
+    "NonlinearMoments",
     "PanelGMM",
     "PanelSpec",
     "SystemGMM",
     "TestResult",
+    "cue_underidentification_test",
+    "entity_effects",
+    "fit_nonlinear",
+    "hausman_test",
+    "idiosyncratic_errors",
+    "jochmans_test",
     "read_case",
+    "sanderson_windmeijer",
+    "select_moments",
+    "selection_table",
+    "two_stage",
+    "two_way_clustered",
+    "yamagata_test",
 ]
 
 

@@ -89,6 +89,8 @@ def bootstrap(
     for fit in fits:
         if fit.steps not in (1, 2):
             raise SpecificationError(f"bootstrap: expected fits of one or two steps, found {fit.steps!r}.")
+        if not fit.is_linear:
+            raise SpecificationError("bootstrap: expected fits with linear moments only, found nonlinear ones.")
         if fit.fit.prepared.spec.weights is not None:
             raise SpecificationError("bootstrap: expected fits without weights; draws are weights themselves.")
     compute = statistic if statistic is not None else _all_parameters

@@ -5,8 +5,10 @@
 The left part is a Wilkinson formula and is taken apart by formulaic (``a*b``, ``(a + b)**2``, ``- 1`` for no constant);
 what its factors mean is said in :mod:`estimation.dynamic_panel.terms`. The right part has two words:
 
-    gmm(variables, 2:4, collapse)    lags 2 to 4; ``2:`` all from 2 on; ``2`` the second alone
-    iv(variables, level)             also: difference, both; mz (a missing value counts as zero), passthru
+    gmm(variables, 2:4, collapse)    lags 2 to 4; ``2:`` all from 2 on; ``2`` the second alone; also: orthogonal
+    iv(variables, level)             also: mz (a missing value counts as zero)
+
+Both take an equation (level, difference, both) and passthru, as `GMMStyle` and `IVStyle` explain.
 
 Names with blanks stand in backticks. Lag operators take Stata's lists: ``L(1/2).n``, ``L(0/1).(w k)``.
 """
@@ -146,17 +148,18 @@ def _options(options: list[str], kind: str, piece: str) -> dict[str, Any]:
             settings["lags"] = (int(first), int(last) if last else None if colon else int(first))
         elif word in _EQUATIONS:
             settings["equation"] = _EQUATIONS[word]
-        elif kind == "gmm" and word == "collapse":
-            settings["collapse"] = True
+        elif kind == "gmm" and word in ("collapse", "orthogonal"):
+            settings[word] = True
         elif kind == "iv" and word == "mz":
             settings["missing"] = "zero"
-        elif kind == "iv" and word in ("passthru", "passthrough"):
+        elif word in ("passthru", "passthrough"):
             settings["passthrough"] = True
         elif equals and key.strip() == "name":
             settings["name"] = value.strip().strip("'\"")
         else:
-            known = "2:4, collapse" if kind == "gmm" else "mz, passthru"
+            known = "2:4, collapse, orthogonal" if kind == "gmm" else "mz"
             raise SpecificationError(
-                f"formula: {piece!r}: option {option!r} is unknown; there are {known}, diff, level, both, name='...'."
+                f"formula: {piece!r}: option {option!r} is unknown; there are {known}, passthru, diff, level, both, "
+                "name='...'."
             )
     return settings

@@ -16,7 +16,7 @@ import numpy as np
 from estimation.dynamic_panel.design import Design, Dummies, averaged_rows
 from estimation.dynamic_panel.panel import PanelGrid, shift
 from estimation.dynamic_panel.spec import CONSTANT, Equation, GMMStyle, IVStyle, PanelSpec
-from estimation.dynamic_panel.transforms import first_difference, forward_deviation
+from estimation.dynamic_panel.transforms import backward_deviation, first_difference, forward_deviation
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,11 @@ class _Builder:
         self.level = slice(self.n_transformed, design.rows.shape[1])
         self.in_transformed = design.transformed_rows[:, design.transformed_at]
         self.in_level = design.level_rows[:, design.level_at]
-        self.counted = averaged_rows(grid, spec, design.complete) if spec.transform == "fod" else None
+        self.counted = self._complete() if spec.transform == "fod" else None
+
+    def _complete(self) -> np.ndarray:
+        """Rows whose model and standard instruments are all present, shape (N, T)."""
+        return averaged_rows(self.grid, self.spec, self.design.complete)
 
     def constant(self) -> Iterator[_Column]:
         """The constant instruments itself in the level equation."""
@@ -120,13 +124,16 @@ class _Builder:
         """GMM-style columns of one group, transformed equation first."""
         for variable in group.variables:
             series = self.grid.series(variable)
+            if group.orthogonal:
+                series = backward_deviation(series, self._complete())
             if group.equation != "level":
                 yield from self._lagged(group, variable, series, "difference", range(group.lags[0], self._last(group)))
         if not self.spec.system or group.equation == "difference":
             return
         for variable in group.variables:
             # the difference is taken on the calendar, not with the row-wise D. operator: both its ends must be stored
-            difference = first_difference(self.grid.series(variable))
+            series = self.grid.series(variable)
+            difference = series if group.passthrough else first_difference(series)
             deepest = self._last(group) if group.equation == "level" else max(group.lags[0], 1)
             first = group.lags[0] if group.equation == "level" else deepest - 1
             yield from self._lagged(group, variable, difference, "level", range(first, deepest))

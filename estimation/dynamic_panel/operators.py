@@ -68,7 +68,7 @@ def prefixes(operator: str) -> list[str]:
     letter, bracket, inside = operator.partition("(")
     if bracket:
         return [prefix(letter.upper(), lag) for lag in lag_list(inside.rstrip(")"), operator)]
-    return ["".join(prefix(one.upper(), int(count or 1)) for one, count in _ONE.findall(operator))]
+    return ["".join(prefix(one, int(count or 1)) for one, count in _ONE.findall(operator.upper()))]
 
 
 def prefix(letter: str, count: int) -> str:

@@ -19,6 +19,7 @@ import scipy
 from estimation.dynamic_panel.advice import conventions
 from estimation.dynamic_panel.engine import Fit
 from estimation.dynamic_panel.hypotheses import DifferenceInHansen, TestResult, lower_tail, wald_test
+from estimation.dynamic_panel.influence import fit_influence
 from estimation.dynamic_panel.linear import Weight
 from estimation.dynamic_panel.prediction import predicted_levels
 from estimation.dynamic_panel.preparation import Prepared, counted_rows
@@ -164,6 +165,26 @@ class GMMResults:
     def sigma2(self) -> float:
         """Variance of the idiosyncratic errors."""
         return self.fit.sigma2
+
+    @property
+    def slope_names(self) -> list[str]:
+        """Parameters that are neither the constant nor a period dummy."""
+        return [self.names[c] for c in self.fit.prepared.design.positions("regressor", "lag")]
+
+    @property
+    def kind(self) -> str:
+        """Name of the estimator."""
+        return "System GMM" if self.spec.system else "Difference GMM"
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether all moments are linear in the parameters."""
+        return True
+
+    @property
+    def influence(self) -> np.ndarray:
+        """Influence of every entity on the estimates, shape (N, k); see `estimation.dynamic_panel.influence`."""
+        return fit_influence(self.fit)
 
     @property
     def weight_rank(self) -> int:

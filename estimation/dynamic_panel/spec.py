@@ -77,6 +77,12 @@ class GMMStyle:
         equation. "level" alone enters the first differences lagged ``lags[0]`` to ``lags[1]``.
     name : str, optional
         Label in the moment table and the difference-in-Hansen tests.
+    passthrough : bool
+        Enter the levels instead of the first differences in the level equation (only with ``equation="level"``): for
+        variables that are uncorrelated with the entity effect.
+    orthogonal : bool
+        Enter backward orthogonal deviations (from the mean of the earlier rows of the sample) instead of levels in the
+        transformed equation; meant for ``transform="fod"`` (Hayakawa 2009).
     """
 
     variables: tuple[str, ...]
@@ -84,6 +90,8 @@ class GMMStyle:
     collapse: bool = False
     equation: Equation = "both"
     name: str | None = None
+    passthrough: bool = False
+    orthogonal: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "variables", _names(self.variables, "GMMStyle"))
@@ -100,8 +108,17 @@ class GMMStyle:
                 f"GMMStyle{self.variables}: expected 0 <= first lag <= last lag, found {self.lags!r}."
             )
         object.__setattr__(self, "lags", (first, last))
-        check_truth(self.collapse, f"GMMStyle{self.variables}.collapse")
+        for option in ("collapse", "passthrough", "orthogonal"):
+            check_truth(getattr(self, option), f"GMMStyle{self.variables}.{option}")
         check_option(self.equation, Equation, f"GMMStyle{self.variables}.equation")
+        if self.passthrough and self.equation != "level":
+            raise SpecificationError(
+                f"GMMStyle{self.variables}: passthrough needs equation='level', found {self.equation!r}."
+            )
+        if self.orthogonal and self.equation == "level":
+            raise SpecificationError(
+                f"GMMStyle{self.variables}: backward deviations are for the transformed equation, found equation='level'."
+            )
 
     @property
     def label(self) -> str:
@@ -109,7 +126,8 @@ class GMMStyle:
         if self.name:
             return self.name
         last = "." if self.lags[1] is None else self.lags[1]
-        suffix = (" collapse" if self.collapse else "") + ("" if self.equation == "both" else f" eq({self.equation})")
+        suffix = (" collapse" if self.collapse else "") + (" passthru" if self.passthrough else "")
+        suffix += (" orthogonal" if self.orthogonal else "") + ("" if self.equation == "both" else f" eq({self.equation})")
         return f"gmm({' '.join(self.variables)}, lag({self.lags[0]} {last}){suffix})"
 
 

@@ -76,7 +76,7 @@ _TOML_KEYS = frozenset(
         "fit",
     }
 )
-_GMM_KEYS = frozenset({"variables", "vars", "lags", "lag", "collapse", "eq", "equation", "name"})
+_GMM_KEYS = frozenset({"variables", "vars", "lags", "lag", "collapse", "eq", "equation", "name", "passthrough", "orthogonal"})
 _IV_KEYS = frozenset({"variables", "vars", "eq", "equation", "missing", "mz", "passthrough", "name"})
 _FIT_KEYS = frozenset({"steps", "cov_type", "small", "inverse", "max_iterations", "tolerance"})
 
@@ -196,6 +196,8 @@ def _gmm(group: Mapping[str, Any], where: str) -> GMMStyle:
         bool(group.get("collapse", False)),
         _equation(group.get("equation", group.get("eq", "both")), where),
         group.get("name"),
+        group.get("passthrough", False),
+        group.get("orthogonal", False),
     )
 
 

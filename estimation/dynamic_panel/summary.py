@@ -35,7 +35,6 @@ def render(results: GMMResults) -> str:
 
 def _head(results: GMMResults) -> str:
     spec = results.spec
-    kind = "System GMM" if spec.system else "Difference GMM"
     transform = "first differences" if spec.transform == "fd" else "forward orthogonal deviations"
     steps = {1: "one-step", 2: "two-step", "iterated": "iterated", "cue": "continuously updated"}[results.steps]
     low, mean, high = results.obs_per_group
@@ -48,7 +47,7 @@ def _head(results: GMMResults) -> str:
     unit = spec.cluster or results.fit.prepared.grid.entity
     wald = results.wald_test()
     left = [
-        f"{kind}, {steps}, {transform}",
+        f"{results.kind}, {steps}, {transform}",
         f"Dependent variable: {spec.dependent}",
         f"Standard errors: {errors}",
         f"Clustered on {unit}" + (", small-sample" if results.options.small else ""),

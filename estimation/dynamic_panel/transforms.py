@@ -46,6 +46,27 @@ def forward_deviation(values: np.ndarray, complete: np.ndarray) -> np.ndarray:
     return out
 
 
+def backward_deviation(values: np.ndarray, complete: np.ndarray) -> np.ndarray:
+    """Return backward orthogonal deviations, dated at the row they are made from.
+
+    Parameters
+    ----------
+    values : ndarray, shape (N, T)
+    complete : ndarray of bool, shape (N, T)
+        Rows that count among the earlier observations.
+
+    Returns
+    -------
+    ndarray, shape (N, T)
+        sqrt(n / (n + 1)) (x_t - mean of the n earlier complete rows), NaN where n is zero or x_t is missing.
+    """
+    # the forward deviation of the reversed panel, taken back from the period after, where that one is stored
+    reversed_deviation = forward_deviation(values[:, ::-1], complete[:, ::-1])
+    out = np.full_like(values, np.nan)
+    out[:, 1:] = reversed_deviation[:, 1:][:, ::-1]
+    return out
+
+
 def _strictly_later(values: np.ndarray) -> np.ndarray:
     """Return sums over the later periods, exclusive."""
     reversed_sum = np.cumsum(values[:, ::-1], axis=1)[:, ::-1]
