@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from estimation.dynamic_panel.estimates import EstimateArrays, PanelEstimates
+from estimation.dynamic_panel.samples import Sample
 from estimation.dynamic_panel.spells import Spells, build_spells, by_entity, refuse_collinear, within
 from estimation.errors import ConvergenceError, SpecificationError
 
@@ -45,6 +46,8 @@ class BiasCorrectedMM:
     cluster : str, optional
         Column constant within entities; moments are summed over it.
     time_step : int
+    sample : str or booleans, optional
+        As for `SystemGMM`: a restriction on the rows themselves.
 
     Examples
     --------
@@ -71,6 +74,7 @@ class BiasCorrectedMM:
         time_effects: bool = False,
         cluster: str | None = None,
         time_step: int = 1,
+        sample: Sample = None,
     ) -> None:
         if not isinstance(lags, int) or lags < 1:
             raise SpecificationError(f"lags: expected at least one lag of {dependent!r}, found {lags!r}.")
@@ -87,6 +91,7 @@ class BiasCorrectedMM:
             cluster=cluster,
             time_step=time_step,
             shortest=lags + 1,
+            sample=sample,
         )
 
     def fit(self) -> PanelEstimates:

@@ -18,6 +18,7 @@ import pandas as pd
 
 from estimation.dynamic_panel.bias_corrected import collect
 from estimation.dynamic_panel.estimates import PanelEstimates
+from estimation.dynamic_panel.samples import Sample
 from estimation.dynamic_panel.spells import Spells, build_spells, by_entity, refuse_collinear, within
 
 # each half needs two rows to have something within entities
@@ -38,6 +39,8 @@ class HalfPanelJackknife:
     time_effects : bool
     cluster : str, optional
     time_step : int
+    sample : str or booleans, optional
+        As for `SystemGMM`: a restriction on the rows themselves.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class HalfPanelJackknife:
         time_effects: bool = False,
         cluster: str | None = None,
         time_step: int = 1,
+        sample: Sample = None,
     ) -> None:
         listed = (regressors,) if isinstance(regressors, str) else tuple(regressors)
         self.dependent = dependent
@@ -66,6 +70,7 @@ class HalfPanelJackknife:
             cluster=cluster,
             time_step=time_step,
             shortest=_SHORTEST,
+            sample=sample,
         )
 
     def fit(self) -> PanelEstimates:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from estimation.dynamic_panel.model import lag_name
 from estimation.dynamic_panel.panel import build_grid
+from estimation.dynamic_panel.samples import Sample
 from estimation.errors import CollinearityError, EmptySampleError, SpecificationError
 
 # what the columns before it leave of a regressor's norm, as in the design of GMM models
@@ -80,6 +81,7 @@ def build_spells(
     cluster: str | None,
     time_step: int,
     shortest: int,
+    sample: Sample = None,
 ) -> Spells:
     """Arrange a long table as runs.
 
@@ -87,6 +89,8 @@ def build_spells(
     ----------
     shortest : int
         Rows an entity needs.
+    sample : str or booleans, optional
+        Rows the estimation is about, as in GMM models: lags come from the whole panel.
 
     Raises
     ------
@@ -96,7 +100,8 @@ def build_spells(
     if not isinstance(lags, int) or isinstance(lags, bool) or lags < 0:
         raise SpecificationError(f"lags: expected a whole number from 0 on, found {lags!r}.")
     groups = () if cluster is None else (cluster,)
-    grid = build_grid(data, (dependent, *regressors), entity=entity, time=time, time_step=time_step, groups=groups)
+    keys = {"entity": entity, "time": time, "time_step": time_step, "sample": sample}
+    grid = build_grid(data, (dependent, *regressors), groups=groups, **keys)  # type: ignore[arg-type]
     own = tuple(lag_name(dependent, lag) for lag in range(1, lags + 1))
     names = (*own, *regressors)
     if not names:
@@ -104,6 +109,8 @@ def build_spells(
     y = grid.series(dependent)
     X = np.stack([grid.series(name) for name in names], axis=2)
     complete = grid.stored & ~np.isnan(y) & ~np.isnan(X).any(axis=2)
+    if grid.sample is not None:
+        complete &= grid.sample
     rows = longest_run(complete)
     rows &= rows.sum(axis=1, keepdims=True) >= shortest
     if not rows.any():

@@ -22,13 +22,14 @@ LABELS = {
     "std_error": "std. error", "pvalue": "p", "pvalue_larger": "p one-sided", "natural_difference": "natural difference",
     "natural_std_error": "std. error ", "natural_pvalue": "p ", "holm": "p Holm", "romano_wolf": "p Romano-Wolf",
     "n_obs": "N level", "n_cities": "cities", "n_instruments": "instruments", "lag": "L.y", "ar2_p": "AR(2) p",
-    "hansen_p": "Hansen p", "z_uncorrelated": "z if uncorrelated", "correlation_needed": "correlation needed",
+    "hansen_p": "Hansen p", "hausman_p": "Hausman p", "left_out": "not estimated",
+    "z_uncorrelated": "z if uncorrelated", "correlation_needed": "correlation needed",
     "its_pvalue": "its p", "its_pvalue_": "its p ", "without_": "without ", "problem": "",
     "natural_value": "natural value", "share_of_observations": "share of N", "share_above_zero": "share > 0",
     "fieller_lower": "Fieller low", "fieller_upper": "Fieller high", "short_run": "short run", "long_run": "long run",
 }
-P_COLUMNS = ("p", "pvalue", "holm", "romano_wolf", "hansen_p", "ar2_p", "its_pvalue", "its_pvalue_", "pvalue_larger",
-             "natural_pvalue")
+P_COLUMNS = ("p", "pvalue", "holm", "romano_wolf", "hansen_p", "ar2_p", "hausman_p", "its_pvalue", "its_pvalue_",
+             "pvalue_larger", "natural_pvalue")
 COUNT_COLUMNS = ("table", "column", "n_obs", "n_cities", "n_instruments", "df", "n_draws", "cells", "cells_with_truth",
                  "provinces", "n_left_out", "city_years", "complete", "year", "rows", "percentile")
 

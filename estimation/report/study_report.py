@@ -27,6 +27,7 @@ from estimation.tables.channels import (
 )
 from estimation.tables.claims import Claim, judge_claims, paper_channel_tests
 from estimation.tables.columns import ColumnFit
+from estimation.tables.estimators import estimator_sensitivity
 from estimation.tables.mediation import mediation
 from estimation.tables.printed import PaperColumn, PrintedColumn
 from estimation.tables.robustness import (
@@ -143,6 +144,7 @@ def build_report(
         "ranges": _by_outcome(fits, significance_ranges),
         "mediation": _by_outcome(fits, lambda fit: mediation(fit, panel, n_replications=n_replications)),
         "sensitivity": _by_outcome(fits, lambda fit: instrument_sensitivity(fit.column, panel, classes)),
+        "estimators": _by_outcome(fits, lambda fit: estimator_sensitivity(fit, panel)),
         "provinces": _province_extremes(fits, panel, classes),
         "growth": growth_in_place_of_resilience([fit.column for fit in fits], panel, classes),
         "variants": _variants(fits, panel, classes, provenance),

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from estimation.dynamic_panel.postestimation import linear_combination
+from estimation.dynamic_panel.results import GMMResults
 from estimation.tables.channels import PRODUCTIVITY, resilience_term
 from estimation.tables.columns import ColumnFit, estimate_column
 from estimation.tables.samples import CityClasses
@@ -36,12 +37,16 @@ def summarise(fit: ColumnFit, choice: str) -> dict[str, object]:
         return row
     term, sign = resilience_term(fit), fit.column.resilience_sign
     row |= {
-        "n_obs": results.nobs, "n_cities": results.n_groups, "n_instruments": results.n_instruments,
+        "n_obs": results.nobs, "n_cities": results.n_groups,
         "lag": float(results.params.get(fit.parameter("L.y"), np.nan)),
-        "lnAgg": float(results.params.get("lnAgg", np.nan)), "ar2_p": results.ar_test(2).pvalue,
-        "hansen_p": results.hansen.pvalue,
+        "lnAgg": float(results.params.get("lnAgg", np.nan)),
     }
-    if {term, PRODUCTIVITY} <= set(results.names):
+    if isinstance(results, GMMResults):
+        row |= {
+            "n_instruments": results.n_instruments, "ar2_p": results.ar_test(2).pvalue,
+            "hansen_p": results.hansen.pvalue,
+        }
+    if {term, PRODUCTIVITY} <= set(results.params.index):
         gap = linear_combination(results, {PRODUCTIVITY: 1.0, term: -float(sign)})
         row |= {
             "resilience_channel": sign * float(results.params[term]),

@@ -143,6 +143,18 @@ def test_runs_without_gaps_are_used_and_the_rest_is_counted():
     assert any("left out" in note for note in fit.notes) and abs(fit.params["L.y"] - 0.5) < 0.2
 
 
+def test_a_sample_restricts_rows_and_lags_come_from_the_whole_panel():
+    data = draw(200, 8, seed=6)
+    late = data["year"] >= data["year"].min() + 3
+    by_sample = BiasCorrectedMM(data, dependent="y", regressors=["x"], sample="year >= 28", **KEYS).fit()
+    by_mask = BiasCorrectedMM(data, dependent="y", regressors=["x"], sample=late, **KEYS).fit()
+    kept = data[data["year"] >= data["year"].min() + 2]
+    cut = BiasCorrectedMM(kept, dependent="y", regressors=["x"], **KEYS).fit()
+    # rows from the fourth year on, the lag of the first of them from the third
+    np.testing.assert_allclose(by_mask.params, cut.params, rtol=1e-10)
+    assert by_sample.params.equals(by_mask.params) and by_mask.nobs == 5 * 200
+
+
 def test_jackknife_is_twice_the_whole_less_the_mean_of_the_halves():
     data = draw(n=80, periods=8, seed=6)  # 7 rows with a lag: an odd run, split both ways
     fit = HalfPanelJackknife(data, dependent="y", regressors=["x"], **KEYS).fit()

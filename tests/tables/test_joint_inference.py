@@ -16,6 +16,7 @@ from estimation.tables.channels import (
     subsample_differences,
 )
 from estimation.tables.claims import judge_claims, paper_channel_tests
+from estimation.tables.estimators import DIFFERENCE, estimator_sensitivity
 from estimation.tables.joint import Contrast, holm, joint_covariance, romano_wolf, wald_equality
 from estimation.tables.mediation import mediation
 from estimation.tables.printed import print_table
@@ -23,6 +24,7 @@ from estimation.tables.robustness import (
     growth_in_place_of_resilience,
     instrument_sensitivity,
     outcome_variants,
+    summarise,
     without_cities,
 )
 
@@ -169,6 +171,30 @@ def test_choices_change_what_they_name_and_failures_are_rows(baseline, study, cl
     assert same.loc[0, "productivity_channel"] == pytest.approx(out.loc[0, "productivity_channel"])
     growth = growth_in_place_of_resilience([column], panel, classes)
     assert list(growth["choice"]) == ["lnRes", "lnGrowth"]
+
+
+def test_other_estimators_of_a_column_are_rows_with_what_they_leave_out(baseline, study):
+    """Level moments hold in the study's world, controls are exogenous, errors uncorrelated: no Hausman test objects."""
+    fit = baseline[0]
+    frame = estimator_sensitivity(fit, study[0]).set_index("choice")
+    assert (frame["problem"] == "").all() and len(frame) == 8
+    table, difference, without = frame.iloc[0], frame.loc[DIFFERENCE], frame.loc["no level moments of endogenous regressors"]
+    assert table["difference"] == pytest.approx(instrument_row(fit)["difference"])
+    assert difference["n_instruments"] < without["n_instruments"] < table["n_instruments"]
+    assert difference["left_out"] == "lnseadis" and table["left_out"] == ""
+    nonlinear = frame[frame.index.str.startswith("nonlinear")]
+    assert (nonlinear["n_instruments"] - without["n_instruments"]).tolist() == [1, 2]
+    two_way = frame.iloc[1]
+    assert two_way["difference"] == table["difference"] and two_way["std_error"] != table["std_error"]
+    assert (frame["hausman_p"].drop(DIFFERENCE) > 0.01).all() and np.isnan(difference["hausman_p"])
+    within = frame.loc[["bias-corrected within", "half-panel jackknife"]]
+    # endogenous regressors bias them, as the page says; the channels keep their order
+    assert (within["productivity_channel"] > within["resilience_channel"]).all() and within["n_instruments"].isna().all()
+
+
+def instrument_row(fit):
+    """Return the row of the column as the tables estimate it."""
+    return summarise(fit, "the table")
 
 
 def test_the_papers_own_errors_decide_few_columns(paper):
