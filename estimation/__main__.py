@@ -78,7 +78,7 @@ def _study(options: argparse.Namespace) -> int:
     rows = run_study(
         options.sizes,
         options.replications,
-        n_lags_only=options.lags_only,
+        lags_only=options.lags_only,
         outcomes=options.outcomes,
         seed=options.seed,
         first=options.first,

@@ -23,8 +23,8 @@ import pandas as pd
 from jobs.core.errors import InputRefusedError
 from jobs.runtime.context import JobContext, Outcome, job_main
 from jobs.study.coverage_map import draw_coverage
-from jobs.study.missing import BASELINE
 from schemas import panel as tables
+from schemas.panel import BASELINE
 
 DESCRIBED = tuple(tables.MODEL_VARIABLES)
 # correlation above this: resilience in differences cannot be told from growth

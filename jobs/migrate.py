@@ -54,7 +54,7 @@ def migrate(lake: Lake, migrations: Sequence[Migration], *, run_id: str = "") ->
                     with lake.committing(table, {"run": run_id, "migration": migration.format}):
                         apply_step(lake, table, step)
                     floors[step.table] = lake.version(table)
-            lake.write_marker(migration.format, floors)
+            lake.write_marker(migration.format, floors, columns=lake.marker().get("columns", ""))
     if not migrations:
         return Outcome(f"lake format {lake.format()} is the present one", changed=False)
     return Outcome(f"lake is of format {migrations[-1].format} now: " + "; ".join(item.description for item in migrations))

@@ -73,14 +73,14 @@ def run_study(
         raise InputRefusedError(
             f"montecarlo: expected at least one size, replication and part; found {list(sizes)}, {n_replications}, {parts}."
         )
-    blocks = [(int(size), *block) for size in sizes for block in _blocks(first, n_replications, parts)]
+    blocks = [(int(size), *block) for size in sizes for block in cut_into_blocks(first, n_replications, parts)]
     frame = spark.createDataFrame(blocks, "n_cities bigint, start bigint, stop bigint")
     run = partial(run_blocks, lags_only=lags_only, outcomes=tuple(outcomes), seed=seed)
     # one block per task: replications of the largest panels take longest and must not share one
     return frame.repartition(len(blocks), "n_cities", "start").mapInPandas(run, SCHEMA)
 
 
-def _blocks(first: int, n_replications: int, parts: int) -> list[tuple[int, int]]:
+def cut_into_blocks(first: int, n_replications: int, parts: int) -> list[tuple[int, int]]:
     """Cut the replications into consecutive blocks."""
     size = -(-n_replications // parts)
     last = first + n_replications

@@ -113,7 +113,7 @@ def plan_years(context: JobContext, future: Sequence[Row]) -> list[PlannedYear]:
             PlannedYear(
                 year, "load" if to_load else "skip", _action(cleans, year, wanted_cleans, empty),
                 _action(counts, year, wanted_counts, empty), len(rows), sum(row["n_lines"] for row in rows),
-                _why(cleans, wanted_cleans[year], year) or _why(counts, wanted_counts[year], year),
+                reason_to_build(cleans, wanted_cleans[year], year) or reason_to_build(counts, wanted_counts[year], year),
             )
         )
     return planned
@@ -160,7 +160,8 @@ def _action(builds: Builds, year: int, wanted: Mapping[int, str], empty: Sequenc
     return "rebuild" if year in builds.fingerprints else "build"
 
 
-def _why(builds: Builds, wanted: str, year: int) -> str:
+def reason_to_build(builds: Builds, wanted: str, year: int) -> str:
+    """Why a year is to be built: the parts of its fingerprint that differ, in words; empty when nothing differs."""
     if builds.fingerprints.get(year) == wanted:
         return ""
     if year not in builds.fingerprints:

@@ -199,7 +199,7 @@ def _funnel(context: JobContext, handed: HandOff, tables: list[PrintedTable]) ->
 
 
 def _rejects(context: JobContext) -> pd.DataFrame:
-    """Refused records by year and first reason, records kept beside them as a column of their own is left out."""
+    """Refused records by year and first reason."""
     if not context.lake.exists(silver.QUARANTINE):
         return pd.DataFrame()
     counts = context.lake.read(silver.QUARANTINE).groupBy("year", "primary_reason").count().toPandas()

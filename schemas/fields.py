@@ -126,6 +126,10 @@ RAW_MEANINGS = {
     "transit_country": "Transit country as delivered",
 }
 RAW_COLUMNS = tuple(RAW_MEANINGS)
+# Carried into silver as delivered: a name added here (and above) is in silver.declaration, its dictionary and its contract.
+CARRIED_COLUMNS = (
+    "quantity_unit", "firm_id", "firm_name", "firm_type", "trade_regime", "customs_port", "postcode", "production_place",
+)
 PERSONAL_COLUMNS = ("phone", "fax", "email", "contact_person")
 for _name, _meaning in RAW_MEANINGS.items():
     define(_name, "string", _meaning)

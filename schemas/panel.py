@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import schemas.firms  # noqa: F401  (defines share_imputed)
 from schemas.fields import define, fields
 from schemas.table import Table
 
-MODEL_VARIABLES = {
-    "lnvalue": ("Log export value of the municipal districts", "log US dollars"),
-    "lnnum": ("Log number of HS six-digit products exported", "log products"),
-    "lnnumcou": ("Log number of destinations", "log economies"),
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A dependent variable: the log of one column of ``gold.city_exports``.
+
+    Attributes
+    ----------
+    name : str
+        Variable of the panel, such as ``lnvalue``.
+    source : str
+        Column of ``gold.city_exports``.
+    meaning, unit : str
+        For the data dictionary.
+    is_baseline : bool
+        A city-year without it is not complete: true of the paper's three outcomes, false of further ones.
+    """
+
+    name: str
+    source: str
+    meaning: str
+    unit: str
+    is_baseline: bool = False
+
+
+# One line here is all that a further outcome needs: the panel, its tables and the dictionary follow, and a result table
+# may name it as its dependent.
+OUTCOMES = (
+    Outcome("lnvalue", "value_usd", "Log export value of the municipal districts", "log US dollars", is_baseline=True),
+    Outcome("lnnum", "n_products", "Log number of HS six-digit products exported", "log products", is_baseline=True),
+    Outcome("lnnumcou", "n_destinations", "Log number of destinations", "log economies", is_baseline=True),
+)
+MODEL_VARIABLES = {outcome.name: (outcome.meaning, outcome.unit) for outcome in OUTCOMES} | {
     "lnAgg": ("Log non-agricultural population", "log 10,000 persons"),
     "lnRes": ("Resilience: log index of real growth over the growth of the base year", "log index"),
     "lnRunepd": ("Log registered unemployment rate: high is weak", "log share"),
@@ -32,6 +62,12 @@ EPISODE_VARIABLES = {
     "res_recovery": ("Change beyond the expected one in the recovery (Martin and Gardiner 2019)", "ratio"),
 }
 RESILIENCE_MEASURES = ("lnRes", "lnRunepd", "lnRunepd_flipped", "lnResc", "lnGrowth")
+# what a city-year must have to be complete: the paper's outcomes and regressors under the first measure of resilience
+BASELINE = tuple(
+    name for name in MODEL_VARIABLES
+    if (name == "lnRes" or name not in RESILIENCE_MEASURES)
+    and name not in {outcome.name for outcome in OUTCOMES if not outcome.is_baseline}
+)
 PRODUCTS = tuple(("lnAgg", name) for name in (*RESILIENCE_MEASURES, "lnPro"))
 
 
@@ -70,8 +106,8 @@ _BASE = tuple(MODEL_VARIABLES)
 CITY_PANEL = Table(
     name="gold.city_panel",
     fields=fields(
-        "city_id!", "year!", "city_name", "province_code!", "is_complete!", "missing_variables!", "value_usd",
-        "n_products", "n_destinations", "growth_share", *_BASE, *EPISODE_VARIABLES, "share_imputed",
+        "city_id!", "year!", "city_name", "province_code!", "is_complete!", "missing_variables!",
+        *dict.fromkeys(outcome.source for outcome in OUTCOMES), "growth_share", *_BASE, *EPISODE_VARIABLES, "share_imputed",
         *(product_name(*pair) for pair in PRODUCTS), *(scaled_name(name) for name in _BASE),
         *(scaled_name(product_name(*pair)) for pair in PRODUCTS),
     ),

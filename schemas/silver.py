@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.fields import fields
+from schemas.fields import CARRIED_COLUMNS, fields
 from schemas.table import Table
 
 DECLARATION = Table(
@@ -10,8 +10,7 @@ DECLARATION = Table(
     fields=fields(
         "year!", "month", "city_id!", "prefecture_code!", "unit_code", "unit_type", "hs8_code!", "hs6_code!",
         "hs_revision!", "hs6_converted", "hs6_family!", "partner_code!", "country_iso3", "partner_kind!",
-        "is_destination!", "value_usd!", "quantity_units", "quantity_unit", "firm_id", "firm_name", "firm_type",
-        "trade_regime", "customs_port", "postcode", "production_place", "place_method!", "place_digits",
+        "is_destination!", "value_usd!", "quantity_units", *CARRIED_COLUMNS, "place_method!", "place_digits",
         "place_sources", "place_confidence", "is_place_ambiguous!", "place_conflict", "repairs!", "file_sha256!",
         "source_row!", "load_id!",
     ),

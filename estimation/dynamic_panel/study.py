@@ -30,7 +30,7 @@ def run_study(
     sizes: Sequence[int],
     n_replications: int,
     *,
-    n_lags_only: bool = False,
+    lags_only: bool = False,
     outcomes: Sequence[str] = OUTCOMES,
     seed: int = 2003,
     first: int = 0,
@@ -39,12 +39,12 @@ def run_study(
 
     Parameters
     ----------
-    n_lags_only : bool
+    lags_only : bool
         Only the collapsed two-step choices with one, two and three lags.
     first : int
         Number of the first replication.
     """
-    choices = lag_choices() if n_lags_only else CHOICES
+    choices = lag_choices() if lags_only else CHOICES
     numbers = range(first, first + n_replications)
     parts = [run_replications(Replications(n, numbers, choices, tuple(outcomes), seed)) for n in sizes]
     return pd.concat(parts, ignore_index=True)

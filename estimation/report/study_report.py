@@ -38,8 +38,6 @@ from estimation.tables.robustness import (
     without_cities,
 )
 
-CORE_TERMS = ("lnAgg", "lnAgg*lnRes", "lnAgg*lnPro")
-
 
 @dataclass(frozen=True, slots=True)
 class Provenance:

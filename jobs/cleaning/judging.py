@@ -40,13 +40,13 @@ def parse_records(rows: DataFrame, receipts: Sequence[Row]) -> DataFrame:
 def place_records(context: JobContext, parsed: DataFrame, rows: DataFrame, receipts: Sequence[Row]) -> DataFrame:
     """Resolve the production sites of parsed records under the settings, each site of their bronze rows once."""
     places = context.settings.places
-    firm_postcodes = _firm_postcodes(context, receipts)
+    borrowed = _firm_postcodes(context, receipts)
     years, files = without_postcode(receipts)
     return place_by_site(
         parsed, rows,
         lambda records: resolve_places(
             records, references_for(context).places, evidence_order=places.evidence_order, fallbacks=places.fallbacks,
-            ambiguous=places.ambiguous, firm_postcodes=firm_postcodes,
+            ambiguous=places.ambiguous, firm_postcodes=borrowed,
         ),
         lambda sites: parse_records(sites, receipts),
         convention=places.convention, years_without_postcode=years, files_without_postcode=files,

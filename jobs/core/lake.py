@@ -25,6 +25,7 @@ from pyspark.sql import Row
 from jobs.core.errors import LakeError
 from jobs.core.locks import hold_commit, hold_work
 from jobs.core.storage import Store, explained_store_failure
+from schemas.catalog import declared_columns
 from schemas.migrations import LAKE_FORMAT
 from schemas.table import Table
 
@@ -190,9 +191,9 @@ class Lake:
             )
         return written
 
-    def write_marker(self, lake_format: int, floors: dict[str, int]) -> None:
-        """Say the lake's format, and for each table the first version of its present shape."""
-        marker = {"format": lake_format, "product": PRODUCT, "floors": floors}
+    def write_marker(self, lake_format: int, floors: dict[str, int], *, columns: str = "") -> None:
+        """Say the lake's format, for each table the first version of its present shape, and the columns it has."""
+        marker = {"format": lake_format, "product": PRODUCT, "floors": floors, "columns": columns}
         self.store.write_text(MARKER, json.dumps(marker, sort_keys=True) + "\n")
 
     # --- reading -------------------------------------------------------------------------------------------------
@@ -240,7 +241,7 @@ class Lake:
                 entry = f"{table.relative_path}/_delta_log/{name}"
                 if entry not in self._commits:
                     # an entry never changes: a run that asks for the same table again need not read it again
-                    self._commits[entry] = _parse_commit(int(match.group(1)), self.store.read_text(entry) or "")
+                    self._commits[entry] = parse_commit(int(match.group(1)), self.store.read_text(entry) or "")
                 found.append(self._commits[entry])
         return found
 
@@ -399,7 +400,7 @@ class Lake:
         self._refuse_foreign_folder()
         if not create:
             raise LakeError(f"{self.root}: no lake there. Check --lake, or load files first with `customs-lake run`.")
-        self.write_marker(LAKE_FORMAT, {})
+        self.write_marker(LAKE_FORMAT, {}, columns=declared_columns())
 
     def _refuse_foreign_folder(self) -> None:
         # what a run killed at its very first write leaves behind is ours
@@ -415,7 +416,8 @@ def _mark(metadata: dict[str, Any] | None, write_id: str) -> str:
     return json.dumps({"product": PRODUCT, "write": write_id} | (metadata or {}), sort_keys=True, default=str)
 
 
-def _parse_commit(version: int, text: str) -> Commit:
+def parse_commit(version: int, text: str) -> Commit:
+    """Return one log entry of Delta as a commit; what cannot be read of it is empty."""
     info: dict[str, Any] = {}
     for line in text.splitlines():
         if line.startswith('{"commitInfo"'):

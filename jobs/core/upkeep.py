@@ -14,9 +14,9 @@ from urllib.parse import unquote
 
 from pyspark.sql import functions as F
 
-from jobs.core.errors import InputRefusedError
+from jobs.core.errors import InputRefusedError, LakeError
 from jobs.core.lake import Lake
-from schemas.catalog import TABLES
+from schemas.catalog import TABLES, declared_columns
 from schemas.table import Table
 
 _PATH_IN_LOG = re.compile(r'"(?:add|remove|cdc)":\{"path":("(?:[^"\\]|\\.)*")')
@@ -122,6 +122,44 @@ def restore_version(lake: Lake, table: Table, version: int) -> None:
     """Make a version of a table its latest state; the lock of the whole table is the caller's."""
     with lake.committing(table, {"restore_to": version}):
         lake.delta(table).restoreToVersion(version)
+
+
+def add_declared_columns(lake: Lake) -> list[str]:
+    """Add to the stored tables the columns that were declared since; old rows read as null there.
+
+    A column that may be null needs no migration: its declaration is enough. What takes more (a renamed column, a wider
+    type) is a migration.
+
+    Returns
+    -------
+    list of str
+        ``table.column`` of each column added; empty when the marker says that nothing was declared since.
+
+    Raises
+    ------
+    LakeError
+        If a column that must not be null was declared for a table that has rows.
+    """
+    marker = lake.marker()
+    if marker.get("columns") == declared_columns():
+        return []
+    floors, added = dict(marker.get("floors", {})), []
+    for table in existing_tables(lake):
+        stored = column_types(lake, table)
+        missing = [column for column in table.fields if column.name not in stored]
+        required = [column.name for column in missing if column.required]
+        if required:
+            raise LakeError(
+                f"{table.name} in {lake.root}: {', '.join(required)} is declared NOT NULL, and the table has rows without it."
+                " Declare it so that it may be null, or write a migration (schemas/migrations)."
+            )
+        if missing:
+            with lake.lock_whole(table), lake.committing(table, {"columns": [column.name for column in missing]}):
+                alter(lake, table, f"ADD COLUMNS ({', '.join(f'{column.name} {column.type}' for column in missing)})")
+            floors[table.name] = lake.version(table)
+            added += [f"{table.name}.{column.name}" for column in missing]
+    lake.write_marker(marker["format"], floors, columns=declared_columns())
+    return added
 
 
 def alter(lake: Lake, table: Table, clause: str) -> None:

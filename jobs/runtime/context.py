@@ -20,6 +20,7 @@ from conf.settings import Settings, SettingsError, load_settings
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED, CustomsLakeError, InputRefusedError
 from jobs.core.lake import Lake
 from jobs.core.ledger import new_run_id
+from jobs.core.upkeep import add_declared_columns
 from jobs.runtime.events import observe
 from jobs.runtime.jars import JarsNotFoundError
 from jobs.runtime.java import JavaNotUsableError
@@ -142,6 +143,8 @@ def open_context(arguments: argparse.Namespace, *, create: bool = True) -> JobCo
     years = parse_years(arguments.years)
     spark = build_session(settings)
     lake = Lake.open(spark, arguments.lake, create=create)
+    if added := add_declared_columns(lake):
+        log.info("columns that are new in this product were added: %s", ", ".join(added))
     # work locks cover the years asked for, so that runs on different years go on side by side
     lake.scope = years
     return JobContext(spark, lake, settings, new_run_id(), arguments.raw, years, arguments.out)

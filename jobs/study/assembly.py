@@ -16,13 +16,14 @@ from jobs.core.ledger import builds_of, years_text
 from jobs.readers.yearbook_series import SHIPPED_ZONES, SHIPPED_ZONES_END
 from jobs.reference.city_names import CityNames, load_city_names
 from jobs.runtime.context import JobContext
-from jobs.study.missing import BASELINE, MissingReport
+from jobs.study.missing import MissingReport
 from jobs.study.scaling import ScaledPanel, scale_panel
-from jobs.transforms.panel import PanelSources, assemble_panel
+from jobs.transforms.panel import EXPORT_COLUMNS, PanelSources, assemble_panel
 from jobs.transforms.variables import widen_yearbook
 from schemas import firms, gold
 from schemas import panel as tables
 from schemas import yearbook as yearbook_tables
+from schemas.panel import BASELINE
 from schemas.reference.shipped import read_shipped
 
 NATIONAL = "000000"
@@ -71,6 +72,8 @@ def assemble_natural_panel(context: JobContext, years: list[int], *, exports: Da
     """
     options, lake, spark = context.settings.panel, context.lake, context.spark
     count = context.settings.count
+    # the settings choose how products and destinations are counted
+    chosen = {"n_products": count.product_column, "n_destinations": count.destination_column}
     zones = lake.read(yearbook_tables.DEVELOPMENT_ZONE).toPandas()
     if years[-1] > SHIPPED_ZONES_END and zones["zone_source"].str.startswith(SHIPPED_ZONES).any():
         log.warning("panel: %s", ZONES_WARNING)
@@ -81,8 +84,7 @@ def assemble_natural_panel(context: JobContext, years: list[int], *, exports: Da
     sources = PanelSources(
         city_years=_city_years(spark, cities, years, options, zones),
         exports=(lake.read(gold.CITY_EXPORTS) if exports is None else exports).select(
-            "city_id", "year", "value_usd", F.col(count.product_column).alias("n_products"),
-            F.col(count.destination_column).alias("n_destinations"),
+            "city_id", "year", *(F.col(chosen.get(column, column)).alias(column) for column in EXPORT_COLUMNS)
         ),
         yearbook=wide,
         productivity=lake.read(firms.CITY_PRODUCTIVITY).select("city_id", "year", "ln_pro", "share_imputed"),

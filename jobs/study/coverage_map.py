@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from schemas.panel import MODEL_VARIABLES
+from schemas.panel import MODEL_VARIABLES, OUTCOMES
 
 PROVINCE_LABELS = {
     "11": "Beijing", "12": "Tianjin", "13": "Hebei", "14": "Shanxi", "15": "Inner Mongolia", "21": "Liaoning",
@@ -20,7 +20,7 @@ PROVINCE_LABELS = {
     "45": "Guangxi", "46": "Hainan", "50": "Chongqing", "51": "Sichuan", "52": "Guizhou", "53": "Yunnan", "54": "Tibet",
     "61": "Shaanxi", "62": "Gansu", "63": "Qinghai", "64": "Ningxia", "65": "Xinjiang",
 }  # fmt: skip
-EXPORTS = {"lnvalue", "lnnum", "lnnumcou"}
+EXPORTS = {outcome.name for outcome in OUTCOMES}
 # state: label, colour (told apart by lightness too, for print and for colour-blind readers)
 STATES = (
     ("complete", "#0b3c5d"),

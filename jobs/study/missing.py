@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from conf.panel import Panel
-from schemas.panel import MODEL_VARIABLES, RESILIENCE_MEASURES
+from schemas.panel import BASELINE, OUTCOMES
 
 # variables of the baseline model, in its order; other resilience measures have tables and samples of their own
-BASELINE = tuple(name for name in MODEL_VARIABLES if name == "lnRes" or name not in RESILIENCE_MEASURES)
 COLUMNS = ("city_id", "year", "city_name", "variable", "missing_reason", "missing_detail")
 
 
@@ -101,7 +100,7 @@ def explain_missing(panel: pd.DataFrame, refused: pd.DataFrame, options: Panel) 
 def _reason(
     name: str, row: pd.Series, inputs: Mapping[str, tuple[str, ...]], refusals: Mapping[tuple[str, int, str], str]
 ) -> tuple[str, str | None]:
-    if name in ("lnvalue", "lnnum", "lnnumcou"):
+    if name in {outcome.name for outcome in OUTCOMES}:
         return ("no_exports", None) if pd.isna(row["value_usd"]) else ("not_positive", "no destination economy")
     if name == "lnPro":
         return "no_firms", None

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from estimation.tables import StudyPanel
 from jobs.runtime.context import JobContext
 from schemas import gold, silver
+from schemas.panel import OUTCOMES
 from schemas.places import OPEN_END
 from schemas.reference.shipped import read_shipped
 
@@ -48,7 +49,7 @@ class Variants:
 def collect_variants(context: JobContext, panel: StudyPanel) -> Variants:
     """Count the outcomes in other ways; a table that is not built yet leaves its variants out."""
     lake = context.lake
-    outcomes: dict[str, dict[str, pd.Series]] = {"lnvalue": {}, "lnnum": {}, "lnnumcou": {}}
+    outcomes: dict[str, dict[str, pd.Series]] = {outcome.name: {} for outcome in OUTCOMES}
     if lake.exists(gold.CITY_EXPORTS):
         counts = lake.read(gold.CITY_EXPORTS).select(
             "city_id", "year", "n_products", "n_products_converted", "n_products_family", "n_destinations",
@@ -68,8 +69,9 @@ def collect_variants(context: JobContext, panel: StudyPanel) -> Variants:
         outcomes["lnnum"]["without re-imports and unknown partners"] = _aligned(panel, cube, "n_products")
     if lake.exists(silver.DECLARATION):
         direct = count_without_intermediaries(lake.read(silver.DECLARATION)).toPandas()
-        for outcome, column in (("lnvalue", "value_usd"), ("lnnum", "n_products"), ("lnnumcou", "n_destinations")):
-            outcomes[outcome]["without trading companies"] = _aligned(panel, direct, column)
+        for outcome in OUTCOMES:
+            if outcome.source in direct:
+                outcomes[outcome.name]["without trading companies"] = _aligned(panel, direct, outcome.source)
     return Variants(outcomes, city_years_to_leave_out(panel))
 
 

@@ -14,8 +14,9 @@ from pyspark.sql import functions as F
 
 from conf.panel import Panel
 from jobs.transforms import variables as v
+from schemas.panel import OUTCOMES
 
-EXPORT_COLUMNS = ("value_usd", "n_products", "n_destinations")
+EXPORT_COLUMNS = tuple(dict.fromkeys(outcome.source for outcome in OUTCOMES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class PanelSources:
         ``city_id, year, city_name, province_code, km_to_port, approved_year, closed_year``: the rows of the panel and what
         is known of the city apart from the yearbook; ``has_zone_list`` says whether any list of zones was given.
     exports : DataFrame
-        ``city_id, year, value_usd, n_products, n_destinations``.
+        ``city_id, year`` and :data:`EXPORT_COLUMNS`.
     yearbook : DataFrame
         Wide yearbook (:func:`jobs.transforms.variables.widen_yearbook`), all years.
     productivity : DataFrame
@@ -92,9 +93,7 @@ def _model_columns(options: Panel) -> dict:
     unemployment = v.unemployment(F.col("unemployed"), employed)
     zone = v.development_zone(F.col("approved_year"), F.col("closed_year"), F.col("year"), timing=options.zones)
     return {
-        "lnvalue": F.log(F.col("value_usd").cast("double")),
-        "lnnum": F.log(F.col("n_products").cast("double")),
-        "lnnumcou": F.log(F.col("n_destinations").cast("double")),
+        **{outcome.name: F.log(F.col(outcome.source).cast("double")) for outcome in OUTCOMES},
         "lnAgg": v.agglomeration(people),
         "lnRunepd": unemployment,
         "lnRunepd_flipped": -unemployment,

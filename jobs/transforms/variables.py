@@ -18,7 +18,6 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 ResilienceKind = Literal["growth_factor_index", "exp_diff", "shift", "minmax", "raw", "growth"]
-GrowthSource = Literal["published_rate", "index", "deflated"]
 MovingAverage = Literal["trailing", "centred"]
 CITY_YEAR = ["city_id", "year"]
 PER_CENT = 100.0

@@ -127,7 +127,7 @@ def test_study_prints_one_line_per_choice(tmp_path, capsys):
 
 
 def test_comparison_takes_the_worst_over_parameters():
-    rows = run_study([69], 3, n_lags_only=True, outcomes=("lnnum",))
+    rows = run_study([69], 3, lags_only=True, outcomes=("lnnum",))
     table = compare_choices(rows).set_index("choice")
     parameters = summarise_parameters(rows)
     mine = parameters[parameters["choice"] == DEFAULT_CHOICE.name]

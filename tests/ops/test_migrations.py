@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tarfile
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from jobs import land, migrate, restore
+from jobs.core import upkeep
 from jobs.core.errors import LakeError
 from jobs.core.lake import MARKER, Lake
-from jobs.core.ledger import builds_of, latest_receipts
+from jobs.core.ledger import builds_of, latest_receipts, utc_now
 from jobs.runtime.context import JobContext, run_job
 from schemas import bronze, ops, silver
-from schemas.fields import fields
+from schemas.catalog import TABLES
+from schemas.fields import Field, fields
 from schemas.migrations import (
     LAKE_FORMAT,
     AddColumns,
@@ -136,3 +139,25 @@ def test_lake_that_is_not_there_is_made_only_on_demand(spark, tmp_path):
     assert lake.marker()["format"] == LAKE_FORMAT and pending_migrations(LAKE_FORMAT) == ()
     assert not (tmp_path / "lake" / f"{MARKER}.partial").exists()
     assert Migration(9, "x", ()).steps == ()
+
+
+def test_column_declared_since_is_added_on_opening_and_a_required_one_is_refused(spark, tmp_path, monkeypatch):
+    lake = Lake.open(spark, str(tmp_path / "lake"), create=True)
+    pin = {"pin_name": "paper", "table_name": "gold.city_panel", "table_version": 3, "pin_status": "pinned"}
+    lake.append_rows(ops.PIN, [pin | {"pinned_at": utc_now(), "run_id": "r"}])
+    assert upkeep.add_declared_columns(lake) == [], "a new lake has what is declared"
+
+    def declare(**options):
+        note = Field("pin_note", "string", "Why the study was pinned", **options)
+        monkeypatch.setitem(TABLES, "ops.pin", dataclasses.replace(ops.PIN, fields=(*ops.PIN.fields, note)))
+
+    declare(required=True)
+    with pytest.raises(LakeError, match="pin_note is declared NOT NULL"):
+        upkeep.add_declared_columns(lake)
+    declare()
+    assert upkeep.add_declared_columns(lake) == ["ops.pin.pin_note"]
+    assert upkeep.add_declared_columns(lake) == []
+    (row,) = lake.read(TABLES["ops.pin"]).collect()
+    assert (row["pin_name"], row["pin_note"]) == ("paper", None)
+    (added,) = (commit for commit in lake.commits(ops.PIN) if commit.operation == "ADD COLUMNS")
+    assert added.is_ours, "the change is not taken for someone else's"

@@ -18,12 +18,12 @@ import pytest
 from conf.operations import Operations
 from conf.settings import SettingsError, load_settings
 from jobs.core.errors import LakeError, LockedError
-from jobs.core.lake import Written, _parse_commit
+from jobs.core.lake import Written, parse_commit
 from jobs.core.ledger import Builds, fingerprint
 from jobs.core.locks import hold_commit, hold_work
 from jobs.core.storage import explained_store_failure
 from jobs.land import sort_delivery
-from jobs.plan import _why
+from jobs.plan import reason_to_build
 from jobs.runtime import events
 from jobs.runtime.context import Outcome
 from jobs.runtime.package import build_zip
@@ -165,9 +165,9 @@ def test_lineage_to_a_file_and_a_dead_listener_never_end_a_run(tmp_path, caplog,
 
 def test_fingerprint_names_the_part_that_differs():
     built = Builds({2003: "x"}, {2003: 1}, {2003: 5}, {2003: fingerprint(files=["a"], rules="r").parts})
-    assert _why(built, fingerprint(files=["a", "b"], rules="r"), 2003) == "its files changed"
-    assert _why(built, fingerprint(files=["a"], rules="s"), 2003) == "the cleaning rules changed"
-    assert _why(built, fingerprint(files=["a"], rules="r"), 2004) == "never built"
+    assert reason_to_build(built, fingerprint(files=["a", "b"], rules="r"), 2003) == "its files changed"
+    assert reason_to_build(built, fingerprint(files=["a"], rules="s"), 2003) == "the cleaning rules changed"
+    assert reason_to_build(built, fingerprint(files=["a"], rules="r"), 2004) == "never built"
     assert fingerprint(files=["a"], rules="r") == fingerprint(rules="r", files=["a"])
 
 
@@ -260,7 +260,7 @@ def test_failing_store_is_explained_and_other_errors_pass(text, told):
 
 
 def test_commit_of_someone_else_is_told_from_ours():
-    ours = _parse_commit(
+    ours = parse_commit(
         3,
         '{"protocol":{}}\n{"commitInfo":{"timestamp":5,"operation":"WRITE","operationMetrics":{"numOutputRows":"9"},'
         '"userMetadata":"{\\"product\\": \\"customs-lake\\"}"}}',
@@ -269,7 +269,7 @@ def test_commit_of_someone_else_is_told_from_ours():
     for operation, changes in (("DELETE", True), ("MERGE", True), ("OPTIMIZE", False), ("ADD COLUMNS", False)):
         text = json.dumps({"commitInfo": {"timestamp": 5, "operation": operation, "userMetadata": "by hand"}})
         # as Delta writes it: no space after the colon
-        found = _parse_commit(3, text.replace('{"commitInfo": ', '{"commitInfo":'))
+        found = parse_commit(3, text.replace('{"commitInfo": ', '{"commitInfo":'))
         assert (found.is_ours, found.changes_rows) == (False, changes)
 
 
