@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from estimation.dynamic_panel.quadratic_moments import NonlinearMoments
     from estimation.dynamic_panel.results import GMMResults
     from estimation.dynamic_panel.selection import select_moments, selection_table
+    from estimation.dynamic_panel.side_by_side import Comparison, compare
     from estimation.dynamic_panel.spec import FitOptions, GMMStyle, IVStyle, PanelSpec
     from estimation.dynamic_panel.specfile import read_case
     from estimation.dynamic_panel.two_stage import two_stage
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
 # loaded when first asked for: NumPy, pandas and SciPy cost half a second to a second, and not every caller fits a model
 _HOMES = {
     "BiasCorrectedMM": "dynamic_panel.bias_corrected",
+    "Comparison": "dynamic_panel.side_by_side",
     "DifferenceGMM": "dynamic_panel.model",
     "DifferenceInHansen": "dynamic_panel.hypotheses",
     "EstimationError": "errors",
@@ -81,6 +83,7 @@ _HOMES = {
     "PanelSpec": "dynamic_panel.spec",
     "SystemGMM": "dynamic_panel.model",
     "TestResult": "dynamic_panel.hypotheses",
+    "compare": "dynamic_panel.side_by_side",
     "cue_underidentification_test": "dynamic_panel.identification",
     "entity_effects": "dynamic_panel.entity_effects",
     "fit_nonlinear": "dynamic_panel.nonlinear",
@@ -98,6 +101,7 @@ _HOMES = {
 
 __all__ = [
     "BiasCorrectedMM",
+    "Comparison",
     "DifferenceGMM",
     "DifferenceInHansen",
     "EstimationError",
@@ -113,6 +117,7 @@ __all__ = [
     "PanelSpec",
     "SystemGMM",
     "TestResult",
+    "compare",
     "cue_underidentification_test",
     "entity_effects",
     "fit_nonlinear",

@@ -34,7 +34,7 @@ class EstimateArrays:
         return np.sqrt(np.clip(np.diagonal(self.cov), 0.0, None))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PanelEstimates:
     """Results of an estimator.
 
@@ -162,6 +162,11 @@ class PanelEstimates:
     def __str__(self) -> str:
         """Return the printed table."""
         return self.summary
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        first = ", ".join(f"{name} {value:.4g}" for name, value in list(self.params.items())[:3])
+        return f"<{self.method} of {self.dependent}: {self.nobs} obs., {self.n_groups} groups; {first}>"
 
     def to_dict(self) -> dict[str, object]:
         """Return the results as plain values for JSON."""

@@ -126,7 +126,7 @@ def _between(first: str, last: str, frame: pd.DataFrame) -> list[str]:
 
 
 def _dummies(column: str, base: str | None, frame: pd.DataFrame) -> list[str]:
-    labels = list(dict.fromkeys(map(level_label, sorted(_levels(column, frame)))))
+    labels = list(dict.fromkeys(map(level_label, _levels(column, frame))))
     if base is None:
         labels = labels[1:]
     elif base.strip("'\"") in labels:
@@ -149,7 +149,8 @@ def _levels(column: str, frame: pd.DataFrame) -> list[object]:
         )
     if not levels:
         raise SpecificationError(f"C({column}): every value is missing.")
-    return levels if len({type(level) for level in levels}) == 1 else [str(level) for level in levels]
+    same = len({type(level) for level in levels}) == 1
+    return list(np.sort(np.array(levels if same else list(map(str, levels)))))
 
 
 def level_label(value: object) -> str:

@@ -78,7 +78,7 @@ class NonlinearFit:
     psi: np.ndarray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class NonlinearResults(GMMResults):
     """Results of a fit with nonlinear moments: a `GMMResults` whose tests know them."""
 

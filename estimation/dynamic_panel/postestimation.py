@@ -19,6 +19,7 @@ import scipy
 
 from estimation.dynamic_panel.hypotheses import lower_tail
 from estimation.dynamic_panel.preparation import counted_rows
+from estimation.dynamic_panel.restrictions import read_combination
 from estimation.dynamic_panel.results import GMMResults
 from estimation.errors import SpecificationError, UnknownColumnError
 
@@ -49,9 +50,27 @@ class Combination:
 
 
 def linear_combination(
-    results: GMMResults, weights: Mapping[str, float], value: float = 0.0, *, level: float = 0.95
+    results: GMMResults, weights: str | Mapping[str, float], value: float = 0.0, *, level: float = 0.95
 ) -> Combination:
-    """Return sum of weight x parameter - value, e.g. ``{"fdi_hc": 1, "agg_rd": -1}`` for a difference of effects."""
+    """Return sum of weight x parameter - value, for a difference of effects or a restriction.
+
+    Parameters
+    ----------
+    results : GMMResults
+    weights : str or mapping of str to float
+        In words, ``"fdi_hc - agg_rd"`` or ``"w + k = 1"``, or as ``{"fdi_hc": 1, "agg_rd": -1}``.
+    value : float
+        Subtracted; a text with an equality states its own.
+
+    Raises
+    ------
+    UnknownColumnError, SpecificationError
+    """
+    if isinstance(weights, str):
+        read = read_combination(weights, results.names)
+        if read.value and value:
+            raise SpecificationError(f"{weights!r} states its value; leave value= out.")
+        weights, value = read.weights, read.value or value
     vector = results.weights_of(weights)
     name = " ".join(f"{weight:+g} {term}" for term, weight in weights.items())
     return _combination(results, name, float(vector @ results.fit.params) - value, vector, level)

@@ -23,13 +23,15 @@ from estimation.dynamic_panel.influence import fit_influence
 from estimation.dynamic_panel.linear import Weight
 from estimation.dynamic_panel.prediction import predicted_levels
 from estimation.dynamic_panel.preparation import Prepared, counted_rows
+from estimation.dynamic_panel.restrictions import read_restrictions
+from estimation.dynamic_panel.side_by_side import STATISTICS, coefficient_table, statistic
 from estimation.dynamic_panel.spec import FitOptions, PanelSpec
 from estimation.dynamic_panel.specification_tests import autocorrelation_test
-from estimation.dynamic_panel.summary import render
+from estimation.dynamic_panel.summary import Summary, one_line, summarise
 from estimation.errors import SpecificationError, UnknownColumnError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class GMMResults:
     """Results of a fit; see the module docstring.
 
@@ -233,38 +235,50 @@ class GMMResults:
         return autocorrelation_test(self.fit, order)
 
     def wald_test(
-        self, R: Sequence[str] | Mapping[str, float] | np.ndarray | None = None, q: np.ndarray | float | None = None
+        self,
+        R: str | Sequence[str] | Mapping[str, float] | np.ndarray | None = None,
+        q: np.ndarray | float | None = None,
     ) -> TestResult:
         """Test linear restrictions.
 
         Parameters
         ----------
-        R : names of parameters that are jointly zero, or a mapping name -> weight of one restriction, or an array
-            (m, k); None is every regressor but the constant and the period dummies.
-        q : value or values, zero by default.
+        R : restrictions in words such as ``"w + k = 1"`` or ``"w = k = 0"``, one text or several; or names of parameters
+            that are jointly zero, or a mapping name -> weight of one restriction, or an array (m, k). None is every
+            regressor but the constant and the period dummies.
+        q : value or values, zero by default; not with restrictions in words, which state theirs.
+
+        Raises
+        ------
+        UnknownColumnError, SpecificationError
         """
-        matrix, label = self._restrictions(R)
-        target = np.broadcast_to(np.asarray(0.0 if q is None else q, dtype=float), (len(matrix),))
+        matrix, stated, label = self._restrictions(R)
+        if q is not None and np.any(stated):
+            raise SpecificationError(f"wald_test: {R!r} states its values; leave q out.")
+        target = stated if q is None else np.broadcast_to(np.asarray(q, dtype=float), (len(matrix),))
         return wald_test(self.fit.params, self.fit.cov, matrix, target, df_resid=self.df_resid, name="Wald", null=label)
 
-    def _restrictions(self, R: Any) -> tuple[np.ndarray, str]:
-        """Return restrictions as an array (m, k), and their wording."""
-        k = len(self.names)
+    def _restrictions(self, R: Any) -> tuple[np.ndarray, np.ndarray, str]:
+        """Return restrictions as an array (m, k), their values (m,), and their wording."""
         if R is None:
             R = list(self.slopes)
-        if isinstance(R, str):
-            R = [R]
         if isinstance(R, Mapping):
-            return self.weights_of(R)[None, :], " + ".join(f"{w:g} {n}" for n, w in R.items()) + " = q"
+            return self.weights_of(R)[None, :], np.zeros(1), " + ".join(f"{w:g} {n}" for n, w in R.items()) + " = q"
         if isinstance(R, np.ndarray):
             matrix = np.atleast_2d(np.asarray(R, dtype=float))
-            if matrix.shape[1] != k:
+            if matrix.shape[1] != len(self.names):
                 raise SpecificationError(
-                    f"wald_test: expected {k} columns for {k} parameters, found {matrix.shape[1]}."
+                    f"wald_test: expected {len(self.names)} columns for {len(self.names)} parameters, found "
+                    f"{matrix.shape[1]}."
                 )
-            return matrix, f"{len(matrix)} linear restrictions"
-        names = list(R)
-        return np.vstack([self.weights_of({name: 1.0}) for name in names]), f"{', '.join(names[:6])} are zero"
+            return matrix, np.zeros(len(matrix)), f"{len(matrix)} linear restrictions"
+        texts = [R] if isinstance(R, str) else list(R)
+        if all(text in self.names for text in texts):
+            named = np.vstack([self.weights_of({name: 1.0}) for name in texts])
+            return named, np.zeros(len(named)), f"{', '.join(texts[:6])} are zero"
+        read = [one for text in texts for one in read_restrictions(text, self.names)]
+        matrix = np.vstack([self.weights_of(one.weights) for one in read])
+        return matrix, np.array([one.value for one in read]), ", ".join(map(str, read[:6]))
 
     def weights_of(self, weights: Mapping[str, float]) -> np.ndarray:
         """Return a linear combination as a vector over the parameters, shape (k,)."""
@@ -329,9 +343,53 @@ class GMMResults:
     # -- faces -------------------------------------------------------------------------------------------------------
 
     @property
-    def summary(self) -> str:
-        """The printed table."""
-        return render(self)
+    def fitted_values(self) -> pd.Series:
+        """X beta in levels for every row of the data whose regressors are present, indexed by (entity, time)."""
+        return self.predict()
+
+    @property
+    def summary(self) -> Summary:
+        """The printed table; as text, HTML, LaTeX or CSV with `as_text()`, `as_html()`, `as_latex()`, `as_csv()`."""
+        return summarise(self)
+
+    def _repr_html_(self) -> str:
+        """Return the summary for a notebook."""
+        return self.summary.as_html()
+
+    def __repr__(self) -> str:
+        """Return one line: what was estimated, on how much, and the first coefficients."""
+        return one_line(self)
+
+    # -- maketables, https://github.com/py-econometrics/maketables -----------------------------------------------------
+
+    @property
+    def __maketables_coef_table__(self) -> pd.DataFrame:
+        """Coefficients under the names maketables asks for."""
+        return coefficient_table(self)
+
+    def __maketables_stat__(self, key: str) -> object:
+        """Return a statistic by the name maketables gives it."""
+        return statistic(self, key)
+
+    @property
+    def __maketables_depvar__(self) -> str:
+        """Dependent variable."""
+        return self.spec.dependent
+
+    @property
+    def __maketables_vcov_info__(self) -> dict[str, object]:
+        """Kind of standard errors and the column they are clustered on."""
+        return {"vcov_type": self.cov_type, "clustervar": self.spec.cluster or self.fit.prepared.grid.entity}
+
+    @property
+    def __maketables_stat_labels__(self) -> dict[str, str]:
+        """Labels of the statistics."""
+        return dict(STATISTICS)
+
+    @property
+    def __maketables_default_stat_keys__(self) -> list[str]:
+        """Statistics shown unless others are asked for."""
+        return list(STATISTICS)
 
     def __str__(self) -> str:
         """Return the printed table."""

@@ -115,8 +115,9 @@ def check_ambiguous(name: str, columns: Container[str]) -> None:
 
 def hint(name: str) -> str:
     """Return what to write instead of a notation that is not known here; empty for an ordinary name."""
-    if _LAG_LIST.match(name):
-        inner = _LAG_LIST.match(name).group(1)
+    listed = _LAG_LIST.match(name)
+    if listed is not None:
+        inner = listed.group(1)
         return f" Write each lag by itself: 'L.{inner}', 'L2.{inner}'; a formula takes lists (from_formula)."
     if re.match(r"^[Ss]\d*\.", name):
         return " Seasonal differences have no operator; make the difference a column of the data first."

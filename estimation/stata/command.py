@@ -9,9 +9,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from estimation.dynamic_panel.model import PanelGMM
+from estimation.dynamic_panel.nonlinear import fit_nonlinear
+from estimation.dynamic_panel.quadratic_moments import NonlinearMoments
 from estimation.dynamic_panel.results import GMMResults
 from estimation.dynamic_panel.spec import FitOptions, GMMStyle, IVStyle, PanelSpec
-from estimation.errors import SpecificationError
 from estimation.stata.conditions import rows_kept
 
 # fields of a specification that become arguments of the model class
@@ -19,7 +20,6 @@ _SPOKEN = (
     "transform", "constant", "time_effects", "h", "cluster", "weights", "weight_kind", "collinear", "sample_rule",
 )  # fmt: skip
 Program = Literal["xtabond2", "xtdpdgmm"]
-NonlinearMoments = Literal["noserial", "iid", "predetermined"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class StataCommand:
         After ``if`` and ``in``.
     ar_tests : int
         Highest order of the autocorrelation tests to report.
-    nonlinear : tuple of str
-        Nonlinear moments of ``nl()``: noserial and iid (Ahn and Schmidt 1995), predetermined (Chudik and Pesaran 2022).
+    nonlinear : tuple of NonlinearMoments
+        Moments of ``nl()``.
     notes : tuple of str
         What was read otherwise than written, and options without a counterpart that leave the numbers alone.
     """
@@ -75,30 +75,28 @@ class StataCommand:
     def model(
         self, data: pd.DataFrame, *, entity: str | None = None, time: str | None = None, time_step: int = 1
     ) -> PanelGMM:
-        """Return the model on data; ``if`` and ``in`` become its sample.
+        """Return the model of the linear moments on data; ``if`` and ``in`` become its sample.
 
         Raises
         ------
         EstimationError
         """
-        if self.nonlinear:
-            raise SpecificationError(
-                f"nl({', '.join(self.nonlinear)}): nonlinear moments are estimated by estimation.NonlinearGMM, not by this "
-                "linear model; take nl() out for the linear moments alone."
-            )
         sample = rows_kept(data.reset_index() if data.index.nlevels == 2 else data, self.condition, self.rows)
         return PanelGMM.from_spec(data, self.spec, entity=entity, time=time, time_step=time_step, sample=sample)
 
     def fit(
         self, data: pd.DataFrame, *, entity: str | None = None, time: str | None = None, time_step: int = 1
     ) -> GMMResults:
-        """Estimate on data.
+        """Estimate on data, with the nonlinear moments where there are any.
 
         Raises
         ------
         EstimationError
         """
-        return self.model(data, entity=entity, time=time, time_step=time_step).fit_options(self.options)
+        model = self.model(data, entity=entity, time=time, time_step=time_step)
+        if self.nonlinear:
+            return fit_nonlinear(model, self.nonlinear, self.options)
+        return model.fit_options(self.options)
 
     def python(self, *, entity: str = "id", time: str = "year") -> str:
         """Return the same model in Python, ready to be pasted."""
@@ -121,7 +119,10 @@ def _python(command: StataCommand, entity: str, time: str) -> str:
     if command.condition or command.rows:
         lines.append(f"    sample=rows_kept(data, {command.condition!r}, {command.rows!r}),")
     name = "SystemGMM" if spec.system else "DifferenceGMM"
-    fit = {"steps": command.options.steps, "cov_type": command.options.covariance}
+    if command.nonlinear:
+        name = "NonlinearGMM"
+        lines.append(f"    nonlinear={list(command.nonlinear)!r},")
+    fit: dict[str, Any] = {"steps": command.options.steps, "cov_type": command.options.covariance}
     fit |= {"small": True} if command.options.small else {}
     call = ", ".join(f"{key}={value!r}" for key, value in fit.items())
     return "\n".join([f"{name}(", "    data,", *lines, f").fit({call})"])
@@ -144,7 +145,7 @@ def _group(group: GMMStyle | IVStyle) -> str:
     plain = type(group)(group.variables)
     fields = [name for name in group.__dataclass_fields__ if name != "variables"]
     changed = [f"{name}={getattr(group, name)!r}" for name in fields if getattr(group, name) != getattr(plain, name)]
-    if isinstance(group, GMMStyle) and group.lags == plain.lags:
+    if isinstance(group, GMMStyle) and isinstance(plain, GMMStyle) and group.lags == plain.lags:
         changed.insert(0, f"lags={group.lags!r}")
     return f"{type(group).__name__}({', '.join([first, *changed])})"
 

@@ -63,8 +63,8 @@ def read_command_line(text: str) -> CommandLine:
 
 def read_options(text: str) -> list[tuple[str, str | None]]:
     """Return options as (name, argument or None), in order."""
-    found, at = [], 0
-    text = text.replace(",", " ") if "(" not in text else text
+    found: list[tuple[str, str | None]] = []
+    at = 0
     while at < len(text):
         if text[at].isspace() or text[at] == ",":
             at += 1

@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from estimation.dynamic_panel.spec import Equation, FitOptions, GMMStyle, HMatrix, InstrumentGroup, IVStyle, PanelSpec
+from estimation.dynamic_panel.spec import (
+    CovType,
+    Equation,
+    FitOptions,
+    GMMStyle,
+    HMatrix,
+    InstrumentGroup,
+    IVStyle,
+    PanelSpec,
+    WeightKind,
+)
 from estimation.errors import SpecificationError
 from estimation.stata.command import StataCommand
 from estimation.stata.command_line import CommandLine, at_comma, read_options, resolve_option, whole_numbers, written
@@ -30,7 +40,7 @@ _REFUSED = {
     "components": "principal components of instruments are not built; collapse or limit the lags",
     "arlevels": "autocorrelation is tested in the differenced residuals only",
 }
-_WEIGHTS = {"pweight": "probability", "aweight": "probability", "fweight": "frequency"}
+_WEIGHTS: dict[str, WeightKind] = {"pweight": "probability", "aweight": "probability", "fweight": "frequency"}
 
 
 @dataclass(slots=True)
@@ -106,7 +116,7 @@ def _option(reading: _Reading, name: str, argument: str | None, system: bool) ->
         reading.switches.add(name)
 
 
-def _weights(line: CommandLine) -> tuple[str | None, str]:
+def _weights(line: CommandLine) -> tuple[str | None, WeightKind]:
     if line.weight is None:
         return None, "probability"
     given, column = line.weight
@@ -119,7 +129,7 @@ def _weights(line: CommandLine) -> tuple[str | None, str]:
 def _fit_options(reading: _Reading) -> FitOptions:
     two = "twostep" in reading.switches
     robust = "robust" in reading.switches or reading.cluster is not None
-    kind = ("windmeijer" if two else "robust") if robust else "unadjusted"
+    kind: CovType = ("windmeijer" if two else "robust") if robust else "unadjusted"
     return FitOptions(2 if two else 1, kind, "small" in reading.switches)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from estimation.dynamic_panel.operators import prefix
+from estimation.dynamic_panel.quadratic_moments import NonlinearMoments
 from estimation.dynamic_panel.spec import (
     CovType,
     FitOptions,
@@ -26,7 +27,7 @@ from estimation.dynamic_panel.spec import (
     Transform,
 )
 from estimation.errors import SpecificationError
-from estimation.stata.command import NonlinearMoments, StataCommand
+from estimation.stata.command import StataCommand
 from estimation.stata.command_line import CommandLine, at_comma, read_options, resolve_option, whole_numbers, written
 from estimation.stata.varlists import read_varlist, write_varlist
 
@@ -43,6 +44,7 @@ GROUP_OPTIONS = {
 }  # fmt: skip
 MODELS = {"level": "l", "difference": "d", "fodev": "fod", "mdev": "md", "mean": "m"}
 NONLINEAR = {"noserial": "noser", "iid": "iid", "predetermined": "pre"}
+NL_OPTIONS = {"collapse": "c", "nocollapse": "noc", "rescale": "res", "norescale": "nores", "lag": "l", "weight": "w"}
 VCE = {"conventional": "conventional", "robust": "r", "cluster": "cl"}
 WMATRIX: dict[str, HMatrix] = {"unadjusted": 3, "independent": 2, "separate": 1}
 _WMATRIX_SHORT = {"unadjusted": "un", "independent": "ind", "separate": "sep", "identity": "identity"}
@@ -116,7 +118,7 @@ def read(line: CommandLine) -> StataCommand:
         FitOptions(steps, cov, "small" in options),
         line.condition,
         line.rows,
-        nonlinear=_nonlinear(options),
+        nonlinear=_nonlinear(options, defaults),
         notes=tuple(dict.fromkeys(reading.notes)),
     )
 
@@ -255,11 +257,19 @@ def _errors(options: dict[str, str | None]) -> tuple[CovType, str | None, Steps]
     return ("unadjusted" if steps == "cue" else cov), (cluster.strip() or None), steps
 
 
-def _nonlinear(options: dict[str, str | None]) -> tuple[NonlinearMoments, ...]:
+def _nonlinear(options: dict[str, str | None], defaults: _Globals) -> tuple[NonlinearMoments, ...]:
     if "nl" not in options:
         return ()
-    kind, _ = at_comma(options["nl"] or "")
-    return (resolve_option(kind.strip(), NONLINEAR, "xtdpdgmm: nl()"),)  # type: ignore[return-value]  # one of the three
+    kind, rest = at_comma(options["nl"] or "")
+    found = {resolve_option(name, NL_OPTIONS, "xtdpdgmm: nl()"): value for name, value in read_options(rest)}
+    collapse = ("collapse" in found or defaults.collapse) and "nocollapse" not in found
+    lag = whole_numbers(found.get("lag", "1"), "xtdpdgmm: nl(, lag())")
+    try:
+        weight = float(found.get("weight") or 1)
+    except ValueError as error:
+        raise SpecificationError(f"xtdpdgmm: nl(, weight({found['weight']})): expected a number.") from error
+    name = resolve_option(kind.strip() or "?", NONLINEAR, "xtdpdgmm: nl()")
+    return (NonlinearMoments(name, collapse, lag[0] if lag else 1, weight),)  # type: ignore[arg-type]  # one of the three
 
 
 def write(command: StataCommand, *, time: str | None = None) -> str:
@@ -286,7 +296,7 @@ def write(command: StataCommand, *, time: str | None = None) -> str:
 
 def _written_options(command: StataCommand) -> list[str]:
     spec, options = command.spec, command.options
-    words = [f"nl({kind})" for kind in command.nonlinear]
+    words = [_written_nl(moments) for moments in command.nonlinear]
     if spec.time_effects == "both":
         raise SpecificationError("xtdpdgmm instruments period dummies in one equation; time_effects='level' or 'difference'.")
     words += ["teffects"] if spec.time_effects else []
@@ -303,6 +313,12 @@ def _written_options(command: StataCommand) -> list[str]:
     elif options.covariance != "unadjusted":
         words.append(f"vce(robust{suffix})")
     return [*words, "small"] if options.small else words
+
+
+def _written_nl(moments: NonlinearMoments) -> str:
+    lag = f"lag({moments.lag})" if moments.lag != 1 else ""
+    weight = f"weight({moments.weight:g})" if moments.weight != 1 else ""
+    return written("nl", [moments.kind, "collapse" if moments.collapse else "", lag, weight])
 
 
 def _written_gmm(group: GMMStyle, spec: PanelSpec) -> list[str]:

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimation import DifferenceGMM, EstimationWarning, FitOptions, GMMStyle, IVStyle, PanelSpec, SystemGMM
+from estimation import (
+    DifferenceGMM,
+    EstimationWarning,
+    FitOptions,
+    GMMStyle,
+    IVStyle,
+    NonlinearGMM,
+    NonlinearMoments,
+    PanelSpec,
+    SystemGMM,
+)
 from estimation.errors import SpecificationError, UnknownColumnError
 from estimation.stata import parse, rows_kept
 from estimation.stata.command import StataCommand
@@ -147,7 +157,11 @@ def xtdpdgmm_commands(draw):
         "y", ("L.y", *draw(TERMS)), groups, system=system, transform=transform, constant=constant, time_effects=effects,
         h=draw(st.sampled_from([1, 2, 3])), cluster=cluster, collinear="drop", sample_rule="both_periods",
     )  # fmt: skip
-    nonlinear = draw(st.sampled_from([(), ("noserial",), ("iid",), ("predetermined",)]))
+    nonlinear = ()
+    if draw(st.booleans()):
+        kind = draw(st.sampled_from(["noserial", "iid", "predetermined"]))
+        lag = draw(st.integers(1, 3)) if kind == "noserial" else 1
+        nonlinear = (NonlinearMoments(kind, draw(st.booleans()), lag, draw(st.sampled_from([0.0, 1.0, 2.5]))),)
     condition = draw(st.sampled_from(["", "year>=1980"]))
     return StataCommand("xtdpdgmm", spec, FitOptions(steps, cov, draw(st.booleans())), condition, nonlinear=nonlinear)
 
@@ -210,6 +224,20 @@ def test_mean_deviations_are_the_within_estimator_on_a_balanced_panel(panel):
     within = panel[["y", "x", "w"]] - panel.groupby("id")[["y", "x", "w"]].transform("mean")
     expected = np.linalg.lstsq(within[["x", "w"]].to_numpy(), within["y"].to_numpy(), rcond=None)[0]
     np.testing.assert_allclose(results.params[["x", "w"]], expected, rtol=1e-9)
+
+
+def test_nonlinear_moments_are_estimated_as_by_their_own_class(panel):
+    """The Ahn-Schmidt example of xtdpdgmm's help, through the command and through the class."""
+    command = parse("xtdpdgmm y L.y x w, gmm(L.y x w, l(1 4)) m(d) nl(noser) c two vce(r)")
+    assert command.nonlinear == (NonlinearMoments("noserial", True),)
+    own = NonlinearGMM(
+        panel, nonlinear="noserial", **KEYS, dependent="y", regressors=["x", "w"],
+        instruments=[GMMStyle(["L.y", "x", "w"], (1, 4), True, "difference")],
+    ).fit()  # fmt: skip
+    by_command = command.fit(panel, **KEYS)
+    np.testing.assert_allclose(by_command.params, own.params, rtol=1e-8)
+    np.testing.assert_allclose(by_command.std_errors, own.std_errors, rtol=1e-6)
+    assert "\n" not in repr(by_command)
 
 
 def test_lags_of_deviations_count_from_one_period_earlier_in_xtdpdgmm():
