@@ -53,7 +53,7 @@ from estimation.dynamic_panel.quadratic_moments import (
     build_quadratic,
 )
 from estimation.dynamic_panel.results import GMMResults
-from estimation.dynamic_panel.spec import CONSTANT, FitOptions, GMMStyle, Inverse, IVStyle
+from estimation.dynamic_panel.spec import CONSTANT, FitOptions, GMMStyle, Inverse, IVStyle, PanelSpec
 from estimation.errors import EstimationWarning, SpecificationError
 
 # a kind, a group, or several of them
@@ -186,6 +186,20 @@ class NonlinearGMM(SystemGMM):
         """Estimate with ready options."""
         return fit_nonlinear(self, self.nonlinear, options)
 
+    def with_spec(self, **changes: object) -> NonlinearGMM:
+        """Return the same data and nonlinear moments under a changed specification (fields of `PanelSpec`)."""
+        return self._like(self._data, replace(self.spec, **changes))  # type: ignore[arg-type]
+
+    def with_data(self, data: pd.DataFrame) -> NonlinearGMM:
+        """Return the same specification and nonlinear moments on other data."""
+        return self._like(data, self.spec)
+
+    def _like(self, data: pd.DataFrame, spec: PanelSpec) -> NonlinearGMM:
+        model = NonlinearGMM.__new__(NonlinearGMM)
+        model.spec, model.nonlinear = spec, self.nonlinear
+        model._keep(data, self.keys)
+        return model
+
 
 def in_differences(group: GMMStyle | IVStyle) -> GMMStyle | IVStyle:
     """Return an instrument group for the transformed equation alone."""
@@ -272,12 +286,12 @@ def _results(
     data, k = problem.data, problem.data.k
     reported = first if options.steps == 1 else second
     inside = second if options.steps == "iterated" else first
-    V = step_covariance(problem, options, first, second)
+    V, stands_in = step_covariance(problem, options, first, second)
     J = data.j + problem.quadratic.q
     hansen = chi2_test("Hansen J", second.criterion, J - k, HANSEN_NULL)
     e = algebra.residuals(data, reported.beta)
     step = Step(LinearFit(reported.beta, reported.A, -reported.map), reported.weight, e, reported.moments)
-    notes = _notes(linear, reported, J, V)
+    notes = _notes(linear, reported, J, stands_in)
     fit = replace(
         linear,
         options=options,
@@ -326,7 +340,7 @@ def _differences(
     return (DifferenceInHansen(NONLINEAR_MOMENTS, excluding, difference),)
 
 
-def _notes(linear: Fit, reported: Minimum, J: int, V: np.ndarray) -> tuple[str, ...]:
+def _notes(linear: Fit, reported: Minimum, J: int, stands_in: bool) -> tuple[str, ...]:
     """Say what a reader must know before believing the numbers."""
     names, clusters = linear.prepared.design.names, linear.prepared.sizes.n_clusters
     notes = []
@@ -334,11 +348,8 @@ def _notes(linear: Fit, reported: Minimum, J: int, V: np.ndarray) -> tuple[str, 
         notes.append(f"The weight has rank {reported.weight.rank} of {J} moments; a generalised inverse was used.")
     if 2 * J > clusters:
         notes.append(f"{J} moments for {clusters} groups: collapse, or limit the lags.")
-    negative = [name for name, v in zip(names, np.diagonal(V), strict=True) if v < 0]
-    if negative:
-        notes.append(
-            f"The corrected variance of {', '.join(negative[:5])} is negative; there is no standard error for it."
-        )
+    if stands_in:
+        notes.append("Windmeijer's correction made a variance negative; errors are from influence functions instead.")
     if CONSTANT not in names:
         notes.append("The constant was dropped; the nonlinear moments then depend on the level of the data.")
     for text in notes:

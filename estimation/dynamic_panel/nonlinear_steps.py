@@ -232,15 +232,24 @@ def _settled(problem: Problem, weight: Weight, beta: np.ndarray) -> Minimum:
     return Minimum(beta, weight, g, A, gradient_map, -problem.by_entity(beta) @ gradient_map.T)
 
 
-def step_covariance(problem: Problem, options: FitOptions, first: Minimum, second: Minimum) -> np.ndarray:
-    """Return the covariance: influence functions after one step, Windmeijer's correction after two."""
-    V1 = outer_sum(problem.data, first.psi)
+def step_covariance(problem: Problem, options: FitOptions, first: Minimum, second: Minimum) -> tuple[np.ndarray, bool]:
+    """Return the covariance and whether it is the outer product of influence functions in place of the correction.
+
+    After one step it is that product, after two Windmeijer's correction. Where the correction makes a variance negative,
+    which needs few clusters and curved moments, the product stands in for it: it has the same limit and is never negative.
+    """
+    data = problem.data
     if options.steps == 1:
         own = -problem.by_entity(first.beta) @ first.map.T
-        return outer_sum(problem.data, own) if options.covariance == "unadjusted" else V1
+        return outer_sum(data, own if options.covariance == "unadjusted" else first.psi), False
+    V1 = outer_sum(data, first.psi)
     V2 = algebra.symmetric(second.map @ problem.slope(second.beta) @ second.A)
     if options.covariance == "unadjusted":
-        return V2
+        return V2, False
     if options.steps == "iterated":
-        return algebra.iterated_covariance(_weight_slope(problem, second, second.beta), V2)
-    return algebra.windmeijer_covariance(_weight_slope(problem, second, first.beta), V1, V2)
+        V = algebra.iterated_covariance(_weight_slope(problem, second, second.beta), V2)
+    else:
+        V = algebra.windmeijer_covariance(_weight_slope(problem, second, first.beta), V1, V2)
+    if (np.diagonal(V) > 0).all():
+        return V, False
+    return outer_sum(data, second.psi), True
