@@ -6,22 +6,25 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from estimation.tables.claims import Claim, paper_channel_tests
+from estimation.tables.claims import STATEMENTS, Claim, paper_channel_tests
 from estimation.tables.layout import three_digits
 from estimation.tables.printed import PaperColumn
 
 RULE = (
     "A claim **survives** when every cell it is about has the claimed sign and an adjusted p-value below 5%; it is "
     "**contradicted** when some cell has the opposite sign with an adjusted p-value below 5%; otherwise the data "
-    "**cannot tell**, which is no evidence against it. A claim whose columns could not be estimated is **not tested**."
+    "**cannot tell**, which is no evidence against it. A specification test that does not reject is **not rejected**, which "
+    "is no support. A claim whose columns could not be estimated is **not tested**."
 )
 
 
 def claims_markdown(claims: Sequence[Claim]) -> str:
     """Return the judged claims of one study."""
-    heads = ["| claim | tables | verdict | evidence |", "|---|---|---|---|"]
+    heads = ["| claim | the paper says | tables | our test | verdict | evidence |", "|---|---|---|---|---|---|"]
     lines = ["# Which of the paper's claims survive", "", RULE, "", *heads]
-    lines += [f"| {one.name} | {one.where} | **{one.verdict}** | {one.evidence} |" for one in claims]
+    lines += [
+        f"| {one.name} | {one.sentence} | {one.where} | {one.test} | **{one.verdict}** | {one.evidence} |" for one in claims
+    ]
     return "\n".join([*lines, ""])
 
 
@@ -56,6 +59,9 @@ def paper_page(paper: Mapping[tuple[int, int], PaperColumn]) -> str:
         "|---|---:|---:|---:|---:|---|",
     ]
     lines += [_row(row) for row in frame.itertuples()]
+    lines += ["", "## Every claim, what the paper says, and our test", "", "| claim | tables | the paper says | our test |"]
+    lines += ["|---|---|---|---|"]
+    lines += [f"| {one.name} | {one.where} | {one.sentence} | {one.test} |" for one in STATEMENTS]
     return "\n".join([*lines, ""])
 
 

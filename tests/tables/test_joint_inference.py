@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from estimation.tables import estimate_column, parse_tables
+from estimation.tables import estimate_column, parse_tables, verdicts
 from estimation.tables.channels import (
     PRODUCTIVITY,
     agglomeration_effects,
@@ -15,7 +15,7 @@ from estimation.tables.channels import (
     long_run,
     subsample_differences,
 )
-from estimation.tables.claims import judge_claims, paper_channel_tests
+from estimation.tables.claims import STATEMENTS, judge_claims, paper_channel_tests
 from estimation.tables.estimators import DIFFERENCE, estimator_sensitivity
 from estimation.tables.joint import Contrast, holm, joint_covariance, romano_wolf, wald_equality
 from estimation.tables.mediation import mediation
@@ -213,9 +213,15 @@ def test_the_papers_own_errors_decide_few_columns(paper):
 
 def test_claims_follow_their_rule(printed, study, classes, paper):
     claims = judge_claims(list(printed.values()), study[0])
-    assert len(claims) == 11 and {claim.verdict for claim in claims} <= {
-        "survives", "contradicted", "cannot tell", "not tested"
-    }
+    by_name = {claim.name: claim for claim in claims}
+    assert len(by_name) == len(claims) == len(STATEMENTS)
+    assert {claim.verdict for claim in claims} <= {"survives", "contradicted", "cannot tell", "not rejected", "not tested"}
+    assert all(claim.sentence and claim.test and claim.evidence for claim in claims)
+    # the world obeys the paper's coefficients: in Table 1 the distance to the sea is negative, and one per cent of
+    # agglomeration is far from twenty per cent of exports
+    assert by_name["Distance to the sea (lnseadis) lowers exports"].verdict == "survives"
+    assert by_name["One per cent more agglomeration raises export value by 20 per cent"].verdict == "contradicted"
+    assert by_name["The instruments are not rejected: no AR(2), Hansen above 5%"].verdict in ("not rejected", "contradicted")
     alone = judge_claims([printed["table1"]], study[0])
     assert {claim.name: claim.verdict for claim in alone}[
         "Both channels are strongest in the centre, then the east, then the west"] == "not tested"
@@ -223,3 +229,34 @@ def test_claims_follow_their_rule(printed, study, classes, paper):
         type(column.fit)(column.fit.column, None, "no data", 0, column.fit.mask, ()) for column in printed["table1"].columns
     ])
     assert {claim.verdict for claim in judge_claims([empty], study[0])} == {"not tested"}
+
+
+def test_the_claim_on_main_effects_is_the_difference_of_the_two_coefficients(printed, study):
+    """By hand: the estimate and z of lnPro less resilience in every column, then Holm."""
+    found = verdicts.Estimates([printed["table1"]], study[0])
+    pvalues, values = [], []
+    for column in printed["table1"].columns:
+        results = column.fit.results
+        cov = results.cov
+        gap = results.params["lnPro"] - results.params["lnRes"]
+        variance = cov.loc["lnPro", "lnPro"] + cov.loc["lnRes", "lnRes"] - 2 * cov.loc["lnPro", "lnRes"]
+        values.append(gap)
+        pvalues.append(2 * stats.norm.sf(abs(gap) / np.sqrt(variance)))
+    expected = verdicts.signs(values, pvalues)
+    assert verdicts.larger_main_effect(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "pvalues", "verdict"),
+    [
+        ([1, 2, 3], [0.001, 0.001, 0.001], "survives"),
+        ([1, 2, 3], [0.001, 0.001, 0.2], "cannot tell"),
+        ([1, 2, -3], [0.001, 0.001, 0.2], "cannot tell"),
+        ([1, 2, -3], [0.001, 0.001, 0.001], "contradicted"),
+        # alone each is significant, after Holm over three none is
+        ([1, 2, 3], [0.03, 0.03, 0.03], "cannot tell"),
+        ([], [], "not tested"),
+    ],
+)
+def test_verdict_on_signs(values, pvalues, verdict):
+    assert verdicts.signs(values, pvalues)[0] == verdict
