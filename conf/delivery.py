@@ -14,6 +14,8 @@ class Delivery:
 
     Attributes
     ----------
+    strict : bool
+        Refuse a file with a damaged byte; otherwise its records load and the damage is marked.
     max_share_dates : float
         Share of a file's dated records that may speak of another year or month than the file's name.
     max_share_overlap : float
@@ -22,6 +24,7 @@ class Delivery:
         Share of its lines or of its dollars that a file may lose when it is corrected; losing a month is beyond any bound.
     """
 
+    strict: bool = False
     max_share_dates: float = 0.1
     max_share_overlap: float = 0.5
     max_share_lost: float = 0.25
@@ -29,5 +32,5 @@ class Delivery:
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            if not 0 <= value <= 1:
+            if item.name.startswith("max_share") and not 0 <= value <= 1:
                 raise SettingsError(f"delivery.{item.name}: expected a share between 0 and 1; found {value}.")

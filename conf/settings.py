@@ -25,6 +25,7 @@ from conf.errors import SettingsError, require_one_of
 from conf.operations import Operations
 from conf.panel import Panel
 from conf.productivity import Productivity
+from schemas.fields import RAW_COLUMNS
 
 # what the settings of places and counts allow; the transforms take these lists from here
 EVIDENCE = ("place_text", "postcode", "district_code")
@@ -117,6 +118,20 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
+class Aliases:
+    """Section ``aliases``: headings as delivered, in quotes, and the column each stands for."""
+
+    headings: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for heading, column in self.headings.items():
+            if column not in RAW_COLUMNS:
+                raise SettingsError(
+                    f"aliases: {heading!r} stands for the unknown column {column!r}; expected one of {', '.join(RAW_COLUMNS)}."
+                )
+
+
+@dataclass(frozen=True, slots=True)
 class Spark:
     """The session when the product starts it itself; under spark-submit only what is unset is set."""
 
@@ -152,6 +167,7 @@ class Settings:
     productivity: Productivity = field(default_factory=Productivity)
     panel: Panel = field(default_factory=Panel)
     delivery: Delivery = field(default_factory=Delivery)
+    aliases: Aliases = field(default_factory=Aliases)
     quality: Quality = field(default_factory=Quality)
     spark: Spark = field(default_factory=Spark)
     operations: Operations = field(default_factory=Operations)
@@ -175,7 +191,7 @@ class Settings:
 _NOT_RESULTS = ("spark", "operations", "delivery")
 _SECTIONS: dict[str, type] = {
     "study": Study, "places": Places, "count": Count, "productivity": Productivity, "panel": Panel,
-    "delivery": Delivery, "quality": Quality, "spark": Spark,
+    "delivery": Delivery, "aliases": Aliases, "quality": Quality, "spark": Spark,
     "operations": Operations,
 }
 
@@ -242,6 +258,11 @@ def _merge(values: dict, origins: dict, source: Mapping[str, Any], origin: str) 
         _check_section(section, origin)
         if not isinstance(entries, Mapping):
             raise SettingsError(f"{origin}: [{section}] must be a table of keys; found {entries!r}.")
+        if section == "aliases":
+            # its keys are headings, whatever they are
+            values[section]["headings"] = values[section].get("headings", {}) | dict(entries)
+            origins["aliases.headings"] = origin
+            continue
         for key, value in entries.items():
             _check_key(section, key, origin)
             values[section][key] = value
@@ -253,6 +274,10 @@ def _merge_text(values: dict, origins: dict, parts: list[str], text: str, origin
         raise SettingsError(f"{origin}: expected section.key; found {'.'.join(parts)!r}.")
     section, key = parts
     _check_section(section, origin)
+    if section == "aliases":
+        values[section]["headings"] = values[section].get("headings", {}) | {key: text}
+        origins["aliases.headings"] = origin
+        return
     _check_key(section, key, origin)
     values[section][key] = _parse_text(get_type_hints(_SECTIONS[section])[key], text, f"{section}.{key}")
     origins[f"{section}.{key}"] = origin

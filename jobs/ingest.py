@@ -10,123 +10,102 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
-from urllib.parse import unquote
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
 
-from conf.layouts import Layout, load_layouts
+from conf.layouts import Layout, load_layouts, with_aliases
 from jobs.cleaning.fingerprints import bronze_fingerprints
 from jobs.core.errors import InputRefusedError, NotBalancedError
 from jobs.core.lake import Written
-from jobs.core.ledger import (
-    builds_of,
-    files_in_force,
-    record_builds,
-    utc_now,
-    years_text,
-)
-from jobs.readers import stata
+from jobs.core.ledger import builds_of, files_in_force, record_builds, utc_now, years_text
+from jobs.kernels.loading import BRONZE_SCHEMA, FileToLoad, share_out, task_of
+from jobs.kernels.parts import parts_to_json
+from jobs.kernels.raw_folder import RawFolder, raw_folder
+from jobs.kernels.sources import look_at
 from jobs.runtime.context import JobContext, Outcome, job_main
+from jobs.runtime.executors import explained_refusals, spread
 from schemas import bronze
-from schemas.fields import RAW_COLUMNS
-
-CORRUPT = "_corrupt_record"
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Files that Spark can read in one go: same layout, encoding, separator, headings and year."""
-
-    layout: Layout
-    encoding: str
-    delimiter: str
-    headings: tuple[str, ...]
-    year: int
-    receipts: tuple[Row, ...]
 
 
 def run(context: JobContext) -> Outcome:
     """Append every file in force that bronze does not hold yet."""
-    raw = context.require_raw()
+    folder = raw_folder(context.require_raw())
     lake = context.lake
+    layouts = with_aliases(load_layouts(), context.settings.aliases.headings)
     with lake.lock(bronze.DECLARATION):
         receipts = _files_of_changed_years(context)
         waiting = _files_to_load(context, receipts)
         if not waiting:
             _record_years(context, receipts, Written(lake.version(bronze.DECLARATION), 0))
             return Outcome("bronze holds every file already", changed=False)
-        _refuse_moved_files(raw, waiting)
-        groups = _groups(waiting)
-        load_id = _load_id(waiting)
-        frames = [read_group(context.spark, raw, group, load_id) for group in groups]
-        frame = reduce(DataFrame.unionByName, frames)
-        written = lake.append(
-            bronze.DECLARATION, frame, transaction=f"bronze:{load_id}", metadata={"run": context.run_id, "load": load_id}
-        )
+        _refuse_moved_files(folder, waiting)
+        files = files_to_load(folder, waiting, files_in_force(lake), layouts)
+        load_id = _load_id(files)
+        with explained_refusals():
+            written = lake.append(
+                bronze.DECLARATION, read_files(context.spark, folder, files, layouts, load_id),
+                transaction=f"bronze:{load_id}", metadata={"run": context.run_id, "load": load_id},
+            )
         _refuse_difference(waiting, written)
         _record_years(context, receipts, written)
-    years = years_text(group.year for group in groups)
+    years = years_text(row["source_year"] for row in waiting)
     return Outcome(
-        f"{written.n_rows:,} rows from {len(waiting)} files of {years} appended to bronze (load {load_id})",
+        f"{written.n_rows:,} rows from {len(files)} files of {years} appended to bronze (load {load_id})",
         n_rows=written.n_rows, load_id=load_id,
     )
 
 
-def read_group(spark, raw: Path, group: Group, load_id: str) -> DataFrame:
-    """Read the files of a group as strings, with canonical names, row numbers and lineage."""
-    paths = {str((raw / row["source_file"]).resolve()): row for row in group.receipts}
-    lines = _stata_lines(spark, paths, group) if not group.delimiter else _text_lines(spark, paths, group)
-    return lines.select(
-        *_canonical(group),
-        _extra(group).alias("extra"),
-        F.col(CORRUPT).alias("malformed_row"),
-        F.lit(group.year).alias("source_year"),
-        F.col("source_month"),
-        F.lit(group.layout.name).alias("layout"),
-        F.col("source_file"),
-        F.col("file_sha256"),
-        F.col("source_row"),
-        F.lit(load_id).alias("load_id"),
-        F.lit(utc_now()).alias("loaded_at"),
-    )
+def files_to_load(
+    folder: RawFolder, waiting: Iterable[Row], in_force: Iterable[Row], layouts: Sequence[Layout]
+) -> list[FileToLoad]:
+    """Receipts that wait to what executors need of them: one entry per file, whatever its years."""
+    years: dict[str, set[int]] = {}
+    for row in in_force:
+        years.setdefault(row["source_file"], set()).add(row["source_year"])
+    files: dict[str, list[Row]] = {}
+    for row in waiting:
+        files.setdefault(row["source_file"], []).append(row)
+    return [
+        FileToLoad(
+            name, rows[0]["file_sha256"], rows[0]["bytes"],
+            tuple(sorted(years.get(name, set()) | {row["source_year"] for row in rows})),
+            tuple(sorted(row["source_year"] for row in rows)), rows[0]["source_month"],
+            # a receipt of an older product does not say how the file is read
+            rows[0]["parts"] or parts_to_json(look_at(folder.file(name), layouts).parts),
+        )
+        for name, rows in sorted(files.items())
+    ]
 
 
-def _text_lines(spark, paths: dict[str, Row], group: Group) -> DataFrame:
-    """Lines of text files. The row number is the position inside its block plus the rows of the blocks before it: one
-    cheap pass counts the blocks, no data are shuffled. Spark numbers the rows of a task in the order it reads them.
+def read_files(
+    spark: SparkSession, folder: RawFolder, files: Sequence[FileToLoad], layouts: Sequence[Layout], load_id: str
+) -> DataFrame:
+    """Read files into bronze rows: Spark shares out the pieces, the kernels read them (jobs/kernels/loading.py).
+
+    Parameters
+    ----------
+    spark : SparkSession
+    folder : RawFolder
+        Where the files lie, seen alike by driver and executors.
+    files : sequence of FileToLoad
+    layouts : sequence of Layout
+    load_id : str
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``bronze.declaration``.
     """
-    lines = _read_csv(spark, list(paths), group).withColumns(
-        {
-            "file_path": F.col("_metadata.file_path"),
-            "block": F.col("_metadata.file_block_start"),
-            "line_id": F.monotonically_increasing_id(),
-        }
-    )
-    blocks = lines.groupBy("file_path", "block").agg(F.min("line_id").alias("first_id"), F.count("*").alias("n")).collect()
-    offsets = spark.createDataFrame(
-        _block_offsets(blocks, paths),
-        "file_path string, block bigint, first_id bigint, rows_before bigint, source_file string, file_sha256 string,"
-        " source_month int",
-    )
-    joined = lines.join(F.broadcast(offsets), on=["file_path", "block"], how="inner")
-    return joined.withColumn("source_row", F.col("line_id") - F.col("first_id") + F.col("rows_before") + 1)
-
-
-def _stata_lines(spark, paths: dict[str, Row], group: Group) -> DataFrame:
-    files = spark.createDataFrame(
-        [(path, row["source_file"], row["file_sha256"], row["source_month"]) for path, row in paths.items()],
-        "file_path string, source_file string, file_sha256 string, source_month int",
-    )
-    rows = stata.spark_rows(spark, list(paths), len(group.headings)).withColumn(CORRUPT, F.lit(None).cast("string"))
-    return rows.join(F.broadcast(files), on="file_path", how="inner")
+    types = {field.name: field.type for field in bronze.DECLARATION.fields}
+    schema = ", ".join(f"{name} {types[name]}" for name in BRONZE_SCHEMA.names)
+    tasks = [task_of(task) for task in share_out(files)]
+    lines = spread(spark, tasks, "jobs.kernels.loading.load_task", (folder.address, tuple(layouts)), schema)
+    return lines.withColumns({"load_id": F.lit(load_id), "loaded_at": F.lit(utc_now())})
 
 
 def _files_of_changed_years(context: JobContext) -> list[Row]:
@@ -143,12 +122,12 @@ def _record_years(context: JobContext, receipts: Sequence[Row], written: Written
     record_builds(context.lake, context.run_id, bronze.DECLARATION, written, bronze_fingerprints(receipts), lines)
 
 
-def _refuse_moved_files(raw: Path, waiting: Sequence[Row]) -> None:
+def _refuse_moved_files(folder: RawFolder, waiting: Sequence[Row]) -> None:
     """A receipt without its file: land was interrupted, or another folder is given now."""
-    gone = [row["source_file"] for row in waiting if not (raw / row["source_file"]).is_file()]
+    gone = [row["source_file"] for row in waiting if folder.size_of(row["source_file"]) is None]
     if gone:
         raise InputRefusedError(
-            f"{raw}: {len(gone)} files have a receipt but were never loaded, and are not in this folder:"
+            f"{folder.address}: {len(gone)} files have a receipt but were never loaded, and are not in this folder:"
             f" {', '.join(gone[:5])}. Give the folder they were in, or take them back with `customs-lake withdraw`."
         )
 
@@ -167,86 +146,21 @@ def _files_to_load(context: JobContext, receipts: Sequence[Row]) -> list[Row]:
     if not years:
         return []
     held = {
-        row["file_sha256"]
+        (row["file_sha256"], row["source_year"])
         for row in context.lake.read(bronze.DECLARATION)
         .where(F.col("source_year").isin(years))
-        .select("file_sha256")
+        .select("file_sha256", "source_year")
         .distinct()
         .collect()
     }
-    return sorted((row for row in receipts if row["file_sha256"] not in held), key=lambda row: row["source_file"])
+    waiting = (row for row in receipts if (row["file_sha256"], row["source_year"]) not in held)
+    return sorted(waiting, key=lambda row: (row["source_file"], row["source_year"]))
 
 
-def _groups(receipts: Iterable[Row]) -> list[Group]:
-    layouts = {layout.name: layout for layout in load_layouts()}
-    keyed: dict[tuple, list[Row]] = {}
-    for row in receipts:
-        key = (row["source_year"], row["layout"], row["encoding"], row["delimiter"], tuple(row["headings"]))
-        keyed.setdefault(key, []).append(row)
-    return [
-        Group(layouts[layout], encoding, delimiter, headings, year, tuple(rows))
-        for (year, layout, encoding, delimiter, headings), rows in sorted(keyed.items())
-    ]
-
-
-def _load_id(receipts: Iterable[Row]) -> str:
-    return hashlib.sha256("".join(sorted(row["file_sha256"] for row in receipts)).encode()).hexdigest()[:16]
-
-
-def _read_csv(spark, paths: list[str], group: Group) -> DataFrame:
-    positions = [StructField(f"c{index}", StringType()) for index in range(len(group.headings))]
-    return (
-        spark.read.schema(StructType([*positions, StructField(CORRUPT, StringType())]))
-        .option("header", True)
-        .option("mode", "PERMISSIVE")
-        .option("columnNameOfCorruptRecord", CORRUPT)
-        .option("encoding", group.encoding)
-        .option("sep", group.delimiter)
-        .option("quote", '"')
-        .option("escape", '"')
-        # with pruning, a line is flagged as malformed only when the pruned columns are
-        .option("columnPruning", False)
-        .csv(paths)
-    )
-
-
-def _block_offsets(blocks: list[Row], receipts: dict[str, Row]) -> list[tuple]:
-    """Rows of a file before each of its blocks; blocks in the order of their start."""
-    result = []
-    rows_before: dict[str, int] = {}
-    for block in sorted(blocks, key=lambda item: (item["file_path"], item["block"])):
-        path = block["file_path"]
-        receipt = receipts[_local_path(path)]
-        before = rows_before.get(path, 0)
-        result.append(
-            (path, block["block"], block["first_id"], before, receipt["source_file"], receipt["file_sha256"],
-             receipt["source_month"])
-        )
-        rows_before[path] = before + block["n"]
-    return result
-
-
-def _local_path(uri: str) -> str:
-    # the reader says file:/x or file:///x, with percent-encoded characters
-    return "/" + unquote(uri.removeprefix("file:")).lstrip("/") if uri.startswith("file:") else unquote(uri)
-
-
-def _canonical(group: Group) -> list[Column]:
-    assigned = group.layout.assign(group.headings)
-    return [
-        (F.coalesce(*(F.col(f"c{index}") for index in assigned[name])) if name in assigned else F.lit(None).cast("string"))
-        .alias(name)
-        for name in RAW_COLUMNS
-    ]
-
-
-def _extra(group: Group) -> Column:
-    named = {index for positions in group.layout.assign(group.headings).values() for index in positions}
-    pairs: list[Column] = []
-    for index, heading in enumerate(group.headings):
-        if index not in named:
-            pairs += [F.lit(heading or f"column {index + 1}"), F.col(f"c{index}")]
-    return F.create_map(*pairs) if pairs else F.lit(None).cast("map<string,string>")
+def _load_id(files: Iterable[FileToLoad]) -> str:
+    """Hash of what is loaded; of a file of several years the years count too, for it may be loaded year by year."""
+    took = [file.file_sha256 + (f":{file.wanted}" if len(file.years) > 1 else "") for file in files]
+    return hashlib.sha256("".join(sorted(took)).encode()).hexdigest()[:16]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ withdrawn file stays withdrawn until other content comes under its name.
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +21,11 @@ if __package__ in (None, ""):
 
 from pyspark.sql import Row
 
-from conf.layouts import match_layout
+from conf.layouts import Layout, load_layouts, with_aliases
 from jobs.core.errors import InputRefusedError
 from jobs.core.ledger import latest_receipts, utc_now, years_text
+from jobs.kernels.content import Content
+from jobs.kernels.parts import parts_from_json, parts_to_json
 from jobs.readers.customs_files import Inspection, inspect_file, list_raw_files
 from jobs.runtime.context import JobContext, Outcome, job_main
 from schemas import ops
@@ -101,8 +104,10 @@ def inspect_folder(raw: Path, context: JobContext, receipts: Sequence[Row] = ())
     problems: list[str] = []
     known = {row["source_file"]: row for row in receipts}
     paths = list_raw_files(raw)
+    layouts = with_aliases(load_layouts(), context.settings.aliases.headings)
+    strict = context.settings.delivery.strict
     with ThreadPoolExecutor(max_workers=4) as pool:
-        for result in pool.map(lambda path: _try_inspect(path, raw, known), paths):
+        for result in pool.map(lambda path: _try_inspect(path, raw, known, layouts, strict), paths):
             (found if isinstance(result, Inspection) else problems).append(result)
     problems += _outside_years(found, context) + _same_content(found)
     if problems:
@@ -114,18 +119,20 @@ def inspect_folder(raw: Path, context: JobContext, receipts: Sequence[Row] = ())
     return [item for item in found if context.selects(item.year)]
 
 
-def _try_inspect(path: Path, raw: Path, known: Mapping[str, Row]) -> Inspection | str:
+def _try_inspect(
+    path: Path, raw: Path, known: Mapping[str, Row], layouts: Sequence[Layout], strict: bool
+) -> Inspection | str:
     try:
         receipt = known.get(path.relative_to(raw).as_posix())
-        return (receipt and _as_received(path, receipt)) or inspect_file(path, raw)
+        return (receipt and _as_received(path, receipt, layouts)) or inspect_file(path, raw, layouts, strict=strict)
     except InputRefusedError as error:
         return str(error)
 
 
-def _as_received(path: Path, receipt: Row) -> Inspection | None:
+def _as_received(path: Path, receipt: Row, layouts: Sequence[Layout]) -> Inspection | None:
     """The inspection of a file whose size, hash and layout are still those of its receipt."""
-    layout = match_layout(receipt["headings"])
-    if layout is None or layout.name != receipt["layout"] or path.stat().st_size != receipt["bytes"]:
+    layout = next((layout for layout in layouts if layout.name == receipt["layout"]), None)
+    if layout is None or receipt["parts"] is None or path.stat().st_size != receipt["bytes"]:
         return None
     with open(path, "rb") as stream:
         if hashlib.file_digest(stream, "sha256").hexdigest() != receipt["file_sha256"]:
@@ -133,6 +140,7 @@ def _as_received(path: Path, receipt: Row) -> Inspection | None:
     return Inspection(
         receipt["source_file"], receipt["file_sha256"], receipt["bytes"], receipt["n_lines"], receipt["encoding"],
         receipt["delimiter"], tuple(receipt["headings"]), layout, receipt["source_year"], receipt["source_month"],
+        parts_from_json(receipt["parts"]), Content.from_json(json.loads(receipt["content"])),
     )
 
 
@@ -167,6 +175,7 @@ def _receipt(item: Inspection, run_id: str) -> dict[str, object]:
         "layout": item.layout.name, "encoding": item.encoding, "delimiter": item.delimiter,
         "headings": list(item.headings), "source_year": item.year, "source_month": item.month,
         "n_lines": item.n_lines, "receipt_status": "received", "received_at": utc_now(), "run_id": run_id,
+        "parts": parts_to_json(item.parts), "content": json.dumps(item.content.to_json()),
     }
 
 

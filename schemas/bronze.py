@@ -9,7 +9,7 @@ DECLARATION = Table(
     name="bronze.declaration",
     fields=fields(
         "source_year!", "source_month", *RAW_COLUMNS, "extra", "malformed_row", "layout!", "source_file!",
-        "file_sha256!", "source_row!", "load_id!", "loaded_at!",
+        "file_sha256!", "source_row!", "load_id!", "loaded_at!", "source_part", "reading_marks",
     ),
     key=("file_sha256", "source_row"),
     partition_by=("source_year",),

@@ -134,6 +134,13 @@ PERSONAL_COLUMNS = ("phone", "fax", "email", "contact_person")
 for _name, _meaning in RAW_MEANINGS.items():
     define(_name, "string", _meaning)
 define("extra", "map<string,string>", "Delivered columns that the layout does not name, heading to value")
+define("source_part", "string", "Member of the archive, sheet or table the row came from; null when the file is one table")
+define(
+    "reading_marks",
+    "array<string>",
+    "What was mended while the row's line was read: trailing_separator, line_break_in_quotes, stray_quote,"
+    " separator_restored",
+)
 define("malformed_row", "string", "The whole line when its number of fields is not the header's; null otherwise")
 
 # --- typed declaration (silver) ---------------------------------------------------------------------------------------

@@ -379,6 +379,6 @@ def _locked(where: str, command: str) -> str:
 
 def broken(where: str, kind: str, error: Exception) -> str:
     """The sentence for an archive that cannot be read."""
-    what = {"zip": "a ZIP archive", "7z": "a 7z archive", "rar": "a RAR archive"}.get(kind, "packed")
+    what = {"zip": "a ZIP archive that", "7z": "a 7z archive that", "rar": "a RAR archive that"}.get(kind, "packed, and")
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return f"{where}: {what} that cannot be read ({reason}). It was cut or damaged on the way: deliver it again whole."
+    return f"{where}: {what} cannot be read ({reason}). It was cut or damaged on the way: deliver it again whole."

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from conf.layouts import Layout, match_layout, nearest_layout
 from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits
-from jobs.kernels.decoding import DAMAGED, ENCODINGS, decode
+from jobs.kernels.decoding import DAMAGED, ENCODINGS, MIN_SHARE_COMMON, decode, share_common
 
 DELIMITERS = (",", "\t", ";", "|", "^", "~")
 _BLANK = "".join(map(chr, range(33)))
@@ -145,7 +145,8 @@ def find_text_form(
             here = find_headings(rows, [item for item in layouts if _allows(item, encoding, delimiter)], path)
             if here is not None:
                 form = TextForm(encoding, delimiter, here)
-                penalty = 0.0 if share <= MAX_SHARE_DAMAGED and _is_plausible(text, encoding) else 1.0 + share
+                is_plausible = share <= MAX_SHARE_DAMAGED and share_common(text, encoding) > MIN_SHARE_COMMON
+                penalty = 0.0 if is_plausible else 1.0 + share
                 found.append((penalty, order, form))
                 break
             tried.append((encoding, delimiter, rows))
@@ -165,16 +166,6 @@ def _allows(layout: Layout, encoding: str, delimiter: str) -> bool:
     return form.encoding in ("", encoding) and form.delimiter in ("", delimiter)
 
 
-def _is_plausible(text: str, encoding: str) -> bool:
-    """GB 18030 decodes nearly anything: common characters lie in the first level of GB 2312, those of Big5 in its own."""
-    letters = [letter for letter in text if "\u4e00" <= letter <= "\u9fff"][:5000]
-    if not letters or encoding not in ("gb18030", "big5hkscs"):
-        return True
-    first, last = (0xB0, 0xD7) if encoding == "gb18030" else (0xA4, 0xC6)
-    common = sum(first <= letter.encode(encoding, "replace")[0] <= last for letter in letters)
-    return common > 0.5 * len(letters)
-
-
 def _delimiters(text: str) -> Iterator[str]:
     head = text[: 1 << 14]
     counted = sorted(DELIMITERS, key=lambda item: -head.count(item))
@@ -187,7 +178,7 @@ def no_layout(
     """The sentence for a table whose headings are those of no layout."""
     # what is shown is read in the encoding that damages least
     readable = [rows for _, _, rows in sorted(tried, key=lambda item: str(item[2][:1]).count(DAMAGED))]
-    rows = [row for rows in readable for row in rows[:5] if len(row) > 2]
+    rows = [row for rows in readable for row in rows[:5] if len(row) > 1]
     if not rows or any(DAMAGED in cell for cell in rows[0]) and sample:
         if all(DAMAGED in decode(sample[:4096].rpartition(b"\n")[0], encoding) for encoding in ENCODINGS):
             return (

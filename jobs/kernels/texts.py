@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.kernels.decoding import DAMAGED, decode
+from jobs.kernels.decoding import DAMAGED, MIN_SHARE_COMMON, decode, share_common
 
 #: A float keeps every whole number up to here, a double up to the other.
 EXACT_IN_FLOAT, EXACT_IN_DOUBLE = 2**24, 2**53
@@ -41,9 +41,13 @@ def _untranslated(text: bytes) -> str:
         # a character that is cut at the end is damage; anything else may be an encoding of its own
         if error.end < len(text) or len(text) - error.start > 3 or text[: error.start].isascii():
             try:
-                return text.decode("gb18030")
+                untranslated = text.decode("gb18030")
             except UnicodeDecodeError:
                 pass
+            else:
+                # GB 18030 decodes nearly anything: a text of rare characters was something else
+                if share_common(untranslated, "gb18030") > MIN_SHARE_COMMON:
+                    return untranslated
         return decode(text, "utf-8")
 
 

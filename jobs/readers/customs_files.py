@@ -1,39 +1,24 @@
-"""Look once at a delivered file: hash, strict decoding, headings, layout, year. Pure Python, streaming, no Spark.
+"""Look once at a delivered file: hash, layout, encoding, years, and the content of every table in it. No Spark.
 
-Spark reads wrong or broken bytes in silence, so the whole file is decoded strictly here before anything is loaded. The
-headings decide the layout; the file's name decides year and month, because the date column is unreliable before 2006.
+The bytes are read by the kernels (jobs/kernels/sources.py), the same code that loads them afterwards: what is looked at is
+what is loaded. The headings decide the layout; the file's name decides year and month, because the date column is
+unreliable before 2006.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
-import gzip
 import hashlib
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from conf.layouts import Layout, load_layouts, match_layout, nearest_layout
+from conf.layouts import Layout, load_layouts
 from jobs.core.errors import InputRefusedError
-from jobs.readers import stata
-
-CHUNK_BYTES = 4 << 20
-TEXT_SUFFIXES = (".csv", ".txt", ".tsv")
-PERIOD_IN_NAME = re.compile(r"(?<!\d)((?:19|20)\d\d)(?:[-_]?(0[1-9]|1[0-2]))?(?!\d)")
-# what Spark's reader calls blank: nothing but characters up to U+0020
-_BLANK = "".join(map(chr, range(33)))
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_REMEDIES = {
-    ".mdb": "an Access database: export its table with `mdb-export FILE.mdb TABLE > FILE.csv` (package mdbtools)",
-    ".accdb": "an Access database: export its table with `mdb-export FILE.accdb TABLE > FILE.csv` (package mdbtools)",
-    ".zip": "an archive: unpack it",
-    ".rar": "an archive: unpack it",
-    ".7z": "an archive: unpack it",
-    ".xlsx": "an Excel workbook: save the sheet as CSV UTF-8",
-    ".xls": "an Excel workbook: save the sheet as CSV UTF-8",
-}
+from jobs.kernels.containers import SUFFIXES
+from jobs.kernels.content import Content
+from jobs.kernels.parts import Part, path_of
+from jobs.kernels.sources import Look, RawFile, local_file, look_at
+from jobs.readers.file_names import period_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +42,12 @@ class Inspection:
     year : int
     month : int or None
         None for yearly files.
+    parts : tuple of Part
+        The tables in the file and how they are read.
+    content : Content
+        The records summed up.
+    left_out : tuple of (str, str)
+        Members, sheets and tables without records, and why.
     """
 
     source_file: str
@@ -69,6 +60,9 @@ class Inspection:
     layout: Layout
     year: int
     month: int | None
+    parts: tuple[Part, ...] = ()
+    content: Content = field(default_factory=Content)
+    left_out: tuple[tuple[str, str], ...] = ()
 
 
 def list_raw_files(raw: Path) -> list[Path]:
@@ -88,219 +82,91 @@ def list_raw_files(raw: Path) -> list[Path]:
     )
     if not files:
         raise InputRefusedError(f"{folder}: no files in it. Expected customs files ({_kinds()}), found an empty folder.")
-    strange = [path for path in files if not (_is_text(path) or stata.is_stata(path))]
+    strange = [path for path in files if path.suffix.lower() not in SUFFIXES]
     if strange:
-        what = "; ".join(
-            f"{path.relative_to(folder)} is {_REMEDIES.get(path.suffix.lower(), 'of a kind that is not known')}"
-            for path in strange[:5]
-        )
+        what = "; ".join(f"{path.relative_to(folder)} is of a kind that is not known" for path in strange[:5])
         raise InputRefusedError(f"{folder}: {len(strange)} of {len(files)} files cannot be read ({_kinds()}): {what}.")
     return files
 
 
-def inspect_file(path: Path, raw: Path) -> Inspection:
-    """Read a file once, strictly.
+def inspect_file(
+    path: Path, raw: Path, layouts: Sequence[Layout] | None = None, *, strict: bool = False
+) -> Inspection:
+    """Look at a file of this machine: every row of every table in it, once.
+
+    Parameters
+    ----------
+    path, raw : Path
+        The file, and the folder below which it is named.
+    layouts : sequence of Layout, optional
+        All known ones when not given.
+    strict : bool
+        Refuse a file with a damaged byte.
 
     Raises
     ------
     InputRefusedError
-        Empty file, unknown headings, bytes that no allowed encoding decodes, a cut last character, no year in the name.
+        Nothing in it can be loaded, it changed meanwhile, or no name speaks of a year.
     """
-    name = path.relative_to(raw).as_posix()
-    if path.stat().st_size == 0:
-        raise InputRefusedError(f"{name}: the file is empty (0 bytes). Deliver it again, or move it away.")
-    if stata.is_stata(path):
-        return _inspect_stata(path, name)
-    encoding, delimiter, headings, layout = _recognise(path, name)
-    year, month = _period(path.name, layout, name)
-    sha256, n_bytes, n_lines = _read_through(path, name, encoding)
-    _require_lines(n_lines, name)
-    return Inspection(name, sha256, n_bytes, n_lines, encoding, delimiter, headings, layout, year, month)
+    raw_file = local_file(path, raw)
+    known = load_layouts() if layouts is None else tuple(layouts)
+    look = look_at(raw_file, known, strict=strict, flow_in_name=lambda name: period_of(name).flow)
+    sha256, n_bytes = hash_file(raw_file)
+    if n_bytes != raw_file.n_bytes:
+        raise InputRefusedError(
+            f"{raw_file.source_file}: it had {raw_file.n_bytes:,} bytes and has {n_bytes:,} now: it is still being written."
+            " Run again when it is complete."
+        )
+    return inspection_of(raw_file, look, known, sha256)
 
 
-def _inspect_stata(path: Path, name: str) -> Inspection:
-    encoding = stata.stored_encoding(path)
-    n_lines, headings = 0, ()
-    for piece in stata.read_texts(path, name):
-        headings, n_lines = tuple(piece.columns), n_lines + len(piece)
-    layout = match_layout(headings)
-    if layout is None or encoding not in layout.encodings:
-        raise InputRefusedError(_no_layout(name, headings))
-    year, month = _period(path.name, layout, name)
-    sha256, n_bytes = _hash(path)
-    _require_lines(n_lines, name)
-    return Inspection(name, sha256, n_bytes, n_lines, encoding, "", headings, layout, year, month)
+def inspection_of(raw_file: RawFile, look: Look, layouts: Sequence[Layout], sha256: str) -> Inspection:
+    """Put together what is known of a file.
+
+    Raises
+    ------
+    InputRefusedError
+        When neither a name nor a date says of what year a table is.
+    """
+    by_name = {layout.name: layout for layout in layouts}
+    parts = tuple(_dated(part, raw_file.source_file, by_name[part.layout]) for part in look.parts)
+    main = max(parts, key=lambda part: part.n_rows)
+    layout = by_name[main.layout]
+    years = {part.year for part in parts} - {None}
+    year = main.year if len(years) == 1 else _year_of_rows(look.content)
+    if year is None:
+        raise InputRefusedError(
+            f"{raw_file.source_file}: no year in the file's name. Expected a name with YYYY or YYYYMM, such as data200301.csv"
+            " or 2007_1.txt; rename the file."
+        )
+    months = {part.month for part in parts}
+    return Inspection(
+        raw_file.source_file, sha256, raw_file.n_bytes, look.n_rows, main.encoding, main.delimiter, main.headings, layout,
+        year, main.month if len(months) == 1 else None, parts, look.content, look.left_out,
+    )
 
 
-def _require_lines(n_lines: int, name: str) -> None:
-    if n_lines == 0:
-        raise InputRefusedError(f"{name}: headings but no data lines. Deliver it again, or move it away.")
+def hash_file(raw_file: RawFile) -> tuple[str, int]:
+    """SHA-256 of a file's bytes, and how many they are."""
+    digest, n_bytes = hashlib.sha256(), 0
+    with raw_file.open() as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+            n_bytes += len(block)
+    return digest.hexdigest(), n_bytes
 
 
-def _is_text(path: Path) -> bool:
-    return path.name.lower().removesuffix(".gz").endswith(TEXT_SUFFIXES)
+def _dated(part: Part, source_file: str, layout: Layout) -> Part:
+    if layout.year_from == "rows":
+        return part
+    period = period_of(path_of(part, source_file))
+    return replace(part, year=period.year, month=period.month_under(layout.period))
+
+
+def _year_of_rows(content: Content) -> int | None:
+    years = {year: n for year, n in content.years.items() if year is not None}
+    return max(years, key=lambda year: years[year]) if years else None
 
 
 def _kinds() -> str:
-    return f"{'; '.join(TEXT_SUFFIXES)}, each also as .gz; {stata.SUFFIX}"
-
-
-def _recognise(path: Path, name: str) -> tuple[str, str, tuple[str, ...], Layout]:
-    """Find the first allowed encoding under which the first line holds the headings of a layout."""
-    first = _first_line(path, name)
-    tried: list[tuple[str, ...]] = []
-    for encoding in _candidates(first):
-        try:
-            line = first.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        delimiter = _delimiter(line)
-        headings = tuple(cell.strip().strip("\ufeff") for cell in next(csv.reader([line], delimiter=delimiter)))
-        layout = match_layout(headings)
-        if layout is not None and encoding in layout.encodings:
-            return _settle(path, encoding, layout), delimiter, headings, layout
-        tried.append(headings)
-    raise InputRefusedError(_unknown_headings(name, first, tried))
-
-
-def _settle(path: Path, encoding: str, layout: Layout) -> str:
-    """ASCII headings say nothing of the encoding: take the first allowed one that decodes the whole file."""
-    if encoding == "utf-16":
-        return encoding
-    for candidate in sorted(layout.encodings, key=lambda item: item != encoding):
-        if candidate != "utf-16" and _decodes(path, candidate):
-            return candidate
-    return encoding
-
-
-def _decodes(path: Path, encoding: str) -> bool:
-    try:
-        for _ in _decoded(path, encoding):
-            pass
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _open(path: Path):
-    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else open(path, "rb")
-
-
-def _first_line(path: Path, name: str) -> bytes:
-    try:
-        with _open(path) as stream:
-            start = stream.read(1 << 16)
-    except (OSError, EOFError) as error:
-        raise InputRefusedError(f"{name}: cannot be read ({error}). Is the file complete and readable?") from error
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        text = start[: len(start) // 2 * 2].decode("utf-16", errors="replace")
-        return text.splitlines()[0].encode("utf-16")
-    return re.split(rb"[\r\n]", start.lstrip(b"\r\n"), maxsplit=1)[0]
-
-
-def _candidates(first: bytes) -> list[str]:
-    for bom, encoding in _BOMS:
-        if first.startswith(bom):
-            return [encoding]
-    return ["utf-8", "gb18030"]
-
-
-def _delimiter(line: str) -> str:
-    return max((",", "\t", ";", "|"), key=line.count)
-
-
-def _unknown_headings(name: str, first: bytes, tried: list[tuple[str, ...]]) -> str:
-    if not tried:
-        return (
-            f"{name}: the first line is neither UTF-8 nor GB18030 nor UTF-16 with a byte-order mark; it starts with"
-            f" bytes {first[:16].hex(' ')}. Convert the file (for example `iconv -f ENCODING -t UTF-8`)."
-        )
-    return _no_layout(name, min(tried, key=lambda item: len(nearest_layout(item)[1])))
-
-
-def _no_layout(name: str, headings: tuple[str, ...]) -> str:
-    layout, missing = nearest_layout(headings)
-    shown = ", ".join(headings[:12]) + (" ..." if len(headings) > 12 else "")
-    if not missing:
-        return (
-            f"{name}: the headings are those of layout {layout.name}, in an encoding that layout does not allow"
-            f" (allowed: {', '.join(layout.encodings)}). Convert the file, or add the encoding to"
-            f" conf/layouts/{layout.name}.toml."
-        )
-    return (
-        f"{name}: its headings match none of the {len(load_layouts())} known layouts. Found: {shown}. The nearest,"
-        f" {layout.name} ({layout.description}), also needs: {', '.join(missing)}. Read in another encoding the headings"
-        " may be right; if this is a new vintage, add a file to conf/layouts."
-    )
-
-
-def _period(file_name: str, layout: Layout, name: str) -> tuple[int, int | None]:
-    match = PERIOD_IN_NAME.search(file_name)
-    if match is None:
-        raise InputRefusedError(
-            f"{name}: no year in the file's name. Expected a name with YYYY or YYYYMM, such as data200301.csv or"
-            " 2007_1.txt; rename the file."
-        )
-    month = int(match.group(2)) if match.group(2) and layout.period == "month" else None
-    return int(match.group(1)), month
-
-
-def _read_through(path: Path, name: str, encoding: str) -> tuple[str, int, int]:
-    """Hash the bytes, decode them strictly and count the non-blank lines after the heading."""
-    sha256, n_bytes = _hash(path)
-    try:
-        n_lines = sum(_count_lines(_decoded(path, encoding)))
-    except UnicodeDecodeError as error:
-        raise InputRefusedError(_broken_text(name, encoding, error)) from error
-    except (OSError, EOFError) as error:
-        raise InputRefusedError(f"{name}: cannot be read to its end ({error}). Deliver it again.") from error
-    return sha256, n_bytes, max(n_lines - 1, 0)
-
-
-def _hash(path: Path) -> tuple[str, int]:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell()
-
-
-def _decoded(path: Path, encoding: str) -> Iterator[str]:
-    """Yield the text in pieces; the error of a broken byte carries its offset in the whole file as ``start``."""
-    decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
-    offset = 0
-    with _open(path) as stream:
-        while True:
-            block = stream.read(CHUNK_BYTES)
-            pending = len(decoder.getstate()[0])
-            try:
-                yield decoder.decode(block, final=not block)
-            except UnicodeDecodeError as error:
-                error.start += offset - pending
-                # the rest of an unfinished character is all that is left: the file was cut
-                error.reason = "cut" if not block else error.reason
-                raise
-            if not block:
-                return
-            offset += len(block)
-
-
-def _count_lines(pieces: Iterator[str]) -> Iterator[int]:
-    rest = ""
-    for piece in pieces:
-        # a carriage return at the end of a piece may be half of a line break
-        text = (rest + piece).replace("\r\n", "\n")
-        held = "\r" if text.endswith("\r") else ""
-        lines = text.removesuffix("\r").replace("\r", "\n").split("\n") if held else text.replace("\r", "\n").split("\n")
-        rest = lines.pop() + held
-        yield sum(1 for line in lines if line.strip(_BLANK))
-    yield 1 if rest.strip(_BLANK) else 0
-
-
-def _broken_text(name: str, encoding: str, error: UnicodeDecodeError) -> str:
-    if error.reason == "cut":
-        return (
-            f"{name}: the file ends in the middle of a {encoding} character (byte {error.start}): it was cut on the way."
-            " Deliver it again whole."
-        )
-    return (
-        f"{name}: not valid {encoding} at byte {error.start} ({error.reason}). The headings are known, but the text is in"
-        " another encoding or was damaged. Convert it (for example `iconv -f ENCODING -t UTF-8`) or deliver it again."
-    )
+    return " ".join(SUFFIXES)

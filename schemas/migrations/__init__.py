@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from schemas.migrations.m0002_manifest import MIGRATION as MANIFEST
 from schemas.migrations.m0003_content import MIGRATION as CONTENT
+from schemas.migrations.m0004_reading import MIGRATION as READING
 from schemas.migrations.steps import AddColumns, Migration, RenameColumn, SetProperties, Step, WidenColumn
 
-MIGRATIONS: tuple[Migration, ...] = (MANIFEST, CONTENT)
+MIGRATIONS: tuple[Migration, ...] = (MANIFEST, CONTENT, READING)
 LAKE_FORMAT = 1 + len(MIGRATIONS)
 
 

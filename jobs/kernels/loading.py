@@ -1,0 +1,172 @@
+"""Delivered files to batches of bronze: what an executor does with its share of a load."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from conf.layouts import Layout
+from jobs.core.errors import InputRefusedError
+from jobs.kernels.parts import Part, parts_from_json
+from jobs.kernels.raw_folder import RawFolder
+from jobs.kernels.sources import read_batches
+from schemas.fields import RAW_COLUMNS
+
+#: Columns of bronze that do not depend on the load.
+BRONZE_SCHEMA = pa.schema(
+    [
+        ("source_year", pa.int32()), ("source_month", pa.int32()), *((name, pa.string()) for name in RAW_COLUMNS),
+        ("extra", pa.map_(pa.string(), pa.string())), ("malformed_row", pa.string()), ("layout", pa.string()),
+        ("source_file", pa.string()), ("file_sha256", pa.string()), ("source_row", pa.int64()),
+        ("source_part", pa.string()), ("reading_marks", pa.list_(pa.string())),
+    ]
+)
+#: A task of small files reads about so many bytes; a large file's pieces are tasks of their own.
+TASK_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FileToLoad:
+    """A received file, or some pieces of it.
+
+    Attributes
+    ----------
+    source_file, file_sha256 : str
+    n_bytes : int
+    years : tuple of int
+        Years of its receipts, ascending.
+    wanted : tuple of int
+        Those to load now.
+    month : int or None
+        Of the receipt.
+    parts : str
+        As JSON.
+    pieces : tuple of (int, int)
+        Number of the part and of its piece; empty: all.
+    """
+
+    source_file: str
+    file_sha256: str
+    n_bytes: int
+    years: tuple[int, ...]
+    wanted: tuple[int, ...]
+    month: int | None
+    parts: str
+    pieces: tuple[tuple[int, int], ...] = ()
+
+    def to_json(self) -> str:
+        """As JSON, for a task."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> FileToLoad:
+        """Read what :meth:`to_json` wrote."""
+        entry = json.loads(text)
+        pieces = tuple((part, piece) for part, piece in entry.pop("pieces"))
+        years = {key: tuple(entry[key]) for key in ("years", "wanted")}
+        return cls(**entry | years | {"pieces": pieces})
+
+
+def share_out(files: Sequence[FileToLoad]) -> list[list[FileToLoad]]:
+    """Files to tasks: small ones together, each piece of a large one by itself."""
+    tasks: list[list[FileToLoad]] = []
+    open_bytes = TASK_BYTES
+    for file in files:
+        parts = parts_from_json(file.parts)
+        pieces = [(k, index) for k, part in enumerate(parts) for index in range(len(part.pieces))]
+        if any(len(part.pieces) > 1 for part in parts):
+            tasks += [[replace(file, pieces=(piece,))] for piece in pieces]
+            open_bytes = TASK_BYTES
+        elif open_bytes + file.n_bytes > TASK_BYTES:
+            tasks.append([file])
+            open_bytes = file.n_bytes
+        else:
+            tasks[-1].append(file)
+            open_bytes += file.n_bytes
+    return tasks
+
+
+def bronze_batches(folder: RawFolder, file: FileToLoad, layouts: Sequence[Layout]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of a file, in :data:`BRONZE_SCHEMA`.
+
+    Raises
+    ------
+    InputRefusedError
+        When the file is not the one that was received.
+    """
+    size = folder.size_of(file.source_file)
+    if size != file.n_bytes:
+        found = "it is gone" if size is None else f"it has {size:,} bytes now"
+        raise InputRefusedError(
+            f"{file.source_file}: received with {file.n_bytes:,} bytes, {found}. It changed since it was looked at; run again"
+            " when it is complete."
+        )
+    parts = parts_from_json(file.parts)
+    raw = folder.file(file.source_file, file.n_bytes)
+    periods = {layout.name: layout.period for layout in layouts}
+    for part, batch in read_batches(raw, parts, layouts, pieces=file.pieces or None):
+        loaded = _bronze(part, batch, file, periods[part.layout])
+        if file.wanted != file.years:
+            loaded = loaded.filter(pc.is_in(loaded.column("source_year"), pa.array(file.wanted, pa.int32())))
+        yield loaded
+
+
+def load_task(task: str, address: str, layouts: Sequence[Layout]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of all files of a task; ``task`` is a JSON list of files."""
+    for file in json.loads(task):
+        yield from bronze_batches(RawFolder(address), FileToLoad.from_json(json.dumps(file)), layouts)
+
+
+def task_of(files: Sequence[FileToLoad]) -> str:
+    """Write the files of a task as text."""
+    return f"[{','.join(file.to_json() for file in files)}]"
+
+
+def years_of_rows(part: Part, batch: pa.RecordBatch, years: Sequence[int]) -> pa.Array:
+    """The year each row is of: that of its part's name, else its own date, if the file is received for that year.
+
+    A row whose date says nothing, or a year the file was not received for, goes with the first year of the file.
+    """
+    n = batch.num_rows
+    if len(years) == 1:
+        return pa.array(np.full(n, years[0], np.int32))
+    if part.year in years:
+        return pa.array(np.full(n, part.year, np.int32))
+    own = batch.column("row_year")
+    known = pc.fill_null(pc.is_in(own, pa.array(years, pa.int32())), False)
+    return pc.if_else(known, own, pa.scalar(years[0], pa.int32()))
+
+
+def _months_of_rows(part: Part, batch: pa.RecordBatch, years: pa.Array, file: FileToLoad, period: str) -> pa.Array:
+    month = part.month if part.month is not None else file.month
+    if month is not None:
+        return pa.array(np.full(batch.num_rows, month, np.int32))
+    if period != "month":
+        return pa.nulls(batch.num_rows, pa.int32())
+    return pc.if_else(
+        pc.fill_null(pc.equal(batch.column("row_year"), years), False), batch.column("row_month"), pa.scalar(None, pa.int32())
+    )
+
+
+def _bronze(part: Part, batch: pa.RecordBatch, file: FileToLoad, period: str) -> pa.RecordBatch:
+    n = batch.num_rows
+    years = years_of_rows(part, batch, file.years)
+
+    def constant(text: str | None) -> pa.Array:
+        return pa.nulls(n, pa.string()) if text is None else pa.array(np.full(n, text, object), pa.string())
+
+    name = "/".join(item for item in (part.member, part.table) if item)
+    given = {
+        "source_year": years, "source_month": _months_of_rows(part, batch, years, file, period),
+        "layout": constant(part.layout), "source_file": constant(file.source_file),
+        "file_sha256": constant(file.file_sha256), "source_part": constant(name or None),
+    }
+    columns = [given[field.name] if field.name in given else batch.column(field.name) for field in BRONZE_SCHEMA]
+    return pa.RecordBatch.from_arrays(columns, schema=BRONZE_SCHEMA)
+
+

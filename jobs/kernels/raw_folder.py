@@ -1,0 +1,114 @@
+"""The raw folder through one file-system interface: a local folder, or any place pyarrow knows (hdfs, s3a, gs, abfs).
+
+Only its address travels to executors; each opens the file system for itself. Keys of an object store come from the
+environment, never from here: ``AWS_ACCESS_KEY_ID`` and its like, ``AWS_ENDPOINT_URL`` for a store that is not Amazon's.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from pyarrow import fs
+
+from jobs.core.errors import InputRefusedError
+from jobs.kernels.sources import RawFile
+
+_SAME_AS_S3 = ("s3a://", "s3n://")
+
+
+@dataclass(frozen=True, slots=True)
+class RawFolder:
+    """Where deliveries lie.
+
+    Attributes
+    ----------
+    address : str
+        Path of a local folder, or a URI.
+    """
+
+    address: str
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether it is a folder of this machine (or mounted as one)."""
+        return "://" not in self.address or self.address.startswith("file:")
+
+    @property
+    def path(self) -> Path:
+        """The folder as a path, if it is local."""
+        return Path("/" + urlsplit(self.address).path.lstrip("/")) if "://" in self.address else Path(self.address)
+
+    def file(self, source_file: str, n_bytes: int | None = None) -> RawFile:
+        """A file by its path below the folder."""
+        if self.is_local:
+            path = self.path / source_file
+            return RawFile(source_file, path.stat().st_size if n_bytes is None else n_bytes, lambda: open(path, "rb"))
+        system, root = _opened(self.address)
+        full = f"{root}/{source_file}"
+        size = system.get_file_info(full).size if n_bytes is None else n_bytes
+        return RawFile(source_file, size or 0, lambda: _stream(system, full))
+
+    def size_of(self, source_file: str) -> int | None:
+        """Size of a file in bytes; None when it is not there."""
+        if self.is_local:
+            path = self.path / source_file
+            return path.stat().st_size if path.is_file() else None
+        system, root = _opened(self.address)
+        info = system.get_file_info(f"{root}/{source_file}")
+        return info.size if info.type == fs.FileType.File else None
+
+    def list_remote(self) -> list[tuple[str, int]]:
+        """Files below a folder that is not local: path and size, sorted.
+
+        Raises
+        ------
+        InputRefusedError
+            When there is no such folder, or the store does not answer.
+        """
+        system, root = _opened(self.address)
+        try:
+            found = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=False))
+        except (OSError, ValueError) as error:
+            reason = str(error).splitlines()[0][:200]
+            raise InputRefusedError(f"{self.address}: cannot be listed ({reason}). Check the address and the keys.") from error
+        files = [(PurePosixPath(info.path).relative_to(root).as_posix(), info.size) for info in found if info.is_file]
+        return sorted(files)
+
+
+def raw_folder(address: str | os.PathLike[str]) -> RawFolder:
+    """The raw folder at an address; a local one as an absolute path."""
+    text = os.fspath(address)
+    return RawFolder(text if "://" in text else str(Path(text).expanduser().resolve()))
+
+
+@cache
+def _opened(address: str) -> tuple[fs.FileSystem, str]:
+    try:
+        if address.startswith(("s3://", *_SAME_AS_S3)):
+            parts = urlsplit(address)
+            endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+            return fs.S3FileSystem(**_endpoint(endpoint)), f"{parts.netloc}{parts.path}".rstrip("/")
+        system, root = fs.FileSystem.from_uri(address)
+        return system, root.rstrip("/")
+    except (OSError, ValueError, ImportError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise InputRefusedError(
+            f"{address}: this file system cannot be opened ({reason}). Expected a local folder, hdfs://, s3a://, gs:// or"
+            " abfs://; hdfs needs HADOOP_HOME and its native library."
+        ) from error
+
+
+def _endpoint(address: str | None) -> dict[str, str]:
+    if not address:
+        return {}
+    parts = urlsplit(address)
+    return {"endpoint_override": parts.netloc, "scheme": parts.scheme or "https"}
+
+
+def _stream(system: fs.FileSystem, path: str) -> BinaryIO:
+    return system.open_input_file(path)

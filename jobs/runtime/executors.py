@@ -1,0 +1,70 @@
+"""Work of the kernels on executors: what travels is names and plain values, and a refusal comes back as its sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+
+from jobs.core.errors import InputRefusedError
+
+# the last line of a Python worker's stack trace
+_REFUSAL = re.compile(r"^(?:[\w.]+\.)?(?:InputRefusedError|UnsuitableError|CutFileError): (.+)$", re.MULTILINE)
+
+
+def spread(spark: SparkSession, tasks: Sequence[str], function: str, arguments: Sequence[object], schema: str) -> DataFrame:
+    """Run a kernel on each of some tasks, one partition each.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    tasks : sequence of str
+        What each call is given, as text.
+    function : str
+        ``module.name`` of a function of (task, *arguments) that yields record batches.
+    arguments : sequence
+        Values that pickle; the same for every task.
+    schema : str
+        Of the batches, as DDL.
+    """
+    frame = spark.createDataFrame(spark.sparkContext.parallelize([(task,) for task in tasks], len(tasks)), "task string")
+    return frame.mapInArrow(_worker(function, pickle.dumps(tuple(arguments))), schema)
+
+
+def _worker(function: str, arguments: bytes) -> Callable[[Iterator], Iterator]:
+    # a job submitted from a clone has its packages beside it, which a worker process does not know by itself
+    root = str(Path(__file__).resolve().parents[2])
+
+    def work(batches):
+        import importlib
+        import pickle
+        import sys
+
+        if root not in sys.path:
+            sys.path.append(root)
+        module, _, name = function.rpartition(".")
+        kernel = getattr(importlib.import_module(module), name)
+        given = pickle.loads(arguments)
+        for batch in batches:
+            for task in batch.column(0).to_pylist():
+                yield from kernel(task, *given)
+
+    return work
+
+
+@contextlib.contextmanager
+def explained_refusals() -> Iterator[None]:
+    """Turn a refusal that was raised on an executor back into itself."""
+    try:
+        yield
+    except InputRefusedError:
+        raise
+    except Exception as error:
+        found = _REFUSAL.findall(str(error))
+        if not found:
+            raise
+        raise InputRefusedError(found[-1]) from error
