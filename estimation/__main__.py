@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--lags-only", action="store_true", help="only collapsed two-step with 1, 2 and 3 lags")
     study.add_argument("--outcomes", nargs="+", default=list(OUTCOMES), choices=OUTCOMES)
     study.add_argument("--seed", type=int, default=2003)
+    study.add_argument("--jobs", type=int, default=1, help="number of processes, -1 for one per core")
     study.add_argument("--out", type=Path, help="folder for parameters.csv, tests.csv and choices.csv")
     return parser
 
@@ -82,6 +83,7 @@ def _study(options: argparse.Namespace) -> int:
         outcomes=options.outcomes,
         seed=options.seed,
         first=options.first,
+        n_jobs=options.jobs,
     )
     choices = compare_choices(rows)
     print(to_markdown(choices))

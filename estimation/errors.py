@@ -84,3 +84,7 @@ class DroppedRegressorWarning(EstimationWarning):
 
 class TimeColumnWarning(EstimationWarning):
     """The calendar is mostly empty, or there are fewer entities than periods; usually keys that are not what they seem."""
+
+
+class PrecisionWarning(EstimationWarning):
+    """A variable lies so far from zero, for how much it varies, that digits are lost in its products."""

@@ -38,6 +38,10 @@ class Stacked:
         Number of identical clusters each one stands for (multiplicity weights, bootstrap draws); their moments are already
         multiplied by it through `row_weights`, so outer products divide by it once.
     ZX, Zy : ndarray, shape (j, k) and (j,)
+    units : ndarray or None, shape (j,)
+        Root mean square of the variable behind each moment, which a singular weight is scaled with.
+    centre : ndarray or None, shape (k,)
+        What was subtracted from regressors far from zero in level rows, times the constant; the constant alone changes.
     """
 
     y: np.ndarray
@@ -49,6 +53,8 @@ class Stacked:
     multiplicity: np.ndarray | None
     ZX: np.ndarray
     Zy: np.ndarray
+    units: np.ndarray | None = None
+    centre: np.ndarray | None = None
 
     @property
     def k(self) -> int:
@@ -70,6 +76,8 @@ def stack(
     row_weights: np.ndarray | None = None,
     clusters: np.ndarray | None = None,
     multiplicity: np.ndarray | None = None,
+    units: np.ndarray | None = None,
+    centre: np.ndarray | None = None,
 ) -> Stacked:
     """Collect the arrays of a fit and form Z'X and Z'y once."""
     flat = Z.reshape(-1, Z.shape[2])
@@ -77,14 +85,32 @@ def stack(
     if row_weights is not None:
         target = target * row_weights.reshape(-1, 1)
     product = flat.T @ target
-    return Stacked(y, X, Z, H_root, row_weights, clusters, multiplicity, product[:, :-1], product[:, -1])
+    return Stacked(y, X, Z, H_root, row_weights, clusters, multiplicity, product[:, :-1], product[:, -1], units, centre)
+
+
+def in_levels(data: Stacked) -> np.ndarray:
+    """Return the matrix from the parameters of `data` to those of the model as written, shape (k, k); the constant is last."""
+    T = np.eye(data.k)
+    if data.centre is not None:
+        T[-1] -= data.centre
+    return T
 
 
 def one_step_covariance(data: Stacked) -> np.ndarray:
     """Return sum_i Z_i'H Z_i, shape (j, j)."""
-    Z = data.Z if data.row_weights is None else data.Z * np.sqrt(data.row_weights)[:, :, None]
-    U = np.matmul(data.H_root.T, Z).reshape(-1, data.j)
+    U = one_step_factor(data)
     return U.T @ U
+
+
+def one_step_factor(data: Stacked) -> np.ndarray:
+    """Return U with U'U = sum_i Z_i'H Z_i, shape (N q, j)."""
+    Z = data.Z if data.row_weights is None else data.Z * np.sqrt(data.row_weights)[:, :, None]
+    return np.matmul(data.H_root.T, Z).reshape(-1, data.j)
+
+
+def one_step_weight(data: Stacked, S1: np.ndarray, inverse: str) -> Weight:
+    """Return the one-step weight."""
+    return weight_from(S1, inverse, data.units, lambda: one_step_factor(data))
 
 
 def residuals(data: Stacked, beta: np.ndarray) -> np.ndarray:
@@ -128,6 +154,12 @@ def moment_covariance(data: Stacked, e: np.ndarray) -> np.ndarray:
     """Return S = sum_g g g' over clusters, not centred, shape (j, j)."""
     G = cluster_sums(data, entity_moments(data, e))
     return G.T @ G
+
+
+def robust_weight(data: Stacked, e: np.ndarray, inverse: str) -> Weight:
+    """Return the weight S^-1 (or its generalised inverse) at residuals e."""
+    G = cluster_sums(data, entity_moments(data, e))
+    return weight_from(G.T @ G, inverse, data.units, lambda: G)
 
 
 def covariance_slope(data: Stacked, e: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -282,7 +314,7 @@ def iterate(data: Stacked, start: Step, *, inverse: str, max_iterations: int, to
     step = start
     change = np.inf
     for n in range(1, max_iterations + 1):
-        updated = take_step(data, weight_from(moment_covariance(data, step.e), inverse))
+        updated = take_step(data, robust_weight(data, step.e, inverse))
         if updated is None:
             break
         change = _relative_change(updated.fit.beta, step.fit.beta)
@@ -326,7 +358,7 @@ def continuously_update(
             f"{np.abs(slope * scale).max():.2g}. Use two steps or fewer moments."
         )
     e = residuals(data, beta)
-    weight = weight_from(moment_covariance(data, e), inverse)
+    weight = robust_weight(data, e, inverse)
     fit = solve_linear(data.ZX, data.Zy, weight)
     if fit is None:
         raise ConvergenceError("The continuously updated weight does not identify every parameter; use two steps.")
@@ -338,7 +370,7 @@ def continuously_update(
 def criterion_and_slope(data: Stacked, beta: np.ndarray, inverse: str) -> tuple[float, np.ndarray]:
     """Return the continuously updated criterion and its derivative, shape (k,)."""
     e = residuals(data, beta)
-    weight = weight_from(moment_covariance(data, e), inverse)
+    weight = robust_weight(data, e, inverse)
     g = data.Zy - data.ZX @ beta
     v = weight.root.T @ (weight.root @ g)
     slope = -2.0 * data.ZX.T @ v - covariance_slope(data, e, v).T @ v

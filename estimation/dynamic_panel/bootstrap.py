@@ -18,7 +18,7 @@ import pandas as pd
 
 from estimation.dynamic_panel import algebra
 from estimation.dynamic_panel.algebra import Stacked
-from estimation.dynamic_panel.linear import weight_from
+from estimation.dynamic_panel.computing import spread
 from estimation.dynamic_panel.results import GMMResults
 from estimation.errors import IdentificationError, SpecificationError
 
@@ -67,6 +67,7 @@ def bootstrap(
     seed: int = 0,
     recentre: bool = False,
     names: Sequence[str] | None = None,
+    n_jobs: int = 1,
 ) -> BootstrapResults:
     """Draw entities (or the fit's clusters) with replacement and estimate again.
 
@@ -80,6 +81,8 @@ def bootstrap(
     recentre : bool
     names : sequence of str, optional
         Names of what `statistic` returns.
+    n_jobs : int
+        Number of processes, -1 for one per core; the draws are the same for any.
 
     Raises
     ------
@@ -95,20 +98,13 @@ def bootstrap(
             raise SpecificationError("bootstrap: expected fits without weights; draws are weights themselves.")
     compute = statistic if statistic is not None else _all_parameters
     estimate = _named(compute(*[fit.params for fit in fits]), names)
-    units = [_unit_labels(fit) for fit in fits]
-    labels = np.unique(np.concatenate(units))
-    positions = [np.searchsorted(labels, unit) for unit in units]
+    labels, positions = _matched_units(fits)
     rng = np.random.default_rng(seed)
-    draws, n_failed = [], 0
-    for _ in range(n_replications):
-        counts = rng.multinomial(len(labels), np.full(len(labels), 1.0 / len(labels))).astype(float)
-        params = [
-            _replicate(fit, counts[position], recentre=recentre) for fit, position in zip(fits, positions, strict=True)
-        ]
-        if any(drawn is None for drawn in params):
-            n_failed += 1
-            continue
-        draws.append(_named(compute(*params), names).to_numpy())
+    share = np.full(len(labels), 1.0 / len(labels))
+    counts = [rng.multinomial(len(labels), share).astype(float) for _ in range(n_replications)]
+    drawn_params = spread(_replicate_all, (fits, positions, recentre), counts, n_jobs=n_jobs, what="bootstrap")
+    complete = [params for params in drawn_params if all(one is not None for one in params)]
+    draws, n_failed = [_named(compute(*params), names).to_numpy() for params in complete], n_replications - len(complete)
     if not draws:
         raise IdentificationError(f"bootstrap: none of {n_replications} replications identified every parameter.")
     return BootstrapResults(estimate, pd.DataFrame(draws, columns=estimate.index), n_failed)
@@ -129,12 +125,40 @@ def _named(value: object, names: Sequence[str] | None) -> pd.Series:
     return pd.Series(numbers, index=list(names) if names else [f"statistic_{n}" for n in range(len(numbers))])
 
 
+def _matched_units(fits: Sequence[GMMResults]) -> tuple[pd.Index, list[np.ndarray]]:
+    """Return the labels of all drawn units, and for every fit the position of each entity's unit among them.
+
+    Raises
+    ------
+    SpecificationError
+        When the fits draw different things, such as provinces and cities.
+    """
+    kinds = sorted({str(fit.spec.cluster or fit.fit.prepared.grid.entity) for fit in fits})
+    if len(kinds) > 1:
+        raise SpecificationError(
+            f"bootstrap: expected fits that draw the same units, found {' and '.join(kinds)}. Give all fits the same cluster."
+        )
+    units = [_unit_labels(fit) for fit in fits]
+    labels = pd.Index(pd.unique(pd.concat([pd.Series(unit) for unit in units], ignore_index=True)))
+    # by their text, which labels of any kind have, so that the order of the fits does not matter
+    labels = labels[np.argsort(labels.astype(str).to_numpy(), kind="stable")]
+    return labels, [labels.get_indexer(pd.Index(unit)) for unit in units]
+
+
 def _unit_labels(results: GMMResults) -> np.ndarray:
-    """Return a label for the drawn unit of every entity."""
-    prepared = results.fit.prepared
-    if prepared.data.clusters is None:
-        return np.asarray(prepared.grid.entities).astype(str)
-    return prepared.data.clusters.astype(str)
+    """Return the label of the drawn unit (cluster, or else the entity itself) of every entity, shape (N,)."""
+    grid, cluster = results.fit.prepared.grid, results.spec.cluster
+    if cluster is None:
+        return np.asarray(grid.entities)
+    return np.asarray(grid.labels[cluster])[grid.codes[cluster]]
+
+
+def _replicate_all(
+    shared: tuple[list[GMMResults], list[np.ndarray], bool], counts: np.ndarray
+) -> list[pd.Series | None]:
+    """Estimate all fits with every unit counted as often as it was drawn."""
+    fits, positions, recentre = shared
+    return [_replicate(fit, counts[position], recentre=recentre) for fit, position in zip(fits, positions, strict=True)]
 
 
 def _replicate(results: GMMResults, counts: np.ndarray, *, recentre: bool) -> pd.Series | None:
@@ -143,12 +167,13 @@ def _replicate(results: GMMResults, counts: np.ndarray, *, recentre: bool) -> pd
     data = drawn(prepared.data, counts)
     if recentre:
         base = prepared.data
-        data = replace(data, Zy=data.Zy - (base.Zy - base.ZX @ results.fit.params))
-    first = algebra.take_step(data, weight_from(algebra.one_step_covariance(data), results.options.inverse))
+        data = replace(data, Zy=data.Zy - (base.Zy - base.ZX @ np.linalg.solve(algebra.in_levels(base), results.fit.params)))
+    inverse = results.options.inverse
+    first = algebra.take_step(data, algebra.one_step_weight(data, algebra.one_step_covariance(data), inverse))
     if first is None or results.steps == 1:
-        return None if first is None else pd.Series(first.fit.beta, index=list(results.names))
-    second = algebra.take_step(data, weight_from(algebra.moment_covariance(data, first.e), results.options.inverse))
-    return None if second is None else pd.Series(second.fit.beta, index=list(results.names))
+        return None if first is None else pd.Series(algebra.in_levels(data) @ first.fit.beta, index=list(results.names))
+    second = algebra.take_step(data, algebra.robust_weight(data, first.e, inverse))
+    return None if second is None else pd.Series(algebra.in_levels(data) @ second.fit.beta, index=list(results.names))
 
 
 def drawn(data: Stacked, counts: np.ndarray) -> Stacked:
@@ -166,4 +191,6 @@ def drawn(data: Stacked, counts: np.ndarray) -> Stacked:
         row_weights=np.ascontiguousarray(rows),
         clusters=data.clusters,
         multiplicity=multiplicity,
+        units=data.units,
+        centre=data.centre,
     )

@@ -22,6 +22,8 @@ from estimation.errors import CollinearityError, EmptySampleError, Specification
 # a regressor is collinear when what the others leave of its norm is below this share; double precision gives about
 # 1e-15 for exact combinations of a few thousand rows, and a share of 1e-8 is what a squared Gram matrix would notice
 COLLINEAR_SHARE = 1e-8
+# values that differ by less, relative to their size, are one value that was computed in two ways
+ROUNDING = 1e-13
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +264,7 @@ def _constant_within_periods(
             continue
         values = np.where(inside, X_level[:, :, c], np.nan)[:, inside.any(axis=0)]
         spread = np.nanmax(values, axis=0) - np.nanmin(values, axis=0)
-        if spread.max() <= COLLINEAR_SHARE * np.nanmax(np.abs(values)) and (inside.sum(axis=0) > 1).any():
+        if spread.max() <= ROUNDING * np.nanmax(np.abs(values)) and (inside.sum(axis=0) > 1).any():
             found.append((names[c], f"the same for all {grid.entity} within each {grid.time}, as the period dummies are"))
     if found and spec.collinear == "raise":
         raise CollinearityError(

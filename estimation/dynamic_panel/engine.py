@@ -13,6 +13,7 @@ import numpy as np
 
 from estimation.dynamic_panel import algebra
 from estimation.dynamic_panel.algebra import Stacked, Step
+from estimation.dynamic_panel.computing import one_thread
 from estimation.dynamic_panel.hypotheses import (
     HANSEN_NULL,
     DifferenceInHansen,
@@ -21,7 +22,7 @@ from estimation.dynamic_panel.hypotheses import (
     not_available,
     weighted_sum_of_squares,
 )
-from estimation.dynamic_panel.linear import Weight, weight_from
+from estimation.dynamic_panel.linear import Weight
 from estimation.dynamic_panel.preparation import Prepared
 from estimation.dynamic_panel.spec import FitOptions
 from estimation.dynamic_panel.specification_tests import differences_by_group
@@ -32,6 +33,7 @@ from estimation.errors import (
     HansenPValueWarning,
     IdentificationError,
     InstrumentCountWarning,
+    PrecisionWarning,
     SingularWeightWarning,
 )
 
@@ -40,6 +42,9 @@ from estimation.errors import (
 SUSPICIOUS_HANSEN_P = 0.95
 # instruments per cluster from which a warning is given (docs/methodology/dynamic_panel_gmm.md, "How many instruments")
 CROWDED_SHARE = 0.5
+# mean over standard deviation of a variable from which a reader should know that digits are lost: coefficients still agree
+# to five digits at 1e7 (test_units), none at 1e9
+FAR_FROM_ZERO = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ class Fit:
     options : FitOptions
     params : ndarray, shape (k,)
     cov : ndarray, shape (k, k)
+    factor : float
+        Small-sample factor in `cov`, 1 without.
     reported : Step
         The step whose estimates are reported.
     one_step : Step
@@ -69,6 +76,7 @@ class Fit:
     options: FitOptions
     params: np.ndarray
     cov: np.ndarray
+    factor: float
     reported: Step
     one_step: Step
     two_step: Step | None
@@ -97,8 +105,15 @@ def estimate(prepared: Prepared, options: FitOptions) -> Fit:
     ConvergenceError
         When "iterated" or "cue" does not settle.
     """
+    n, rows, j = prepared.data.Z.shape
+    with one_thread(float(n * rows * j * j)):
+        return _estimate(prepared, options)
+
+
+def _estimate(prepared: Prepared, options: FitOptions) -> Fit:
+    """Estimate and test in one go."""
     data = prepared.data
-    one_step = algebra.take_step(data, weight_from(prepared.S1, options.inverse))
+    one_step = algebra.take_step(data, algebra.one_step_weight(data, prepared.S1, options.inverse))
     if one_step is None:
         raise IdentificationError(
             f"The {data.j} moments do not identify the {data.k} parameters ({', '.join(prepared.design.names[:8])}): "
@@ -106,7 +121,7 @@ def estimate(prepared: Prepared, options: FitOptions) -> Fit:
         )
     sigma2 = _sigma2(prepared, one_step.e)
     S = algebra.moment_covariance(data, one_step.e)
-    weight = weight_from(S, options.inverse)
+    weight = algebra.robust_weight(data, one_step.e, options.inverse)
     two_step = algebra.take_step(data, weight)
     if two_step is None and options.steps != 1:
         raise IdentificationError(
@@ -120,12 +135,15 @@ def estimate(prepared: Prepared, options: FitOptions) -> Fit:
     sargan = chi2_test(
         "Sargan", one_step.criterion / sigma2, data.j - data.k, "all moments are valid and errors are i.i.d."
     )
+    factor = _small_sample_factor(prepared, options)
+    T = algebra.in_levels(data)
     S_final = S if options.steps in (1, 2) else algebra.moment_covariance(data, reported.e)
     return Fit(
         prepared,
         options,
-        reported.fit.beta,
-        V * _small_sample_factor(prepared, options),
+        T @ reported.fit.beta,
+        T @ V @ T.T * factor,
+        factor,
         reported,
         one_step,
         two_step,
@@ -135,7 +153,7 @@ def estimate(prepared: Prepared, options: FitOptions) -> Fit:
         hansen,
         sargan,
         differences_by_group(prepared, S_final, hansen, options.inverse),
-        _notes(prepared, weight, hansen, V),
+        _notes(prepared, options, weight, hansen, V),
     )
 
 
@@ -220,13 +238,22 @@ def _sigma2(prepared: Prepared, e: np.ndarray) -> float:
     return weighted_sum_of_squares(prepared.data, e, rows) / twice / prepared.sizes.n_sigma2
 
 
-def _notes(prepared: Prepared, weight: Weight, hansen: TestResult, V: np.ndarray) -> tuple[str, ...]:
+def _notes(
+    prepared: Prepared, options: FitOptions, weight: Weight, hansen: TestResult, V: np.ndarray
+) -> tuple[str, ...]:
     """Warn about what a reader must know before believing the numbers, and return the sentences."""
     j, clusters = prepared.data.j, prepared.sizes.n_clusters
     notes: list[tuple[str, type[EstimationWarning]]] = []
     dropped = [f"{name} ({why})" for name, why in prepared.design.dropped if name in prepared.spec.regressors]
     if dropped:
         notes.append((f"Dropped: {', '.join(dropped)}.", DroppedRegressorWarning))
+    far = _far_from_zero(prepared)
+    if far:
+        text = (
+            f"{', '.join(far[:5])}: the mean is more than {FAR_FROM_ZERO:g} times the standard deviation, and digits are "
+            "lost. Subtract a round number first."
+        )
+        notes.append((text, PrecisionWarning))
     if j > CROWDED_SHARE * clusters:
         text = (
             f"{j} instruments for {clusters} groups: more than {CROWDED_SHARE:g} per group weakens the weight and "
@@ -234,11 +261,7 @@ def _notes(prepared: Prepared, weight: Weight, hansen: TestResult, V: np.ndarray
         )
         notes.append((text, InstrumentCountWarning))
     if weight.rank < j:
-        text = (
-            f"The moment covariance has rank {weight.rank} of {j}: a generalised inverse was used, and two-step "
-            "estimates and Hansen's test depend on which."
-        )
-        notes.append((text, SingularWeightWarning))
+        notes.append((_singular(prepared, weight, options), SingularWeightWarning))
     if hansen.applies and hansen.pvalue > SUSPICIOUS_HANSEN_P:
         text = (
             f"Hansen's p = {hansen.pvalue:.3f} is implausibly near 1 with {j} instruments for {clusters} groups; it is "
@@ -250,5 +273,39 @@ def _notes(prepared: Prepared, weight: Weight, hansen: TestResult, V: np.ndarray
         text = f"The corrected variance of {', '.join(negative[:5])} is negative; there is no standard error for it."
         notes.append((text, CovarianceWarning))
     for text, category in notes:
-        warnings.warn(text, category, stacklevel=5)
+        warnings.warn(text, category, stacklevel=6)
     return tuple(text for text, _ in notes)
+
+
+def _far_from_zero(prepared: Prepared) -> list[str]:
+    """Return the variables, in levels, whose mean is far from zero for how much they vary."""
+    found = []
+    for name, values in prepared.grid.values.items():
+        present = values[~np.isnan(values)]
+        spread = present.std()
+        # a variable that does not vary at all has other troubles, which are named elsewhere
+        if spread > 1e-15 * abs(present.mean()) and abs(present.mean()) > FAR_FROM_ZERO * spread:
+            found.append(name)
+    return found
+
+
+def _singular(prepared: Prepared, weight: Weight, options: FitOptions) -> str:
+    """Say that a generalised inverse was used, which, what it left out, and what to do."""
+    j, clusters = prepared.data.j, prepared.sizes.n_clusters
+    text = (
+        f"The moment covariance has rank {weight.rank} of {j}: a generalised inverse was used ({options.inverse}), and "
+        "two-step estimates and Hansen's test depend on which."
+    )
+    left_out = sorted(set(range(j)) - set(weight.kept.tolist()))
+    if left_out:
+        by_column = {moment.column: moment.label for moment in prepared.instruments.moments if moment.kept}
+        names = "; ".join(by_column[c] for c in left_out[:4])
+        text += f" It leaves out {len(left_out)} moments ({names}{', ...' if len(left_out) > 4 else ''}; see `moments`)."
+    if j > clusters:
+        unit = prepared.spec.cluster or prepared.grid.entity
+        text += (
+            f" {j} moments over {clusters} values of {unit} cannot have full rank: collapse the instruments, limit their "
+            "lags, or take one step (steps=1), whose estimates need no such weight"
+            + (f", or cluster on {prepared.grid.entity}." if prepared.spec.cluster else ".")
+        )
+    return text

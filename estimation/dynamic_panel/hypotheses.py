@@ -120,7 +120,7 @@ def difference_in_hansen(
         reason = hansen.reason
     J = float("nan")
     if not reason:
-        weight = weight_from(S[np.ix_(rest, rest)], inverse)
+        weight = weight_from(S[np.ix_(rest, rest)], inverse, None if data.units is None else data.units[rest])
         fit = solve_linear(data.ZX[rest], data.Zy[rest], weight)
         if fit is None:
             reason = "the other moments do not identify every parameter"
@@ -260,10 +260,17 @@ def wald_test(
     """
     gap = R @ params - q
     middle = R @ cov @ R.T
-    rank = int(np.linalg.matrix_rank(middle, hermitian=True))
+    variances = np.diagonal(middle)
+    if not (variances > 0).all():
+        return not_available(name, null, "F" if df_resid else "chi2", "a restriction has no positive variance")
+    # each restriction in units of its own standard error, so that the rank does not hang on units
+    spread = np.sqrt(variances)
+    scaled = middle / spread / spread[:, None]
+    rank = int(np.linalg.matrix_rank(scaled, hermitian=True))
     if rank < len(q):
         return not_available(name, null, "F" if df_resid else "chi2", f"{len(q)} restrictions of rank {rank}")
-    stat = float(gap @ np.linalg.solve(middle, gap))
+    z = gap / spread
+    stat = float(z @ np.linalg.solve(scaled, z))
     if df_resid is None:
         return chi2_test(name, stat, len(q), null)
     return TestResult(

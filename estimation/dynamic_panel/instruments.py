@@ -33,6 +33,13 @@ class Moment:
     reason: str = ""
 
     @property
+    def label(self) -> str:
+        """What the moment is, in a few words."""
+        lag = "" if self.lag is None else f", lag {self.lag}"
+        period = "" if self.period is None else f", {self.period}"
+        return f"{self.variable}{lag}{period}, {self.equation}"
+
+    @property
     def kept(self) -> bool:
         """Whether the moment is used."""
         return self.column is not None

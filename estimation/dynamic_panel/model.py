@@ -247,7 +247,7 @@ class PanelGMM:
         steps: Steps = 2,
         cov_type: CovType | None = None,
         small: bool = False,
-        inverse: Inverse = "sweep",
+        inverse: Inverse = "scaled_sweep",
         max_iterations: int = 500,
         tolerance: float = 1e-9,
     ) -> GMMResults:
@@ -259,7 +259,8 @@ class PanelGMM:
         cov_type : {"unadjusted", "robust", "windmeijer", "doubly_corrected"}, optional
             By default robust after one step, Windmeijer-corrected after two.
         small : bool
-        inverse : {"sweep", "moore_penrose"}
+        inverse : {"scaled_sweep", "sweep", "moore_penrose"}
+            Generalised inverse of a singular weight (`FitOptions`); "sweep" is Stata's.
 
         Returns
         -------

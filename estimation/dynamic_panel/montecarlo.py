@@ -13,13 +13,14 @@ OBES 71, for what to measure.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from estimation.dynamic_panel.computing import spread
 from estimation.dynamic_panel.engine import estimate
 from estimation.dynamic_panel.panel import PanelGrid
 from estimation.dynamic_panel.preparation import prepare_grid
@@ -213,9 +214,16 @@ class Replications:
     design: StudyDesign = field(default_factory=StudyDesign)
 
 
-def run_replications(plan: Replications) -> pd.DataFrame:
-    """Run replications and return one row per replication, choice, outcome and parameter."""
-    return pd.DataFrame(list(_rows(plan)), columns=list(ROW_TYPES))
+def run_replications(plan: Replications, *, n_jobs: int = 1) -> pd.DataFrame:
+    """Run replications and return one row per replication, choice, outcome and parameter.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Number of processes, -1 for one per core; every replication has a seed of its own, so the rows are the same for any.
+    """
+    parts = spread(_rows_of, plan, list(plan.numbers), n_jobs=n_jobs, what=f"replications of {plan.n_cities} cities")
+    return pd.DataFrame([row for part in parts for row in part], columns=list(ROW_TYPES))
 
 
 ROW_TYPES = {
@@ -234,14 +242,16 @@ ROW_TYPES = {
 }
 
 
-def _rows(plan: Replications) -> Iterator[tuple[Any, ...]]:
-    for number in plan.numbers:
-        rng = np.random.default_rng(np.random.SeedSequence((plan.seed, plan.n_cities, number)))
-        grid = draw_panel(plan.design, plan.n_cities, rng)
-        for outcome in plan.outcomes:
-            for choice in plan.choices:
-                head = (plan.n_cities, number, choice.name, outcome)
-                yield from ((*head, *tail) for tail in _estimates(grid, plan.design, outcome, choice))
+def _rows_of(plan: Replications, number: int) -> list[tuple[Any, ...]]:
+    """Return the rows of one replication."""
+    rng = np.random.default_rng(np.random.SeedSequence((plan.seed, plan.n_cities, number)))
+    grid = draw_panel(plan.design, plan.n_cities, rng)
+    rows: list[tuple[Any, ...]] = []
+    for outcome in plan.outcomes:
+        for choice in plan.choices:
+            head = (plan.n_cities, number, choice.name, outcome)
+            rows += ((*head, *tail) for tail in _estimates(grid, plan.design, outcome, choice))
+    return rows
 
 
 def _estimates(

@@ -117,7 +117,7 @@ def _codes(values: np.ndarray) -> list[tuple[str, str]]:
         (10000, 1231, "dates (year, month and day)", "Use the year, code // 10000, or whole months or days in order."),
     ):
         year, rest = values // base, values % base
-        dated = (year >= FIRST_YEAR).all() and (year <= LAST_YEAR).all() and (rest >= 1).all() and (rest <= last).all()
+        dated = bool(((year >= FIRST_YEAR) & (year <= LAST_YEAR) & (rest >= 1) & (rest <= last)).all())
         if base == 10000:
             dated = dated and bool(((rest % 100 >= 1) & (rest % 100 <= 31) & (rest // 100 >= 1)).all())
         if dated and len(np.unique(year)) > 1:

@@ -10,16 +10,21 @@ import pandas as pd
 from estimation.dynamic_panel import algebra
 from estimation.dynamic_panel.advice import instrument_advice
 from estimation.dynamic_panel.algebra import Stacked
+from estimation.dynamic_panel.computing import one_thread
 from estimation.dynamic_panel.design import Design, Dummies, build_design
 from estimation.dynamic_panel.expressions import expand_terms, needs_expansion
 from estimation.dynamic_panel.instruments import Instruments, build_instruments, keep_columns
 from estimation.dynamic_panel.linear import independent_moments
 from estimation.dynamic_panel.panel import PanelGrid, build_grid, with_keys
 from estimation.dynamic_panel.samples import Sample
-from estimation.dynamic_panel.spec import PanelSpec
+from estimation.dynamic_panel.spec import CONSTANT, GMMStyle, PanelSpec
 from estimation.dynamic_panel.terms import Role
 from estimation.dynamic_panel.transforms import h_root
 from estimation.errors import IdentificationError, SpecificationError
+
+# mean over standard deviation from which a regressor is measured from its mean inside the algebra; the constant takes up
+# the difference exactly
+FAR_FROM_ZERO = 1e3
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,25 @@ def resolve(
 
 def prepare_grid(grid: PanelGrid, spec: PanelSpec) -> Prepared:
     """Build the arrays of a model from a panel that is already on its calendar."""
+    with one_thread(_work(grid, spec)):
+        return _prepare_grid(grid, spec)
+
+
+def _work(grid: PanelGrid, spec: PanelSpec) -> float:
+    """Return about how many multiplications Z'HZ takes."""
+    n, periods = grid.stored.shape
+    j = len(spec.regressors)
+    for group in spec.instruments:
+        depth = 1
+        if isinstance(group, GMMStyle):
+            depth = min(periods, periods if group.lags[1] is None else group.lags[1] - group.lags[0] + 2)
+            depth *= 1 if group.collapse else periods
+        j += depth * len(group.variables)
+    return float(n * periods * j * j)
+
+
+def _prepare_grid(grid: PanelGrid, spec: PanelSpec) -> Prepared:
+    """Build the arrays in one go."""
     dummies = _period_dummies(grid, spec)
     design = build_design(grid, spec, dummies)
     instruments = build_instruments(grid, spec, design, dummies)
@@ -110,7 +134,7 @@ def prepare_grid(grid: PanelGrid, spec: PanelSpec) -> Prepared:
         raise IdentificationError(_too_few(instruments, design, spec))
     data = _stack(grid, spec, design, instruments)
     S1 = algebra.one_step_covariance(data)
-    kept = independent_moments(S1)
+    kept = independent_moments(S1, lambda: algebra.one_step_factor(data))
     if len(kept) < data.j:
         instruments = keep_columns(instruments, kept, "redundant given the moments before it")
         if len(kept) < len(design.names):
@@ -171,6 +195,7 @@ def _too_few(instruments: Instruments, design: Design, spec: PanelSpec) -> str:
 
 def _stack(grid: PanelGrid, spec: PanelSpec, design: Design, instruments: Instruments) -> Stacked:
     """Collect the arrays of a fit."""
+    used = sorted((m for m in instruments.moments if m.kept), key=lambda m: m.column or 0)
     n_periods = len(grid.times)
     C = h_root(n_periods, spec.transform, spec.h, spec.system)
     C = C[np.concatenate([design.transformed_at, n_periods + design.level_at])]
@@ -180,15 +205,38 @@ def _stack(grid: PanelGrid, spec: PanelSpec, design: Design, instruments: Instru
     row_weights = _row_weights(spec, design)
     # frequencies multiply the clusters they form; inside a larger cluster the copies simply add to its sum
     multiplicity = row_weights.max(axis=1) if spec.weight_kind == "frequency" and row_weights is not None else None
+    centre = _centre(spec, design)
     return algebra.stack(
         design.y,
-        design.X,
+        design.X if centre is None else design.X - centre * design.X[:, :, -1:],
         instruments.Z,
         C[:, np.any(C != 0, axis=0)],
         row_weights=row_weights,
         clusters=clusters,
         multiplicity=multiplicity if clusters is None else None,
+        units=_sizes_of_variables(grid, [moment.variable for moment in used]),
+        centre=centre,
     )
+
+
+def _centre(spec: PanelSpec, design: Design) -> np.ndarray | None:
+    """Return the means of regressors so far from zero that their products lose digits, zero for the others, shape (k,)."""
+    if not spec.has_constant or design.names[-1] != CONSTANT:
+        return None
+    levels = design.X_level[design.level_rows]
+    mean, spread = levels.mean(axis=0), levels.std(axis=0)
+    far = np.abs(mean) > FAR_FROM_ZERO * spread
+    far[-1] = False
+    return np.where(far, mean, 0.0) if far.any() else None
+
+
+def _sizes_of_variables(grid: PanelGrid, variables: list[str]) -> np.ndarray:
+    """Return the root mean square of the variable of every moment, one for dummies and the constant, shape (j,)."""
+    sizes = {}
+    for name in dict.fromkeys(variables):
+        values = grid.series(name) if grid.term(name).column in grid.values else np.ones(1)
+        sizes[name] = float(np.sqrt(np.nanmean(values**2))) or 1.0
+    return np.array([sizes[name] for name in variables])
 
 
 def _row_weights(spec: PanelSpec, design: Design) -> np.ndarray | None:

@@ -20,13 +20,14 @@ from estimation.dynamic_panel.advice import conventions
 from estimation.dynamic_panel.engine import Fit
 from estimation.dynamic_panel.hypotheses import DifferenceInHansen, TestResult, lower_tail, wald_test
 from estimation.dynamic_panel.influence import fit_influence
+from estimation.dynamic_panel.instruments import Moment
 from estimation.dynamic_panel.linear import Weight
 from estimation.dynamic_panel.prediction import predicted_levels
 from estimation.dynamic_panel.preparation import Prepared, counted_rows
 from estimation.dynamic_panel.restrictions import read_restrictions
 from estimation.dynamic_panel.side_by_side import STATISTICS, coefficient_table, statistic
 from estimation.dynamic_panel.spec import FitOptions, PanelSpec
-from estimation.dynamic_panel.specification_tests import autocorrelation_test
+from estimation.dynamic_panel.specification_tests import ARUnit, autocorrelation_test
 from estimation.dynamic_panel.summary import Summary, one_line, summarise
 from estimation.errors import SpecificationError, UnknownColumnError
 
@@ -230,9 +231,15 @@ class GMMResults:
         """One per instrument group and for the GMM-style moments of the level equation."""
         return self.fit.differences
 
-    def ar_test(self, order: int) -> TestResult:
-        """Return the Arellano-Bond test of autocorrelation of an order in the differenced errors."""
-        return autocorrelation_test(self.fit, order)
+    def ar_test(self, order: int, *, over: ARUnit = "cluster") -> TestResult:
+        """Return the Arellano-Bond test of autocorrelation of an order in the differenced errors.
+
+        Parameters
+        ----------
+        over : {"cluster", "entity"}
+            "entity" sums over entities although the fit has larger clusters, as xtabond2 does.
+        """
+        return autocorrelation_test(self.fit, order, over=over)
 
     def wald_test(
         self,
@@ -330,15 +337,26 @@ class GMMResults:
 
     @property
     def moments(self) -> pd.DataFrame:
-        """The moment table: one row per instrument with group, equation, variable, lag, period, kept or why not."""
+        """The moment table: one row per instrument with group, equation, variable, lag, period, kept or why not.
+
+        `weighted` says whether the robust weight (of two steps and of Hansen's test) uses the moment: a singular one leaves
+        some out.
+        """
+        weighted = set(self._robust_weight.kept.tolist())
         rows = [
-            (m.group, m.style, m.equation, m.variable, m.lag, m.period, m.kept, m.reason)
+            (m.group, m.style, m.equation, m.variable, m.lag, m.period, m.kept, m.column in weighted, _why(m, weighted))
             for m in self.fit.prepared.instruments.moments
         ]
-        table = pd.DataFrame(
-            rows, columns=["group", "style", "equation", "variable", "lag", "period", "kept", "reason"]
+        columns = ["group", "style", "equation", "variable", "lag", "period", "kept", "weighted", "reason"]
+        return pd.DataFrame(rows, columns=columns).astype(
+            {"lag": "Int64", "period": "Int64", "kept": bool, "weighted": bool}
         )
-        return table.astype({"lag": "Int64", "period": "Int64", "kept": bool})
+
+    @property
+    def left_out(self) -> pd.DataFrame:
+        """The moments that are in use but left out of a singular robust weight; empty when it is regular."""
+        moments = self.moments
+        return moments[moments["kept"] & ~moments["weighted"]].reset_index(drop=True)
 
     # -- faces -------------------------------------------------------------------------------------------------------
 
@@ -434,6 +452,13 @@ class GMMResults:
             "notes": list(self.notes),
             "dropped": dict(self.fit.prepared.design.dropped),
         }
+
+
+def _why(moment: Moment, weighted: set[int]) -> str:
+    """Return why a moment is not used, or not in the robust weight."""
+    if moment.column is None or moment.column in weighted:
+        return moment.reason
+    return "left out of the robust weight, which is singular"
 
 
 def prepared_of(results: GMMResults) -> Prepared:

@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from estimation.dynamic_panel.computing import spread
 from estimation.dynamic_panel.diagnostics import selection_criteria
 from estimation.dynamic_panel.engine import estimate
 from estimation.dynamic_panel.hypotheses import DifferenceInHansen
+from estimation.dynamic_panel.panel import PanelGrid
 from estimation.dynamic_panel.postestimation import autoregressive_terms
 from estimation.dynamic_panel.preparation import counted_rows, prepare_grid
 from estimation.dynamic_panel.results import GMMResults
@@ -98,6 +100,7 @@ def sensitivity_grid(
     collapse: Sequence[bool] = (True, False),
     transforms: Sequence[Transform] | None = None,
     steps: Sequence[Steps] | None = None,
+    n_jobs: int = 1,
 ) -> pd.DataFrame:
     """Estimate again over instrument choices, one row each.
 
@@ -111,6 +114,8 @@ def sensitivity_grid(
     collapse : sequence of bool
     transforms, steps : sequences, optional
         By default those of the fit.
+    n_jobs : int
+        Number of processes, -1 for one per core.
 
     Returns
     -------
@@ -120,18 +125,18 @@ def sensitivity_grid(
     """
     spec, options = results.spec, results.options
     shown = list(terms) if terms is not None else list(autoregressive_terms(results))
-    rows = []
+    points, choices = [], []
     for transform in transforms or (spec.transform,):
         for step in steps or (options.steps,):
+            # classical errors exist after one step only; the default covariance of the step otherwise
+            kind = options.cov_type if step == options.steps else None
             for collapsed in collapse:
                 for depth in n_lags:
                     changed = replace(_with_lags(spec, depth, collapsed), transform=transform)
-                    # classical errors exist after one step only; the default covariance of the step otherwise
-                    kind = options.cov_type if step == options.steps else None
-                    choice = {"transform": transform, "steps": step, "collapse": collapsed, "n_lags": depth}
-                    rows.append(
-                        choice | _one_choice(results, changed, replace(options, steps=step, cov_type=kind), shown)
-                    )
+                    points.append((changed, replace(options, steps=step, cov_type=kind)))
+                    choices.append({"transform": transform, "steps": step, "collapse": collapsed, "n_lags": depth})
+    found = spread(_one_choice, (results.fit.prepared.grid, shown), points, n_jobs=n_jobs, what="sensitivity grid")
+    rows = [choice | row for choice, row in zip(choices, found, strict=True)]
     return pd.DataFrame(rows).astype({"n_lags": "Int64"})
 
 
@@ -146,13 +151,14 @@ def _with_lags(spec: PanelSpec, depth: int | None, collapse: bool) -> PanelSpec:
     return replace(spec, instruments=tuple(groups))
 
 
-def _one_choice(results: GMMResults, spec: PanelSpec, options: FitOptions, shown: list[str]) -> dict[str, object]:
+def _one_choice(shared: tuple[PanelGrid, list[str]], point: tuple[PanelSpec, FitOptions]) -> dict[str, object]:
     """Return one row of the grid."""
+    (grid, shown), (spec, options) = shared, point
     row: dict[str, object] = {"problem": ""}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", EstimationWarning)
-            fitted = GMMResults(estimate(prepare_grid(results.fit.prepared.grid, spec), options))
+            fitted = GMMResults(estimate(prepare_grid(grid, spec), options))
     except EstimationError as error:
         return {"problem": f"{type(error).__name__}: {error}"}
     row |= {"n_instruments": fitted.n_instruments, "n_groups": fitted.n_groups}

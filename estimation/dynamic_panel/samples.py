@@ -7,14 +7,14 @@ whole panel. Acemoglu, Johnson, Robinson and Yared (2008, table 2, column 4) hav
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from estimation.errors import EmptySampleError, SpecificationError
 
-Sample = str | Sequence[bool] | np.ndarray | pd.Series | None
+Sample: TypeAlias = str | Sequence[bool] | np.ndarray | pd.Series | None
 _SHOWN = 5
 
 

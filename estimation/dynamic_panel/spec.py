@@ -21,7 +21,7 @@ Transform = Literal["fd", "fod"]
 Steps = Literal[1, 2, "iterated", "cue"]
 CovType = Literal["unadjusted", "robust", "windmeijer", "doubly_corrected"]
 HMatrix = Literal[1, 2, 3]
-Inverse = Literal["sweep", "moore_penrose"]
+Inverse = Literal["scaled_sweep", "sweep", "moore_penrose"]
 WeightKind = Literal["probability", "frequency"]
 Collinear = Literal["drop", "raise"]
 SampleRule = Literal["row", "both_periods"]
@@ -280,8 +280,10 @@ class FitOptions:
         errors; after two steps it is the uncorrected optimal covariance.
     small : bool
         Multiply by (N - 1) / (N - k) * G / (G - 1) and use t and F distributions with G - 1 degrees of freedom.
-    inverse : {"sweep", "moore_penrose"}
-        Generalised inverse of a singular weight: drop redundant moments, or the pseudo-inverse.
+    inverse : {"scaled_sweep", "sweep", "moore_penrose"}
+        Generalised inverse of a singular weight. "scaled_sweep" leaves moments out, the largest in units of its own variable
+        staying first, and does not depend on units; "sweep" compares them as they are, which is Stata's rule and gives its
+        numbers; "moore_penrose" is the pseudo-inverse.
     max_iterations, tolerance
         For "iterated" and "cue": relative change of the parameters at which to stop.
     """
@@ -289,7 +291,7 @@ class FitOptions:
     steps: Steps = 2
     cov_type: CovType | None = None
     small: bool = False
-    inverse: Inverse = "sweep"
+    inverse: Inverse = "scaled_sweep"
     max_iterations: int = 500
     tolerance: float = 1e-9
 

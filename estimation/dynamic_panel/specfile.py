@@ -8,6 +8,8 @@ docs/methodology/dynamic_panel_gmm.md; the TOML form has the same content in wor
     entity = "id"
     time = "year"
     time_effects = "level"
+    time_step = 1           # length of a period in units of the time column
+    sample = "year >= 2005" # rows the estimation is about, as Stata's if
 
     [[gmm]]
     variables = ["n"]
@@ -54,6 +56,8 @@ _MACHINE_KEYS = frozenset(
         "steps",
         "cov_type",
         "time_effects",
+        "time_step",
+        "sample",
     }
 )
 _TOML_KEYS = frozenset(
@@ -73,6 +77,9 @@ _TOML_KEYS = frozenset(
         "weights",
         "weight_kind",
         "collinear",
+        "time_step",
+        "sample",
+        "sample_rule",
         "fit",
     }
 )
@@ -109,15 +116,15 @@ def case_from_machine(content: Mapping[str, Any]) -> Case:
     machine = content.get("machine_spec", content)
     _known(machine, _MACHINE_KEYS, "machine_spec")
     _required(machine, ("y", "x"), "machine_spec")
-    groups = [_gmm(group, "machine_spec.gmm") for group in machine.get("gmm", [])]
-    groups += [_iv(group, "machine_spec.iv") for group in machine.get("iv", [])]
+    groups = [_gmm(group, "machine_spec.gmm") for group in _groups(machine, "gmm", "machine_spec")]
+    groups += [_iv(group, "machine_spec.iv") for group in _groups(machine, "iv", "machine_spec")]
     spec = PanelSpec(
         dependent=machine["y"],
-        regressors=tuple(machine["x"]),
+        regressors=_listed(machine["x"], "machine_spec.x"),
         instruments=tuple(groups),
-        system=bool(machine.get("system", True)),
-        transform="fod" if machine.get("orthogonal", False) else "fd",
-        constant=bool(machine.get("constant", True)),
+        system=_truth(machine, "system", True, "machine_spec"),
+        transform="fod" if _truth(machine, "orthogonal", False, "machine_spec") else "fd",
+        constant=_truth(machine, "constant", True, "machine_spec"),
         h=machine.get("h", 3),
         cluster=machine.get("cluster"),
         weights=machine.get("weights"),
@@ -125,35 +132,78 @@ def case_from_machine(content: Mapping[str, Any]) -> Case:
         collinear=machine.get("collinear", "raise"),
         time_effects=_equation(machine.get("time_effects"), "time_effects"),
     )
-    steps = machine.get("steps", 2 if machine.get("twostep", False) else 1)
+    steps = machine.get("steps", 2 if _truth(machine, "twostep", False, "machine_spec") else 1)
     # standard errors robust to heteroskedasticity come with a cluster in any case, as in the reference program
-    robust = bool(machine.get("robust", False)) or machine.get("cluster") is not None
+    robust = _truth(machine, "robust", False, "machine_spec") or machine.get("cluster") is not None
     cov_type = machine.get("cov_type", ("robust" if steps == 1 else "windmeijer") if robust else "unadjusted")
-    options = FitOptions(steps=steps, cov_type=cov_type, small=bool(machine.get("small", False)))
-    return Case(spec, options, content.get("data_id"), content.get("data_time"))
+    # the reference program's own generalised inverse
+    small = _truth(machine, "small", False, "machine_spec")
+    options = FitOptions(steps=steps, cov_type=cov_type, small=small, inverse="sweep")
+    return _case(content, spec, options, "data_id", "data_time", machine)
 
 
 def case_from_table(content: Mapping[str, Any], *, where: str = "specification") -> Case:
     """Return the case of a TOML table."""
     _known(content, _TOML_KEYS, where)
     _required(content, ("dependent", "regressors"), where)
-    groups = [_gmm(group, f"{where}: gmm") for group in content.get("gmm", [])]
-    groups += [_iv(group, f"{where}: iv") for group in content.get("iv", [])]
+    groups = [_gmm(group, f"{where}: gmm") for group in _groups(content, "gmm", where)]
+    groups += [_iv(group, f"{where}: iv") for group in _groups(content, "iv", where)]
     settings = {
         key: content[key]
-        for key in ("system", "transform", "constant", "h", "cluster", "weights", "weight_kind", "collinear")
+        for key in ("system", "transform", "constant", "h", "cluster", "weights", "weight_kind", "collinear", "sample_rule")
         if key in content
     }
     spec = PanelSpec(
         dependent=content["dependent"],
-        regressors=tuple(content["regressors"]),
+        regressors=_listed(content["regressors"], f"{where}: regressors"),
         instruments=tuple(groups),
         time_effects=_equation(content.get("time_effects"), "time_effects"),
         **settings,
     )
     fit = content.get("fit", {})
     _known(fit, _FIT_KEYS, f"{where}: fit")
-    return Case(spec, FitOptions(**fit), content.get("entity"), content.get("time"))
+    return _case(content, spec, FitOptions(**fit), "entity", "time", content)
+
+
+def _case(
+    content: Mapping[str, Any], spec: PanelSpec, options: FitOptions, entity: str, time: str, settings: Mapping[str, Any]
+) -> Case:
+    """Return the case with the names of the keys, the length of a period and the sample, each of the right type."""
+    step = settings.get("time_step", 1)
+    if not isinstance(step, int) or isinstance(step, bool):
+        raise SpecificationError(f"time_step: expected a whole number, found {step!r}.")
+    texts = {name: source.get(name) for name, source in ((entity, content), (time, content), ("sample", settings))}
+    for name, value in texts.items():
+        if value is not None and not isinstance(value, str):
+            raise SpecificationError(f"{name}: expected text, found {value!r}.")
+    return Case(spec, options, texts[entity], texts[time], step, texts["sample"])
+
+
+def _groups(content: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, Any]]:
+    """Return the instrument groups of one kind, each of them a table."""
+    groups = content.get(key, [])
+    if isinstance(groups, Mapping):
+        raise SpecificationError(f"{where}: {key}: expected a list of groups, found one. Write [[{key}]], not [{key}].")
+    if not isinstance(groups, list | tuple):
+        raise SpecificationError(f"{where}: {key}: expected groups such as [[{key}]], found {groups!r}.")
+    return list(groups)
+
+
+def _listed(value: Any, where: str) -> tuple[str, ...]:
+    """Return names as a tuple; one name may stand alone."""
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple):
+        raise SpecificationError(f"{where}: expected a list of names, found {value!r}.")
+    return tuple(value)
+
+
+def _truth(content: Mapping[str, Any], key: str, default: bool, where: str) -> bool:
+    """Return a truth value; 0 and 1 count, text does not."""
+    value = content.get(key, default)
+    if value is True or value is False or (isinstance(value, int) and value in (0, 1)):
+        return bool(value)
+    raise SpecificationError(f"{where}: {key}: expected true or false, found {value!r}.")
 
 
 def _known(content: Mapping[str, Any], allowed: frozenset[str], where: str) -> None:
@@ -173,7 +223,7 @@ def _required(content: Mapping[str, Any], keys: tuple[str, ...], where: str) -> 
 def _equation(value: Any, where: str) -> Any:
     if value is None:
         return None
-    if value not in _EQUATIONS:
+    if not isinstance(value, str) or value not in _EQUATIONS:
         raise SpecificationError(f"{where}: expected one of {sorted(_EQUATIONS)}, found {value!r}.")
     return _EQUATIONS[value]
 
@@ -193,7 +243,7 @@ def _gmm(group: Mapping[str, Any], where: str) -> GMMStyle:
     return GMMStyle(
         variables,
         _lags(group.get("lags", group.get("lag", [1, None])), where),
-        bool(group.get("collapse", False)),
+        _truth(group, "collapse", False, where),
         _equation(group.get("equation", group.get("eq", "both")), where),
         group.get("name"),
         group.get("passthrough", False),
@@ -206,11 +256,11 @@ def _iv(group: Mapping[str, Any], where: str) -> IVStyle:
     variables = group.get("variables", group.get("vars"))
     if variables is None:
         raise SpecificationError(f"{where}: a group names its variables; found only {sorted(group)}.")
-    missing = group.get("missing", "zero" if group.get("mz", False) else "drop")
+    missing = group.get("missing", "zero" if _truth(group, "mz", False, where) else "drop")
     return IVStyle(
         variables,
         _equation(group.get("equation", group.get("eq", "both")), where),
         missing,
-        bool(group.get("passthrough", False)),
+        _truth(group, "passthrough", False, where),
         group.get("name"),
     )

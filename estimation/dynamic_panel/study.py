@@ -34,8 +34,9 @@ def run_study(
     outcomes: Sequence[str] = OUTCOMES,
     seed: int = 2003,
     first: int = 0,
+    n_jobs: int = 1,
 ) -> pd.DataFrame:
-    """Run every choice at every size in this process and return the rows.
+    """Run every choice at every size and return the rows.
 
     Parameters
     ----------
@@ -43,10 +44,12 @@ def run_study(
         Only the collapsed two-step choices with one, two and three lags.
     first : int
         Number of the first replication.
+    n_jobs : int
+        Number of processes, -1 for one per core.
     """
     choices = lag_choices() if lags_only else CHOICES
     numbers = range(first, first + n_replications)
-    parts = [run_replications(Replications(n, numbers, choices, tuple(outcomes), seed)) for n in sizes]
+    parts = [run_replications(Replications(n, numbers, choices, tuple(outcomes), seed), n_jobs=n_jobs) for n in sizes]
     return pd.concat(parts, ignore_index=True)
 
 

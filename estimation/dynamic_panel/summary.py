@@ -183,8 +183,22 @@ def _coefficients(results: GMMResults) -> str:
     return "\n".join(lines)
 
 
+def _autocorrelation(results: GMMResults) -> list[str]:
+    """Return the lines of both AR tests; with coarser clusters also as Stata sums them."""
+    cluster = results.spec.cluster
+    entity = results.fit.prepared.grid.entity
+    lines = []
+    for order in (1, 2):
+        line = str(results.ar_test(order))
+        if cluster is not None and cluster != entity:
+            other = results.ar_test(order, over="entity")
+            line += f" (over {cluster}; over {entity}, as xtabond2: z = {other.stat:.4f}, p = {other.pvalue:.4f})"
+        lines.append(line)
+    return lines
+
+
 def _tests(results: GMMResults) -> str:
-    lines = [str(results.ar_test(1)), str(results.ar_test(2)), str(results.hansen), str(results.sargan)]
+    lines = [*_autocorrelation(results), str(results.hansen), str(results.sargan)]
     lines.append("Difference-in-Hansen (excluding group | difference):")
     for test in results.diff_in_hansen:
         group = test.group if cell_len(test.group) <= 40 else set_cell_size(test.group, 37) + "..."

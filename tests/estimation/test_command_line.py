@@ -87,7 +87,7 @@ def test_summary_and_moments_are_printed(files, capsys):
     assert main(["fit", "--spec", str(files["toml"]), "--data", str(files["data"])]) == 0
     assert "System GMM, two-step" in capsys.readouterr().out
     assert main(["moments", "--spec", str(files["toml"]), "--data", str(files["data"])]) == 0
-    assert capsys.readouterr().out.startswith("group,style,equation,variable,lag,period,kept,reason\n")
+    assert capsys.readouterr().out.startswith("group,style,equation,variable,lag,period,kept,weighted,reason\n")
 
 
 def test_module_runs_as_a_program(files):
