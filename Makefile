@@ -6,10 +6,11 @@ BIN    := $(VENV)/bin
 DEMO   ?= build/demo
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test test-fast test-cluster coverage bench lint zip dictionary clean
+.PHONY: help setup demo test test-fast test-spark test-cluster coverage bench lint zip dictionary clean
 
 # what needs no JVM
 PURE := not spark and not lake and not cluster
+
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
 
@@ -28,11 +29,14 @@ test: $(READY) zip  ## the whole suite: pure tests first, then Spark, then proce
 test-fast: $(READY)  ## what needs no Java: minutes less
 	@$(BIN)/python -m pytest --durations=10 -m "$(PURE)"
 
+test-spark: $(READY) zip  ## the rest: sessions, Delta tables, processes
+	@$(BIN)/python -m pytest --durations=10 -m "not ($(PURE))"
+
 test-cluster: $(READY) zip  ## on demand: kills, full disks, processes side by side, the object store
 	@CUSTOMS_LAKE_CLUSTER_TESTS=1 $(BIN)/python -m pytest --durations=10 -m cluster
 
 coverage: $(READY)  ## lines that the tests without Java reach, against the floor in pyproject.toml
-	@$(BIN)/python -m pytest -q -m "$(PURE)" --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -q -m "$(PURE)" --durations=10 --cov --cov-report=term:skip-covered
 
 bench: $(READY)  ## benchmarks: ratios against a peer in the same run
 	@for b in tests/benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
