@@ -7,6 +7,8 @@ from schemas.table import Table
 
 DECLARATION = Table(
     name="bronze.declaration",
+    made_by=("ingest",),
+    made_from=("ops.file_receipt",),
     fields=fields(
         "source_year!", "source_month", *RAW_COLUMNS, "extra", "malformed_row", "layout!", "source_file!",
         "file_sha256!", "source_row!", "load_id!", "loaded_at!", "source_part", "reading_marks",

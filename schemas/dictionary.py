@@ -29,7 +29,7 @@ def render() -> str:
 
 def _table(table: Table) -> list[str]:
     partition = f" Partitioned by {', '.join(table.partition_by)}." if table.partition_by else ""
-    lines = [f"### {table.name}", "", f"{table.description} Key: {', '.join(table.key)}.{partition}", ""]
+    lines = [f"### {table.name}", "", f"{table.description} Key: {', '.join(table.key)}.{partition}{_origin(table)}", ""]
     lines += [f"- {caveat}" for caveat in table.caveats]
     lines += [""] if table.caveats else []
     lines += ["| column | type | null | meaning |", "|---|---|---|---|"]
@@ -40,6 +40,11 @@ def _table(table: Table) -> list[str]:
     if table.checks:
         lines += ["", "Checks: " + "; ".join(f"`{expression}`" for expression in table.checks.values()) + "."]
     return [*lines, ""]
+
+
+def _origin(table: Table) -> str:
+    jobs = " and ".join(f"`{job}`" for job in table.made_by) or "every job"
+    return f" Written by {jobs}{' from ' + ', '.join(table.made_from) if table.made_from else ''}."
 
 
 if __name__ == "__main__":

@@ -100,6 +100,7 @@ _ACCOUNTS = (
 )
 FIRM_ACCOUNT = Table(
     name="silver.firm_account",
+    made_by=("productivity",),
     fields=fields(
         "year!", "legal_person_code!", "firm_name", "city_id", "prefecture_code!", "unit_code", "unit_type",
         "firm_place_method!", "place_code!", "postcode", "industry_code!", "cic_code!", "founded_year", "ownership",
@@ -115,6 +116,7 @@ FIRM_ACCOUNT = Table(
 )
 FIRM_QUARANTINE = Table(
     name="silver.firm_quarantine",
+    made_by=("productivity",),
     fields=fields(
         "year!", "primary_reason!", "reasons!", "legal_person_code", "firm_name", "place_code", "cic_code",
         "founded_year", *_ACCOUNTS, "source_file!", "file_sha256!", "source_row!",
@@ -126,6 +128,8 @@ FIRM_QUARANTINE = Table(
 )
 PRODUCTION_FUNCTION = Table(
     name="gold.production_function",
+    made_by=("productivity",),
+    made_from=("silver.firm_account",),
     fields=fields(
         "industry_code!", "tfp_method!", "estimate_status!", "estimate_reason", "coef_labour", "coef_capital",
         "coef_inputs", "se_labour", "se_capital", "se_inputs", "std_error_kind!", "is_converged!", "criterion",
@@ -138,6 +142,8 @@ PRODUCTION_FUNCTION = Table(
 )
 FIRM_TFP = Table(
     name="gold.firm_tfp",
+    made_by=("productivity",),
+    made_from=("silver.firm_account", "gold.production_function"),
     fields=fields(
         "year!", "legal_person_code!", "city_id", "unit_type", "industry_code!", "ln_tfp!", "ln_tfp_relative!",
         "ln_output", "ln_workers", "ln_capital", "ln_inputs", "output_weight", "worker_weight", "value_added_method",
@@ -152,6 +158,8 @@ FIRM_TFP = Table(
 )
 CITY_PRODUCTIVITY = Table(
     name="gold.city_productivity",
+    made_by=("productivity",),
+    made_from=("gold.firm_tfp",),
     fields=fields(
         "year!", "city_id!", "ln_pro!", "tfp_weights!", "tfp_relative!", "ln_tfp_simple", "ln_tfp_output",
         "ln_tfp_employment", "n_city_firms!", "n_city_industries!", "share_imputed!", "tfp_source!",

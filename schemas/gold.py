@@ -7,6 +7,8 @@ from schemas.table import Table
 
 CITY_PRODUCT_DESTINATION = Table(
     name="gold.city_product_destination",
+    made_by=("count",),
+    made_from=("silver.declaration",),
     fields=fields(
         "year!", "city_id!", "hs6_code!", "partner_code!", "hs_revision!", "hs6_converted", "hs6_family!",
         "country_iso3", "is_destination!", "value_usd!", "n_records!",
@@ -18,6 +20,8 @@ CITY_PRODUCT_DESTINATION = Table(
 )
 CITY_EXPORTS = Table(
     name="gold.city_exports",
+    made_by=("count",),
+    made_from=("silver.declaration", "gold.city_product_destination"),
     fields=fields(
         "year!", "city_id!", "city_name", "province_code", "value_usd!", "n_products!", "n_products_converted!",
         "n_products_family!", "n_destinations!", "n_partner_codes!", "n_pairs!", "n_firms!", "n_records!",

@@ -73,6 +73,7 @@ define("pinned_at", "timestamp", "When it was pinned or released, UTC")
 
 FILE_RECEIPT = Table(
     name="ops.file_receipt",
+    made_by=("land", "withdraw"),
     fields=fields(
         "source_file!", "file_sha256!", "bytes!", "layout!", "encoding!", "delimiter!", "headings!", "source_year!",
         "source_month", "n_lines!", "receipt_status!", "received_at!", "run_id!", "receipt_reason", "parts", "content",
@@ -84,6 +85,7 @@ FILE_RECEIPT = Table(
 )
 LEFT_OUT = Table(
     name="ops.left_out",
+    made_by=("land",),
     fields=fields(
         "run_id!", "source_file!", "left_out_kind!", "left_out_reason!", "blocked_years", "is_accepted", "looked_at!",
     ),
@@ -112,6 +114,8 @@ BUILD = Table(
 )
 RECONCILIATION = Table(
     name="ops.reconciliation",
+    made_by=("clean", "reconcile"),
+    made_from=("bronze.declaration", "silver.declaration", "silver.quarantine", "ops.file_receipt"),
     fields=fields(
         "run_id!", "year!", "source_file!", "file_sha256!", "n_lines!", "n_rows_in!", "n_rows_kept!",
         "n_rows_quarantined!", "value_in_usd!", "value_kept_usd!", "value_quarantined_usd!", "is_balanced!",
@@ -122,12 +126,16 @@ RECONCILIATION = Table(
 )
 QUALITY = Table(
     name="ops.quality",
+    made_by=("clean",),
+    made_from=("silver.declaration", "silver.quarantine"),
     fields=fields("run_id!", "year!", "metric!", "metric_value", "metric_low", "metric_high", "is_within!", "built_at!"),
     key=("run_id", "year", "metric"),
     description="One row per run, year and data-quality metric, with the bounds it was held against.",
 )
 FILE_QUALITY = Table(
     name="ops.file_quality",
+    made_by=("clean",),
+    made_from=("silver.declaration", "silver.quarantine", "ops.file_receipt"),
     fields=fields(
         "run_id!", "year!", "source_file!", "covered_period!", "n_exports!", "n_imports!", "n_rows_kept!", "share_kept",
         "share_kept_neighbours", "main_reason", "share_main_reason", "alarm", "built_at!",
@@ -138,6 +146,7 @@ FILE_QUALITY = Table(
 )
 PIN = Table(
     name="ops.pin",
+    made_by=("maintain",),
     fields=fields("pin_name!", "table_name!", "table_version!", "pin_status!", "pinned_at!", "run_id!"),
     key=("pin_name", "table_name", "pinned_at"),
     description="One row per table version that a study needs, or needs no more; vacuum keeps what is pinned.",

@@ -105,6 +105,11 @@ define("missing_detail", "string", "Indicator, cell or rule behind it")
 _BASE = tuple(MODEL_VARIABLES)
 CITY_PANEL = Table(
     name="gold.city_panel",
+    made_by=("panel",),
+    made_from=(
+        "gold.city_exports", "silver.yearbook", "silver.yearbook_quarantine", "silver.yearly_series",
+        "silver.development_zone", "gold.city_productivity",
+    ),
     fields=fields(
         "city_id!", "year!", "city_name", "province_code!", "is_complete!", "missing_variables!",
         *dict.fromkeys(outcome.source for outcome in OUTCOMES), "growth_share", *_BASE, *EPISODE_VARIABLES, "share_imputed",
@@ -124,6 +129,8 @@ CITY_PANEL = Table(
 )
 PANEL_CONSTANTS = Table(
     name="gold.panel_constants",
+    made_by=("panel",),
+    made_from=("gold.city_panel",),
     fields=fields("variable!", "statistic!", "constant_value!", "constant_sample!"),
     key=("variable", "statistic", "constant_sample"),
     description="Means, standard deviations and counts that centred and scaled the panel's variables.",
@@ -131,6 +138,8 @@ PANEL_CONSTANTS = Table(
 )
 PANEL_MISSING = Table(
     name="gold.panel_missing",
+    made_by=("panel",),
+    made_from=("gold.city_panel", "silver.yearbook_quarantine"),
     fields=fields("city_id!", "year!", "city_name", "variable!", "missing_reason!", "missing_detail"),
     key=("city_id", "year", "variable"),
     description="One row per city, year and baseline variable that is missing, with the reason.",

@@ -79,7 +79,9 @@ define("zone_name", "string", "Name of the national economic and technological d
 
 def _table(name: str, key: tuple[str, ...], columns: tuple[str, ...], description: str, *caveats: str) -> Table:
     marked = tuple(f"{column}!" if column in key else column for column in columns)
-    return Table(f"ref.{name}", fields(*marked), key, description, caveats=caveats)
+    return Table(
+        f"ref.{name}", fields(*marked), key, description, caveats=caveats, made_by=("references",)
+    )
 
 
 COUNTY_UNITS = _table(

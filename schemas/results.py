@@ -28,6 +28,8 @@ define("estimated_at", "timestamp", "When it was estimated, UTC")
 
 ESTIMATE = Table(
     name="gold.estimate",
+    made_by=("estimate",),
+    made_from=("gold.city_panel", "gold.panel_constants"),
     fields=fields(
         "study_profile!", "result_table!", "result_column!", "dependent!", "sample!", "resilience!", "term!",
         "result_statistic!", "estimate", "failure", "panel_version!", "lineage!", "spec_sha256!", "config_sha256!",

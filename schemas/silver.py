@@ -7,6 +7,8 @@ from schemas.table import Table
 
 DECLARATION = Table(
     name="silver.declaration",
+    made_by=("clean",),
+    made_from=("bronze.declaration", "ops.file_receipt"),
     fields=fields(
         "year!", "month", "city_id!", "prefecture_code!", "unit_code", "unit_type", "hs8_code!", "hs6_code!",
         "hs_revision!", "hs6_converted", "hs6_family!", "partner_code!", "country_iso3", "partner_kind!",
@@ -29,6 +31,8 @@ DECLARATION = Table(
 )
 QUARANTINE = Table(
     name="silver.quarantine",
+    made_by=("clean",),
+    made_from=("bronze.declaration", "ops.file_receipt"),
     fields=fields(
         "year!", "month", "primary_reason!", "reasons!", "value_usd", "flow", "hs_code", "value", "quantity",
         "partner", "production_place", "postcode", "firm_id", "firm_name", "city_id", "unit_code", "unit_type",

@@ -49,6 +49,10 @@ class Table:
         Delta refuses updates and deletes.
     properties : dict
         Further Delta table properties.
+    made_by : tuple of str
+        Jobs that write it; empty for the records that every job keeps of itself.
+    made_from : tuple of str
+        Tables it is computed from; empty when it comes from delivered files, shipped tables or a person's word.
     """
 
     name: str
@@ -60,6 +64,8 @@ class Table:
     caveats: tuple[str, ...] = ()
     append_only: bool = False
     properties: dict[str, str] = field(default_factory=dict, hash=False)
+    made_by: tuple[str, ...] = ()
+    made_from: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.columns

@@ -20,6 +20,7 @@ define("detail", "string", "What was expected and what was found")
 
 YEARBOOK = Table(
     name="silver.yearbook",
+    made_by=("yearbook",),
     fields=fields(
         "city_id!", "year!", "indicator!", "area!", "indicator_value!", "indicator_unit!", "value_printed",
         "unit_printed!", "city_printed!", "edition!", "source_cell!", "is_corrected!", "correction_source",
@@ -34,6 +35,7 @@ YEARBOOK = Table(
 )
 YEARBOOK_QUARANTINE = Table(
     name="silver.yearbook_quarantine",
+    made_by=("yearbook",),
     fields=fields(
         "primary_reason!", "detail", "source_cell!", "edition", "year", "city_id", "city_printed", "indicator", "area",
         "value_printed", "unit_printed",
@@ -49,6 +51,7 @@ define("series_source", "string", "File the series is taken from")
 
 DEVELOPMENT_ZONE = Table(
     name="silver.development_zone",
+    made_by=("yearbook",),
     fields=fields("city_id!", "approved_year!", "closed_year", "zone_source!"),
     key=("city_id",),
     description="One row per city with a national economic and technological development zone: own list, else the shipped.",
@@ -59,6 +62,7 @@ DEVELOPMENT_ZONE = Table(
 )
 YEARLY_SERIES = Table(
     name="silver.yearly_series",
+    made_by=("yearbook",),
     fields=fields("series!", "province_code!", "year!", "series_value!", "series_source!"),
     key=("series", "province_code", "year"),
     description="One row per series, province (000000 = nation) and year: exchange rate and deflators.",

@@ -19,6 +19,7 @@ from jobs.pipeline import run_through
 from jobs.runtime.context import JobContext
 from jobs.study.sensitivity import ambiguous_cities, count_treatments
 from schemas import bronze, gold, ops, silver
+from schemas.catalog import TABLES
 from schemas.fields import PERSONAL_COLUMNS
 
 pytestmark = pytest.mark.lake
@@ -63,6 +64,18 @@ def test_rows_and_dollars_balance_for_every_file(context):
     assert all(row["is_balanced"] for row in rows)
     assert sum(row["n_lines"] for row in rows) == context.lake.read(bronze.DECLARATION).count()
     assert "lost" in reconcile.run(context).detail
+
+
+def test_steps_read_and_write_the_tables_that_the_schemas_declare(context):
+    """The run manifest against ``made_by`` and ``made_from``; a step also reads what it has just written."""
+    for row in context.lake.read(ops.RUN).where("versions_written IS NOT NULL").collect():
+        wrote, read = (
+            {name for name in row[column] or {} if not name.startswith("ops.")}
+            for column in ("versions_written", "versions_read")
+        )
+        declared = {name for name, table in TABLES.items() if row["job"] in table.made_by}
+        assert wrote <= declared, row["job"]
+        assert read - wrote <= {source for name in declared for source in TABLES[name].made_from}, row["job"]
 
 
 def test_second_run_finds_nothing_to_do_and_a_second_lake_is_identical(context, spark, settings, tmp_path):
