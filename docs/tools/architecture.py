@@ -68,14 +68,9 @@ def _imported(path: Path) -> Iterator[str]:
 
 
 def picture() -> str:
-    """SVG of the rooms with the number of their files."""
+    """SVG of the rooms."""
     imports = room_imports()
-    boxes = {}
-    for room in imports:
-        folder = ROOT / room.replace("/*.py", "")
-        files = folder.glob("*.py") if room in (SUBMITTED, "estimation") else folder.rglob("*.py")
-        count = len([one for one in files if one.name != "__init__.py"])
-        boxes[room] = Box(room, (f"{count} files",) if count else (), room.split("/")[0])
+    boxes = {room: Box(room, kind=room.split("/")[0]) for room in imports}
     return draw(boxes, reduced(imports), COLOURS, "Rooms of the code and who imports whom")
 
 
