@@ -6,7 +6,7 @@ and sweeps by the mean position of the neighbours to take crossings away.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from html import escape
@@ -53,8 +53,17 @@ def reduced(edges: Mapping[str, set[str]]) -> dict[str, set[str]]:
     }
 
 
-def draw(boxes: Mapping[str, Box], edges: Mapping[str, set[str]], colours: Mapping[str, str], title: str) -> str:
+def draw(
+    boxes: Mapping[str, Box],
+    edges: Mapping[str, set[str]],
+    colours: Mapping[str, str],
+    title: str,
+    *,
+    against: Sequence[tuple[str, str]] = (),
+) -> str:
     """Return the SVG of a graph; ``edges`` maps a box to those below it, and arrows point from it to them.
+
+    Arrows ``against`` the direction are drawn in red.
 
     Raises
     ------
@@ -75,6 +84,7 @@ def draw(boxes: Mapping[str, Box], edges: Mapping[str, set[str]], colours: Mappi
             '<polygon points="0,0 8,4 0,8" fill="#888"/></marker></defs>',
             f'<rect width="{width:.0f}" height="{height:.0f}" style="fill:#fff;stroke:none"/>',
             *arrows,
+            *(_against(boxes[name], boxes[target]) for name, target in against),
             *(_drawn(box) for box in boxes.values()),
             "</svg>",
             "",
@@ -156,6 +166,18 @@ def _arrow(chain: list[str], boxes: Mapping[str, Box], points: Mapping[str, tupl
         middle = (y0 + y1) / 2
         path += f" C{x0:.1f},{middle:.1f} {x1:.1f},{middle:.1f} {x1:.1f},{y1:.1f}"
     return f'<path d="{path}" marker-end="url(#tip)"/>'
+
+
+def _against(lower: Box, upper: Box) -> str:
+    x0, y0, x1, y1 = (
+        lower.x + lower.width,
+        lower.y + lower.height / 2,
+        upper.x + upper.width,
+        upper.y + upper.height / 2,
+    )
+    bend = max(x0, x1) + 30
+    style = "stroke:#c00;stroke-dasharray:4 3"
+    return f'<path d="M{x0:.1f},{y0:.1f} C{bend:.1f},{y0:.1f} {bend:.1f},{y1:.1f} {x1:.1f},{y1:.1f}" style="{style}"/>'
 
 
 def _drawn(box: Box) -> str:
