@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from estimation.dynamic_panel.design import Design
+from estimation.dynamic_panel.estimates import require_gmm
 from estimation.dynamic_panel.results import GMMResults
 from estimation.errors import IdentificationError
 
@@ -94,6 +95,7 @@ def idiosyncratic_variance(results: GMMResults) -> float:
 
 def _residuals(results: GMMResults) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return level residuals (N, T) and regressors (N, T, k), zero outside, the counted rows and their number by entity."""
+    require_gmm(results, "entity effects")
     design: Design = results.fit.prepared.design
     rows = design.level_rows
     X = np.where(rows[:, :, None], np.nan_to_num(design.X_level), 0.0)

@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import special
 
 from estimation.dynamic_panel.hypotheses import TestResult, wald_test
+from estimation.dynamic_panel.results import GMMResults
 from estimation.dynamic_panel.summary import stars
 from estimation.errors import SpecificationError, UnknownColumnError
 
@@ -180,3 +181,14 @@ class PanelEstimates:
             "n_clusters": self.n_clusters,
             "notes": list(self.notes),
         }
+
+
+def require_gmm(results: object, where: str) -> None:
+    """Refuse results that are no GMM fit: what asks needs the rows and moments of one.
+
+    Raises
+    ------
+    SpecificationError
+    """
+    if not isinstance(results, GMMResults):
+        raise SpecificationError(f"{where}: expected the results of a GMM fit, found {type(results).__name__}.")

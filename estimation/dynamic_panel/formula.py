@@ -64,7 +64,7 @@ def parse_formula(text: str) -> Formula:
     if len(parts) > 2:
         raise SpecificationError(f"formula: expected one bar between regressors and instruments, found {len(parts) - 1}.")
     dependent, tilde, right = parts[0].partition("~")
-    if not tilde or not dependent.strip() or "~" in right:
+    if not tilde or not dependent.strip() or not right.strip() or "~" in right:
         raise SpecificationError(f"formula: expected 'dependent ~ regressors', found {text!r}; e.g. {EXAMPLE!r}.")
     regressors, constant = _regressors(right)
     instruments = tuple(_group(piece) for piece in _pieces(parts[1])) if len(parts) == 2 else ()

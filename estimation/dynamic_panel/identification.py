@@ -20,6 +20,7 @@ from scipy import special
 
 from estimation.dynamic_panel import algebra
 from estimation.dynamic_panel.algebra import Stacked
+from estimation.dynamic_panel.estimates import require_gmm
 from estimation.dynamic_panel.hypotheses import TestResult, chi2_test, not_available
 from estimation.dynamic_panel.influence import quadratic_form
 from estimation.dynamic_panel.linear import weight_from
@@ -37,6 +38,7 @@ def cue_underidentification_test(results: GMMResults) -> TestResult:
     min over v of (Z'X v)' S(v)^-1 (Z'X v), S(v) = sum over clusters of Z'X v v'X'Z; chi-squared with j - k + 1
     degrees of freedom. The minimum is searched with every regressor on the left in turn.
     """
+    require_gmm(results, "cue_underidentification_test")
     name, data = "CUE underidentification J", results.fit.prepared.data
     df = data.j - data.k + 1
     if data.k == 1:
@@ -67,6 +69,7 @@ def sanderson_windmeijer(results: GMMResults, names: Sequence[str] | None = None
         j_stat, df, j_pvalue, F, F_pvalue. The null of each row: the moments say nothing about this regressor once the others
         are taken care of. There is no table of critical values for clustered F; below about 10 the regressor is weak.
     """
+    require_gmm(results, "sanderson_windmeijer")
     data, shown = results.fit.prepared.data, list(results.slope_names if names is None else names)
     unknown = [name for name in shown if name not in results.names]
     if unknown:

@@ -14,6 +14,13 @@ from typing import Any, Self
 
 import pandas as pd
 
+from estimation.dynamic_panel.classes import (
+    DEFAULT_COLLAPSE,
+    DEFAULT_N_LAGS,
+    groups_of_classes,
+    has_own_lag,
+    lag_name,
+)
 from estimation.dynamic_panel.engine import estimate
 from estimation.dynamic_panel.formula import parse_formula
 from estimation.dynamic_panel.preparation import Prepared, prepare
@@ -25,11 +32,9 @@ from estimation.dynamic_panel.spec import (
     CovType,
     Equation,
     FitOptions,
-    GMMStyle,
     HMatrix,
     InstrumentGroup,
     Inverse,
-    IVStyle,
     PanelSpec,
     SampleRule,
     Steps,
@@ -37,14 +42,7 @@ from estimation.dynamic_panel.spec import (
     WeightKind,
     check_groups,
 )
-from estimation.dynamic_panel.terms import is_lag, read_term
 from estimation.errors import SpecificationError
-
-# what a class of regressor means: the first lag of its level that is uncorrelated with the differenced error
-FIRST_VALID_LAG = {"endogenous": 2, "predetermined": 1}
-# chosen defaults, from the Monte Carlo study (docs/methodology/monte_carlo.md): collapsed, two lags
-DEFAULT_N_LAGS = 2
-DEFAULT_COLLAPSE = True
 
 
 class PanelGMM:
@@ -93,6 +91,7 @@ class PanelGMM:
     Examples
     --------
     >>> import numpy as np, pandas as pd
+    >>> from estimation import GMMStyle
     >>> rng = np.random.default_rng(1)
     >>> a = rng.normal(size=(60, 1)); y = a / .5 + rng.normal(size=(60, 1)); path = [y]
     >>> for _ in range(7):
@@ -145,8 +144,8 @@ class PanelGMM:
         check_groups(instruments)
         given = tuple(instruments)
         plain = _listed(regressors)
-        dynamic = lags > 0 or any(is_lag(read_term(dependent, ()), read_term(name, ())) for name in plain)
-        made = _groups_of_classes(classes, dependent, dynamic, given, n_lags, collapse)
+        dynamic = lags > 0 or has_own_lag(dependent, plain)
+        made = groups_of_classes(classes, dependent, dynamic, given, n_lags, collapse)
         # a class may also be named for a regressor that is listed already
         of_class = (name for kind in classes.values() for name in kind if name not in plain)
         order = (*own_lags, *plain, *of_class)
@@ -314,45 +313,9 @@ class DifferenceGMM(PanelGMM):
     _system = False
 
 
-def lag_name(variable: str, lag: int) -> str:
-    """Return the name of a lagged variable, as Stata writes it."""
-    return f"L.{variable}" if lag == 1 else f"L{lag}.{variable}"
-
-
 def _listed(names: str | Iterable[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         return (names,)
     if not isinstance(names, Iterable):
         raise SpecificationError(f"regressors: expected names of columns, found {names!r}.")
     return tuple(names)
-
-
-def _groups_of_classes(
-    classes: dict[str, tuple[str, ...]],
-    dependent: str,
-    dynamic: bool,
-    given: tuple[InstrumentGroup, ...],
-    n_lags: int | None,
-    collapse: bool,
-) -> tuple[InstrumentGroup, ...]:
-    """Return the instrument groups that follow from the classes of the regressors."""
-    if n_lags is not None and (not isinstance(n_lags, int) or n_lags < 1):
-        raise SpecificationError(f"n_lags: expected a whole number from 1 on or None, found {n_lags!r}.")
-    named = {name for group in given for name in group.variables}
-    named |= {name.split(".")[-1] for group in given if isinstance(group, GMMStyle) for name in group.variables}
-    groups: list[InstrumentGroup] = []
-    if any(classes.values()) and dynamic and dependent not in named:
-        groups.append(_lagged_group((dependent,), "endogenous", n_lags, collapse))
-    for kind in ("endogenous", "predetermined"):
-        free = tuple(name for name in classes[kind] if name not in named)
-        if free:
-            groups.append(_lagged_group(free, kind, n_lags, collapse))
-    free = tuple(name for name in classes["exogenous"] if name not in named)
-    if free:
-        groups.append(IVStyle(free))
-    return tuple(groups)
-
-
-def _lagged_group(variables: tuple[str, ...], kind: str, n_lags: int | None, collapse: bool) -> GMMStyle:
-    first = FIRST_VALID_LAG[kind]
-    return GMMStyle(variables, (first, None if n_lags is None else first + n_lags - 1), collapse)

@@ -23,6 +23,7 @@ import numpy as np
 from estimation.dynamic_panel.algebra import cluster_sums
 from estimation.dynamic_panel.design import Design
 from estimation.dynamic_panel.engine import Fit
+from estimation.dynamic_panel.estimates import require_gmm
 from estimation.dynamic_panel.hypotheses import TestResult, chi2_test, normal_test, not_available
 from estimation.dynamic_panel.influence import outer_sum, quadratic_form
 from estimation.dynamic_panel.quadratic_moments import QuadraticMoments, Residual, level_residual, sum_pairs
@@ -91,6 +92,7 @@ def _centred(results: GMMResults) -> tuple[Residual, np.ndarray, np.ndarray]:
 
     Without a constant in the model the mean of the residuals stands for it, as one parameter more.
     """
+    require_gmm(results, "portmanteau test")
     design: Design = results.fit.prepared.design
     u, beta, psi = level_residual(design), results.fit.params, results.influence
     if CONSTANT in results.names:

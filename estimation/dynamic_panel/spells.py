@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from estimation.dynamic_panel.model import lag_name
+from estimation.dynamic_panel.classes import lag_name
 from estimation.dynamic_panel.panel import build_grid
 from estimation.dynamic_panel.samples import Sample
 from estimation.errors import CollinearityError, EmptySampleError, SpecificationError

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from estimation.dynamic_panel.algebra import cluster_sums
-from estimation.dynamic_panel.estimates import EstimateArrays, PanelEstimates
+from estimation.dynamic_panel.estimates import EstimateArrays, PanelEstimates, require_gmm
 from estimation.dynamic_panel.hypotheses import TestResult, chi2_test, not_available
 from estimation.dynamic_panel.panel import build_grid
 from estimation.dynamic_panel.results import GMMResults
@@ -60,6 +60,7 @@ def two_stage(
     gamma = (F'P_W F)^-1 F'P_W (y - X beta), rows weighted as the first stage counts them; influence of an entity
     A (W_i'v_i - W'X psi_i), A = (F'P_W F)^-1 F'W (W'W)^-1.
     """
+    require_gmm(results, "two_stage")
     listed, extra = _listed(invariant), _listed(instruments)
     if not listed:
         raise SpecificationError("two_stage: expected at least one time-invariant regressor, found none.")

@@ -1,23 +1,24 @@
 """Covariance clustered in two directions, for instance by city and by year.
 
 Cameron, Gelbach and Miller (2011): the covariance clustered one way plus that clustered the other way minus that
-clustered on their intersection. A row of the transformed equation belongs to the period it is dated, a level row to
-its own. The estimates and their weight stay as they are. The decision worth knowing: with few groups in one direction
-(nine years) the result is unreliable, so a note says how many there are, and inference uses Student's t with the
-smaller number less one.
+clustered on their intersection, each times G / (G - 1). A row of the transformed equation belongs to the period it is
+dated, a level row to its own. The estimates and their weight stay as they are. The decision worth knowing: with few
+groups in one direction (nine years) the result is still too small, so a note says how many there are, and inference uses
+Student's t with the smaller number less one.
 
 References: Cameron, Gelbach and Miller (2011), JBES 29; Thompson (2011), J. Financial Economics 99.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from estimation.dynamic_panel import algebra
 from estimation.dynamic_panel.engine import Fit
+from estimation.dynamic_panel.estimates import require_gmm
 from estimation.dynamic_panel.results import GMMResults
 from estimation.errors import SpecificationError, UnknownColumnError
 
@@ -25,7 +26,19 @@ from estimation.errors import SpecificationError, UnknownColumnError
 FEW_GROUPS = 20
 
 
-def two_way_clustered(results: GMMResults, data: pd.DataFrame | None = None, by: str | None = None) -> GMMResults:
+@dataclass(frozen=True, slots=True, repr=False)
+class TwoWayResults(GMMResults):
+    """The same estimates with errors clustered two ways; `n_second` groups in the second direction."""
+
+    n_second: int = 0
+
+    @property
+    def df_resid(self) -> int:
+        """Degrees of freedom of t and F: the smaller number of groups less one."""
+        return min(self.n_clusters, self.n_second) - 1
+
+
+def two_way_clustered(results: GMMResults, data: pd.DataFrame | None = None, by: str | None = None) -> TwoWayResults:
     """Return the same estimates with standard errors clustered also in a second direction.
 
     Parameters
@@ -39,12 +52,13 @@ def two_way_clustered(results: GMMResults, data: pd.DataFrame | None = None, by:
 
     Returns
     -------
-    GMMResults
+    TwoWayResults
 
     Raises
     ------
     SpecificationError, UnknownColumnError
     """
+    require_gmm(results, "two_way_clustered")
     if results.spec.weights is not None or not results.is_linear:
         raise SpecificationError("two_way_clustered: expected a linear fit without weights.")
     codes = _row_codes(results, data, by)
@@ -57,7 +71,7 @@ def two_way_clustered(results: GMMResults, data: pd.DataFrame | None = None, by:
         notes.append(f"{smaller} groups in one direction are few for clustering; compare with the one-way errors.")
     if negative:
         notes.append("The two-way covariance was not positive; its negative roots are set to zero.")
-    return replace(results, fit=replace(results.fit, cov=V, notes=(*results.fit.notes, *notes)))
+    return TwoWayResults(replace(results.fit, cov=V, notes=(*results.fit.notes, *notes)), n_second=n_other)
 
 
 def two_way_covariance(fit: Fit, codes: np.ndarray) -> tuple[np.ndarray, int, bool]:
@@ -72,7 +86,7 @@ def two_way_covariance(fit: Fit, codes: np.ndarray) -> tuple[np.ndarray, int, bo
     Notes
     -----
     Scores of a row are P_1 z e after one step and P_2 z e_2 + D P_1 z e_1 after two, so that their sum over one
-    entity is its influence and clustering one way gives back the covariance by influence functions.
+    entity is its influence.
     """
     data = fit.prepared.data
     scores = _row_scores(fit)
@@ -81,8 +95,7 @@ def two_way_covariance(fit: Fit, codes: np.ndarray) -> tuple[np.ndarray, int, bo
     rows = fit.prepared.design.rows
     flat, a, b = scores[rows], one[rows], codes[rows]
     both = np.unique(np.stack([a, b], axis=1), axis=0, return_inverse=True)[1].ravel()
-    V = _clustered(flat, a) + _clustered(flat, b) - _clustered(flat, both)
-    V = algebra.symmetric(V)
+    V = algebra.symmetric(_clustered(flat, a) + _clustered(flat, b) - _clustered(flat, both))
     scale = np.sqrt(np.clip(np.diagonal(_clustered(flat, a)), np.finfo(float).tiny, None))
     roots, vectors = np.linalg.eigh(V / scale / scale[:, None])
     negative = bool(roots[0] < -1e-12 * roots[-1])
@@ -105,11 +118,12 @@ def _row_scores(fit: Fit) -> np.ndarray:
 
 
 def _clustered(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return the sum over groups of s s', shape (k, k)."""
+    """Return the sum over groups of s s' times G / (G - 1), shape (k, k)."""
     _, codes = np.unique(groups, return_inverse=True)
-    sums = np.zeros((int(codes.max()) + 1, scores.shape[1]))
+    G = int(codes.max()) + 1
+    sums = np.zeros((G, scores.shape[1]))
     np.add.at(sums, codes, scores)
-    return sums.T @ sums
+    return sums.T @ sums * (G / max(G - 1, 1))
 
 
 def _row_codes(results: GMMResults, data: pd.DataFrame | None, by: str | None) -> np.ndarray:

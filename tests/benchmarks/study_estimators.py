@@ -30,6 +30,7 @@ from estimation import (
     HalfPanelJackknife,
     IVStyle,
     NonlinearGMM,
+    NonlinearMoments,
     SystemGMM,
     cue_underidentification_test,
     entity_effects,
@@ -102,6 +103,9 @@ def estimators(x_lags: tuple[int, int]) -> dict[str, Callable[[pd.DataFrame], ob
         "difference": lambda d: DifferenceGMM(d, instruments=instruments(x_lags), **own).fit(),
         "system": lambda d: SystemGMM(d, instruments=[*instruments(x_lags), *level()], **own).fit(),
         "noserial": lambda d: NonlinearGMM(d, nonlinear="noserial", instruments=instruments(x_lags), **own).fit(),
+        "noserial, one per period": lambda d: NonlinearGMM(
+            d, nonlinear=NonlinearMoments("noserial", collapse=False), instruments=instruments(x_lags), **own
+        ).fit(),
         "iid": lambda d: NonlinearGMM(d, nonlinear="iid", instruments=instruments(x_lags), **own).fit(),
         "predetermined": lambda d: NonlinearGMM(
             d, nonlinear="predetermined", instruments=instruments(x_lags, differenced=True), **own
@@ -250,7 +254,8 @@ def study_clusters(n: int) -> pd.DataFrame:
             data = pd.DataFrame({"city": cities, "year": years, "y": y, "w": w})
             one = SystemGMM(data, dependent="y", lags=0, regressors=["w"], instruments=[IVStyle("w")], **KEYS).fit(steps=1)
             for name, fit in (("one way", one), ("two ways", two_way_clustered(one))):
-                inside[name].append(abs(fit.params["w"] - 0.5) < 1.96 * fit.std_errors["w"])
+                bounds = fit.conf_int()
+                inside[name].append(bounds["lower"]["w"] < 0.5 < bounds["upper"]["w"])
         rows.append({"years": n_years, **{f"coverage, {name}": np.mean(values) for name, values in inside.items()}})
     return pd.DataFrame(rows)
 

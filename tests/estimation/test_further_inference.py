@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
+import estimation
 from estimation import (
     BiasCorrectedMM,
     DifferenceGMM,
@@ -273,27 +277,27 @@ def test_two_way_covariance_is_that_of_loops(steps):
         for i, r, score in scores_by_row(results.fit):
             key = {"entity": i, "time": at[r], "both": (i, at[r])}[kind]
             sums[key] = sums.get(key, 0) + score
-        parts[kind] = sum(np.outer(s, s) for s in sums.values())
+        parts[kind] = sum(np.outer(s, s) for s in sums.values()) * len(sums) / (len(sums) - 1)
     codes = np.broadcast_to(at, design.rows.shape)
     V, n_other, negative = two_way_covariance(results.fit, codes)
     assert n_other == 7
     if not negative:
         np.testing.assert_allclose(V, parts["entity"] + parts["time"] - parts["both"], rtol=1e-8, atol=1e-14)
     assert np.linalg.eigvalsh(V)[0] > -1e-12
-    np.testing.assert_allclose(parts["entity"], results.influence.T @ results.influence, rtol=1e-8)
+    np.testing.assert_allclose(parts["entity"] * 59 / 60, results.influence.T @ results.influence, rtol=1e-8)
 
 
 @pytest.mark.parametrize("steps", [1, 2])
 def test_two_ways_are_one_when_one_direction_lies_inside_the_other(steps):
-    """Cities within provinces, clustered on both, is clustered on provinces; one step is then the reported covariance."""
+    """Cities within provinces, clustered on both, is clustered on provinces; one step then has the reported covariance."""
     data = draw(120, 6, seed=12)
     results = SystemGMM(data, dependent="y", regressors=["x"], instruments=[*OWN, *LEVEL], cluster="province",
                         **KEYS).fit(steps=steps)  # fmt: skip
     both = two_way_clustered(results, data, "id")
     one = pd.DataFrame(results.influence).groupby(np.arange(120) % 40).sum().to_numpy()
-    np.testing.assert_allclose(both.fit.cov, one.T @ one, rtol=1e-8)
+    np.testing.assert_allclose(both.fit.cov, one.T @ one * 40 / 39, rtol=1e-8)
     if steps == 1:
-        np.testing.assert_allclose(both.fit.cov, results.fit.cov, rtol=1e-8)
+        np.testing.assert_allclose(both.fit.cov, results.fit.cov * 40 / 39, rtol=1e-8)
 
 
 def test_two_way_results_keep_estimates_and_say_what_they_are():
@@ -303,6 +307,8 @@ def test_two_way_results_keep_estimates_and_say_what_they_are():
     assert both.params.equals(results.params) and not both.std_errors.equals(results.std_errors)
     assert any("two ways" in note for note in both.notes) and any("few" in note for note in both.notes)
     assert both.wald_test(["x"]).stat != results.wald_test(["x"]).stat
+    assert both.df_resid == 5
+    np.testing.assert_allclose(both.pvalues["x"], 2 * stats.t.sf(abs(both.tstats["x"]), 5))
     with pytest.raises(UnknownColumnError, match="nothing"):
         two_way_clustered(results, data, "nothing")
     with pytest.raises(EstimationError, match="linear"):
@@ -378,3 +384,12 @@ def test_difference_gmm_has_effects_too_and_fitted_values_add_up():
     y = data.set_index(["id", "year"])["y"].loc[errors.index]
     np.testing.assert_allclose(errors["fitted"] + errors["error"], y)
     assert (entity_effects(results)["n_periods"] == 5).all()
+
+
+def test_every_door_has_its_page_and_every_page_its_doors():
+    root = Path(__file__).resolve().parents[2] / "docs" / "methodology" / "estimators"
+    listed = re.findall(r"^\| \[.*?\]\((\w+\.md)\) \| (.*) \|$", (root / "README.md").read_text("utf-8"), flags=re.M)
+    assert {page for page, _ in listed} == {path.name for path in root.glob("*.md")} - {"README.md"}
+    for page, doors in listed:
+        for name in re.findall(r"`(\w+)`", doors):
+            assert hasattr(estimation, name) and name in (root / page).read_text("utf-8"), name

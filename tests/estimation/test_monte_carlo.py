@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from estimation.__main__ import main
-from estimation.dynamic_panel.model import DEFAULT_COLLAPSE, DEFAULT_N_LAGS
+from estimation.dynamic_panel.classes import DEFAULT_COLLAPSE, DEFAULT_N_LAGS
 from estimation.dynamic_panel.montecarlo import (
     CHOICES,
     CONTROLS,

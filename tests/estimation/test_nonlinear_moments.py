@@ -114,6 +114,41 @@ def test_moments_and_two_step_estimate_are_those_of_loops_over_entities(kind, co
 
 
 @pytest.mark.parametrize("kind", ["noserial", "iid", "predetermined"])
+def test_moments_on_a_panel_with_gaps_are_those_of_loops_over_the_calendar(kind):
+    data = draw(n=60, periods=8, seed=4)
+    data = data[np.random.default_rng(1).uniform(size=len(data)) > 0.12]
+    model = NonlinearGMM(data, nonlinear=NonlinearMoments(kind, collapse=False), dependent="y", regressors=["x"],
+                         instruments=LINEAR, **KEYS)  # fmt: skip
+    theta, years = np.array([0.4, 0.6, 0.1]), range(2000, 2008)
+    rows = []
+    for _, frame in data.groupby("id"):
+        frame = frame.set_index("year").reindex(years)
+        y, x = frame["y"].to_numpy(), frame["x"].to_numpy()
+        u = y - theta[0] * np.concatenate([[np.nan], y[:-1]]) - theta[1] * x - theta[2]
+        du = np.concatenate([[np.nan], np.diff(u)])
+        mean, T = np.nansum(u) / np.sqrt(max(np.sum(~np.isnan(u)), 1)), len(y)
+        found = {
+            "noserial": [u[t] * du[t - 1] for t in range(3, T)],
+            "iid": [mean * du[t] for t in range(2, T)]
+            + [y[t - 1] * du[t] - y[t] * du[t + 1] for t in range(2, T - 1)],
+            "predetermined": [du[t] * (y[t - 1] - y[t - 2] + du[t] + du[t + 1]) for t in range(2, T - 1)],
+        }[kind]
+        rows.append(np.nan_to_num(found))
+    quadratic = build_quadratic(model.prepared.design, model.nonlinear)
+    np.testing.assert_allclose(quadratic.by_entity(theta), np.array(rows), rtol=1e-9, atol=1e-9)
+
+
+def test_clusters_sum_the_influence_of_their_entities():
+    data = draw(n=120, seed=5).assign(province=lambda f: f["id"] % 30)
+    options = {"dependent": "y", "regressors": ["x"], "instruments": LINEAR, **KEYS}
+    fit = NonlinearGMM(data, cluster="province", **options).fit(steps=1)
+    sums = pd.DataFrame(fit.influence).groupby(np.arange(120) % 30).sum().to_numpy()
+    np.testing.assert_allclose(fit.cov, sums.T @ sums)
+    own = NonlinearGMM(data, cluster="id", **options).fit()
+    np.testing.assert_allclose(own.cov, NonlinearGMM(data, **options).fit().cov)
+
+
+@pytest.mark.parametrize("kind", ["noserial", "iid", "predetermined"])
 def test_slopes_of_moments_and_of_the_weight_are_numerical_derivatives(kind):
     data = draw(n=60, periods=6, seed=5)
     model = NonlinearGMM(data, nonlinear=NonlinearMoments(kind, collapse=False), dependent="y", regressors=["x"],

@@ -13,7 +13,12 @@ from estimation import (
     GMMStyle,
     HalfPanelJackknife,
     IVStyle,
+    cue_underidentification_test,
+    entity_effects,
+    jochmans_test,
+    sanderson_windmeijer,
     two_stage,
+    two_way_clustered,
 )
 from estimation.dynamic_panel.bias_corrected import within_bias
 from estimation.dynamic_panel.postestimation import linear_combination
@@ -213,6 +218,16 @@ def test_no_root_is_said_and_not_papered_over():
     data = pd.DataFrame(walks).rename_axis(index="id", columns="year").stack().rename("y").reset_index()
     with pytest.raises(ConvergenceError, match="nonlinear moments"):
         BiasCorrectedMM(data, dependent="y", **KEYS).fit()
+
+
+def test_tests_that_need_moments_refuse_estimates_without_them():
+    data = draw(n=60, seed=13)
+    fit = BiasCorrectedMM(data, dependent="y", regressors=["x"], **KEYS).fit()
+    for ask in (jochmans_test, sanderson_windmeijer, cue_underidentification_test, two_way_clustered, entity_effects):
+        with pytest.raises(SpecificationError, match="GMM fit"):
+            ask(fit)
+    with pytest.raises(SpecificationError, match="GMM fit"):
+        two_stage(fit, data, "z")
 
 
 # -- the second stage ------------------------------------------------------------------------------------------------
