@@ -42,10 +42,12 @@ from estimation.dynamic_panel.nonlinear_steps import (
     Problem,
     first_step,
     later_steps,
+    minimise,
     sigma2_rows,
     step_covariance,
 )
 from estimation.dynamic_panel.portmanteau import influence_ar_test
+from estimation.dynamic_panel.preparation import Prepared
 from estimation.dynamic_panel.quadratic_moments import (
     NonlinearKind,
     NonlinearMoments,
@@ -54,7 +56,7 @@ from estimation.dynamic_panel.quadratic_moments import (
 )
 from estimation.dynamic_panel.results import GMMResults
 from estimation.dynamic_panel.spec import CONSTANT, FitOptions, GMMStyle, Inverse, IVStyle, PanelSpec
-from estimation.errors import EstimationWarning, SpecificationError
+from estimation.errors import ConvergenceError, EstimationWarning, IdentificationError, SpecificationError
 
 # a kind, a group, or several of them
 Nonlinear: TypeAlias = NonlinearKind | NonlinearMoments | Iterable[NonlinearKind | NonlinearMoments]
@@ -303,7 +305,9 @@ def _results(
         n_iterations=1 if options.steps == 1 else n_iterations,
         hansen=hansen,
         sargan=not_available("Sargan", "all moments are valid and errors are i.i.d.", "chi2", "nonlinear moments"),
-        differences=_differences(problem, problem.covariance(inside.beta), hansen, options.inverse),
+        differences=_differences(
+            linear.prepared, problem, problem.covariance(inside.beta), second, hansen, options.inverse
+        ),
         notes=notes,
     )
     return NonlinearResults(fit, NonlinearFit(groups, problem.quadratic, reported.psi))
@@ -323,21 +327,51 @@ def _sigma2(linear: Fit, e: np.ndarray) -> float:
 
 
 def _differences(
-    problem: Problem, S: np.ndarray, hansen: TestResult, inverse: Inverse
+    prepared: Prepared, problem: Problem, S: np.ndarray, second: Minimum, hansen: TestResult, inverse: Inverse
 ) -> tuple[DifferenceInHansen, ...]:
-    """Test the nonlinear moments together: the fit without them, with the submatrix of the same covariance S."""
-    j, k = problem.data.j, problem.data.k
-    name, null = f"Difference-in-Hansen, {NONLINEAR_MOMENTS}", f"the {NONLINEAR_MOMENTS} are valid"
-    label = f"Hansen excluding {NONLINEAR_MOMENTS}"
-    step = algebra.take_step(problem.data, weight_from(S[:j, :j], inverse))
-    if step is None or not hansen.applies:
-        reason = hansen.reason or "the linear moments do not identify every parameter"
-        absent = (not_available(label, HANSEN_NULL, "chi2", reason), not_available(name, null, "chi2", reason))
-        return (DifferenceInHansen(NONLINEAR_MOMENTS, *absent),)
-    excluding = chi2_test(label, step.criterion, j - k, HANSEN_NULL)
+    """Test the nonlinear moments and every instrument group: the fit without it, with the submatrix of the same S."""
+    j, members = problem.data.j, {NONLINEAR_MOMENTS: list(range(problem.data.j, len(S)))}
+    if len(set(problem.quadratic.labels)) > 1:
+        for n, label in enumerate(problem.quadratic.labels):
+            members.setdefault(label, []).append(j + n)
+    for moment in prepared.instruments.moments:
+        if moment.column is not None and moment.group != CONSTANT:
+            members.setdefault(moment.group, []).append(moment.column)
+    return tuple(
+        _difference(problem, S, second, hansen, inverse, name, np.array(columns)) for name, columns in members.items()
+    )
+
+
+def _difference(
+    problem: Problem,
+    S: np.ndarray,
+    second: Minimum,
+    hansen: TestResult,
+    inverse: Inverse,
+    name: str,
+    left_out: np.ndarray,
+) -> DifferenceInHansen:
+    """Compare the fit with the fit without some moments."""
+    test, null = f"Difference-in-Hansen, {name}", f"the moments of {name} are valid"
+    label, rest = f"Hansen excluding {name}", np.setdiff1d(np.arange(len(S)), left_out)
+    k, reason, J = problem.data.k, hansen.reason, float("nan")
+    if not reason and len(rest) < k:
+        reason = f"{len(rest)} other moments for {k} parameters"
+    if not reason:
+        try:
+            part = weight_from(S[np.ix_(rest, rest)], inverse)
+            root = np.zeros((len(part.root), len(S)))
+            root[:, rest] = part.root
+            J = minimise(problem, replace(part, root=root), [second.beta]).criterion
+        except (IdentificationError, ConvergenceError):
+            reason = "the other moments do not identify every parameter"
+    if reason:
+        absent = (not_available(label, HANSEN_NULL, "chi2", reason), not_available(test, null, "chi2", reason))
+        return DifferenceInHansen(name, *absent)
+    df = len(rest) - k
+    excluding = chi2_test(label, J, df, HANSEN_NULL) if df else TestResult(label, J, 1.0, 0, HANSEN_NULL, "chi2")
     # more moments cannot lower the minimum but for rounding
-    difference = chi2_test(name, max(hansen.stat - step.criterion, 0.0), problem.quadratic.q, null)
-    return (DifferenceInHansen(NONLINEAR_MOMENTS, excluding, difference),)
+    return DifferenceInHansen(name, excluding, chi2_test(test, max(hansen.stat - J, 0.0), len(left_out), null))
 
 
 def _notes(linear: Fit, reported: Minimum, J: int, stands_in: bool) -> tuple[str, ...]:

@@ -49,14 +49,20 @@ class Problem:
         return sums.T @ sums
 
     def covariance_slope(self, beta: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Return the matrix whose column l is (dS/dbeta_l) v, (J, k)."""
-        sums = algebra.cluster_sums(self.data, self.by_entity(beta))
-        linear = -np.matmul(self.data.Z.transpose(0, 2, 1), self.data.X)
-        slopes = np.concatenate([linear, self.quadratic.slopes_by_entity(beta)], axis=1)
-        N, J, k = slopes.shape
-        slopes = algebra.cluster_sums(self.data, slopes.reshape(N, J * k)).reshape(-1, J, k)
+        """Return the matrix whose column l is (dS/dbeta_l) v, (J, k).
+
+        dS v = sum over clusters of dg (g'v) + g (dg'v); no (N, J, k) array is built.
+        """
+        data, j = self.data, self.data.j
+        sums = algebra.cluster_sums(data, self.by_entity(beta))
         along = sums @ v
-        return np.einsum("gjk,g->jk", slopes, along) + sums.T @ np.einsum("gjk,j->gk", slopes, v)
+        along = along if data.clusters is None else along[data.clusters]
+        curved = self.quadratic.slopes_by_entity(beta)
+        X = data.X.reshape(-1, data.k)
+        linear = -data.Z.reshape(-1, j).T @ (X * np.repeat(along, data.y.shape[1])[:, None])
+        first = np.vstack([linear, np.einsum("nqk,n->qk", curved, along)])
+        moved = np.einsum("nqk,q->nk", curved, v[j:]) - np.einsum("nr,nrk->nk", data.Z @ v[:j], data.X)
+        return first + sums.T @ algebra.cluster_sums(data, moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ def first_step(problem: Problem, linear: Fit, groups: tuple[NonlinearMoments, ..
     lower = np.diag(np.sqrt(np.divide(share, variances, out=np.zeros(q), where=used)))[used]
     full = linalg.block_diag(root, lower)
     weight = Weight(full, len(full), float("nan"), np.arange(data.j + q))
-    found = _minimise(problem, weight, [beta0, np.zeros_like(beta0)])
+    found = minimise(problem, weight, [beta0, np.zeros_like(beta0)])
     D = _first_weight_slope(problem, linear, found, share, variances, own, used)
     return replace(found, psi=found.psi + psi0 @ D.T)
 
@@ -163,7 +169,7 @@ def _next_step(problem: Problem, before: Minimum, inverse: Inverse) -> Minimum:
             f"nonlinear moments: the two-step weight has rank {weight.rank} for {len(before.beta)} parameters; collapse the "
             "moments or use one step."
         )
-    found = _minimise(problem, weight, [before.beta])
+    found = minimise(problem, weight, [before.beta])
     return replace(found, psi=found.psi + before.psi @ _weight_slope(problem, found, before.beta).T)
 
 
@@ -172,7 +178,7 @@ def _weight_slope(problem: Problem, found: Minimum, inside: np.ndarray) -> np.nd
     return found.map @ problem.covariance_slope(inside, found.v)
 
 
-def _minimise(problem: Problem, weight: Weight, starts: list[np.ndarray]) -> Minimum:
+def minimise(problem: Problem, weight: Weight, starts: list[np.ndarray]) -> Minimum:
     """Minimise |L g(b)| from several starts and keep the lowest.
 
     Raises

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from estimation.dynamic_panel.classes import lag_name
-from estimation.dynamic_panel.panel import build_grid
+from estimation.dynamic_panel.expressions import expand_terms, needs_expansion
+from estimation.dynamic_panel.panel import build_grid, with_keys
 from estimation.dynamic_panel.samples import Sample
 from estimation.errors import CollinearityError, EmptySampleError, SpecificationError
 
@@ -99,6 +100,8 @@ def build_spells(
     """
     if not isinstance(lags, int) or isinstance(lags, bool) or lags < 0:
         raise SpecificationError(f"lags: expected a whole number from 0 on, found {lags!r}.")
+    if any(map(needs_expansion, regressors)):
+        regressors = expand_terms(regressors, with_keys(data, entity, time)[0])
     groups = () if cluster is None else (cluster,)
     keys = {"entity": entity, "time": time, "time_step": time_step, "sample": sample}
     grid = build_grid(data, (dependent, *regressors), groups=groups, **keys)  # type: ignore[arg-type]

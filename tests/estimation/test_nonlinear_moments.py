@@ -325,6 +325,11 @@ def test_results_know_their_moments():
     test = fit.diff_in_hansen[0]
     assert test.difference.df == 3
     np.testing.assert_allclose(test.excluding.stat + test.difference.stat, fit.hansen.stat)
+    groups = {one.group: one for one in fit.diff_in_hansen}
+    assert {"nonlinear moments", "nonlinear(noserial)", "nonlinear(iid)"} < set(groups) and len(groups) == 5
+    without = NonlinearGMM(data, nonlinear="iid", dependent="y", endogenous=["x"], **KEYS)
+    assert groups["nonlinear(noserial)"].excluding.df == without.fit().df
+    assert all(one.difference.stat >= 0 for one in fit.diff_in_hansen if one.difference.applies)
     assert fit.ar_test(2).applies and not fit.ar_test(9).applies and fit.to_dict()["tests"]["hansen_p"] is not None
 
 

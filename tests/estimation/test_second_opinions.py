@@ -189,6 +189,15 @@ def test_period_effects_are_taken_out_of_whole_and_halves():
         np.testing.assert_allclose(fits[0].params, fits[1].params, rtol=1e-6)
 
 
+def test_regressors_may_be_categories_and_products_as_in_gmm_models():
+    data = draw(n=100, seed=8).assign(kind=lambda f: ((f["id"] + f["year"]) % 3).map({0: "a", 1: "b", 2: "c"}))
+    fit = BiasCorrectedMM(data, dependent="y", regressors=["x", "L.x", "C(kind)", "x:z"], **KEYS).fit()
+    assert fit.names[:3] == ("L.y", "x", "L.x") and len(fit.names) == 6
+    plain = data.assign(b=(data["kind"] == "b") * 1.0, c=(data["kind"] == "c") * 1.0, xz=data["x"] * data["z"])
+    same = BiasCorrectedMM(plain, dependent="y", regressors=["x", "L.x", "b", "c", "xz"], **KEYS).fit()
+    np.testing.assert_allclose(fit.params, same.params)
+
+
 def test_estimates_speak_the_words_of_gmm_results():
     fit = BiasCorrectedMM(draw(seed=8), dependent="y", regressors=["x"], **KEYS).fit()
     assert "Bias-corrected" in str(fit) and fit.to_dict()["n_groups"] == 300
