@@ -144,7 +144,7 @@ def column_of(content: Mapping[str, Any], name: str, where: str) -> Column:
     settings = {key: value for key, value in content.items() if key != "name"}
     if "stata" in settings:
         return _stata_column(settings, name, where)
-    keys = {key: settings.pop(key) for key in ("time_step", "sample") if key in settings}
+    keys: dict[str, Any] = {key: settings.pop(key) for key in ("time_step", "sample") if key in settings}
     case = case_from_table(_plain(settings, where), where=where)
     return Column(name, _with_keys(case, keys, where))
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import openpyxl
 import pandas as pd
@@ -189,6 +192,16 @@ def test_a_formula_and_a_command_of_stata_need_no_file(data, capsys):
     assert "Difference GMM" in capsys.readouterr().out
     assert main(["moments", *formula, "--data", str(data), *KEYS]) == 0
     assert capsys.readouterr().out.startswith("group,style")
+
+
+def test_a_reader_that_stops_early_sees_no_traceback(data):
+    """As in ``python -m estimation fit ... | head -1``."""
+    model = ["--formula", "y ~ L.y | gmm(y, 2:3, collapse)", "--data", str(data)]
+    command = [sys.executable, "-m", "estimation", "fit", *model, *KEYS]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait() == 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,21 @@
+"""What an installation without Spark can do, and how it says what it cannot."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WITHOUT = "import sys; sys.modules.update(dict.fromkeys(['pyspark', 'delta', 'py4j', 'duckdb', 'deltalake']));"
+
+
+def _run(code):
+    return subprocess.run([sys.executable, "-c", WITHOUT + code], capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def test_the_command_of_the_lake_says_what_to_install():
+    done = _run("from jobs.commands.start import main; raise SystemExit(main())")
+    assert done.returncode == 3 and done.stdout == ""
+    assert "pip install 'customs-lake[spark]'" in done.stderr and "Traceback" not in done.stderr
+
