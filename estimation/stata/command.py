@@ -124,6 +124,7 @@ def _python(command: StataCommand, entity: str, time: str) -> str:
         lines.append(f"    nonlinear={list(command.nonlinear)!r},")
     fit: dict[str, Any] = {"steps": command.options.steps, "cov_type": command.options.covariance}
     fit |= {"small": True} if command.options.small else {}
+    fit |= {"inverse": command.options.inverse} if command.options.inverse != FitOptions().inverse else {}
     call = ", ".join(f"{key}={value!r}" for key, value in fit.items())
     return "\n".join([f"{name}(", "    data,", *lines, f").fit({call})"])
 

@@ -130,7 +130,8 @@ def _fit_options(reading: _Reading) -> FitOptions:
     two = "twostep" in reading.switches
     robust = "robust" in reading.switches or reading.cluster is not None
     kind: CovType = ("windmeijer" if two else "robust") if robust else "unadjusted"
-    return FitOptions(2 if two else 1, kind, "small" in reading.switches)
+    # the generalised inverse of a singular weight is Stata's own
+    return FitOptions(2 if two else 1, kind, "small" in reading.switches, "sweep")
 
 
 def _gmm(argument: str, system: bool, notes: list[str]) -> list[GMMStyle]:

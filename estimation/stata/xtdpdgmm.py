@@ -115,7 +115,7 @@ def read(line: CommandLine) -> StataCommand:
     return StataCommand(
         "xtdpdgmm",
         spec,
-        FitOptions(steps, cov, "small" in options),
+        FitOptions(steps, cov, "small" in options, "sweep"),
         line.condition,
         line.rows,
         nonlinear=_nonlinear(options, defaults),

@@ -117,7 +117,7 @@ def xtabond2_commands(draw):
     condition = draw(st.sampled_from(["", "year>=1980 & ind==3", "inrange(w, 1, 2) | missing(k)"]))
     rows = draw(st.sampled_from(["", "1/500"]))
     return StataCommand(
-        "xtabond2", spec, FitOptions(steps, cov, draw(st.booleans())), condition, rows, draw(st.integers(1, 4))
+        "xtabond2", spec, FitOptions(steps, cov, draw(st.booleans()), "sweep"), condition, rows, draw(st.integers(1, 4))
     )
 
 
@@ -163,7 +163,7 @@ def xtdpdgmm_commands(draw):
         lag = draw(st.integers(1, 3)) if kind == "noserial" else 1
         nonlinear = (NonlinearMoments(kind, draw(st.booleans()), lag, draw(st.sampled_from([0.0, 1.0, 2.5]))),)
     condition = draw(st.sampled_from(["", "year>=1980"]))
-    return StataCommand("xtdpdgmm", spec, FitOptions(steps, cov, draw(st.booleans())), condition, nonlinear=nonlinear)
+    return StataCommand("xtdpdgmm", spec, FitOptions(steps, cov, draw(st.booleans()), "sweep"), condition, nonlinear=nonlinear)
 
 
 @settings(max_examples=150, deadline=None)
