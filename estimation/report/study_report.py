@@ -27,7 +27,7 @@ from estimation.tables.channels import (
 )
 from estimation.tables.claims import Claim, judge_claims, paper_channel_tests
 from estimation.tables.columns import ColumnFit
-from estimation.tables.estimators import estimator_sensitivity
+from estimation.tables.estimators import estimator_sensitivity, invariant_effects
 from estimation.tables.mediation import mediation
 from estimation.tables.printed import PaperColumn, PrintedColumn
 from estimation.tables.robustness import (
@@ -143,6 +143,7 @@ def build_report(
         "mediation": _by_outcome(fits, lambda fit: mediation(fit, panel, n_replications=n_replications)),
         "sensitivity": _by_outcome(fits, lambda fit: instrument_sensitivity(fit.column, panel, classes)),
         "estimators": _by_outcome(fits, lambda fit: estimator_sensitivity(fit, panel)),
+        "invariant": _by_outcome(fits, lambda fit: invariant_effects(fit, panel)),
         "provinces": _province_extremes(fits, panel, classes),
         "growth": growth_in_place_of_resilience([fit.column for fit in fits], panel, classes),
         "variants": _variants(fits, panel, classes, provenance),
@@ -154,7 +155,7 @@ def build_report(
 
 
 def _by_outcome(fits: Sequence[ColumnFit], make) -> pd.DataFrame:
-    parts = [make(fit).assign(dependent=fit.column.dependent) for fit in fits]
+    parts = [made.assign(dependent=fit.column.dependent) for fit in fits if not (made := make(fit)).empty]
     if not parts:
         return pd.DataFrame()
     frame = pd.concat(parts, ignore_index=True)

@@ -20,6 +20,7 @@ from estimation.dynamic_panel.jackknife import HalfPanelJackknife
 from estimation.dynamic_panel.model import PanelGMM, SystemGMM
 from estimation.dynamic_panel.nonlinear import NonlinearMoments, fit_nonlinear, in_differences
 from estimation.dynamic_panel.spec import GMMStyle
+from estimation.dynamic_panel.two_stage import two_stage
 from estimation.dynamic_panel.two_way import two_way_clustered
 from estimation.errors import EstimationError, EstimationWarning
 from estimation.tables.channels import PRODUCTIVITY, resilience_term
@@ -61,15 +62,44 @@ def estimator_sensitivity(fit: ColumnFit, panel: StudyPanel) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def invariant_effects(fit: ColumnFit, panel: StudyPanel) -> pd.DataFrame:
+    """Return the effects of regressors that do not change over time, in one stage and in two.
+
+    Returns
+    -------
+    DataFrame
+        choice, variable, estimate, std_error, pvalue, uncorrected (the two-stage error that takes the first stage as known)
+        and problem; empty when every regressor varies within cities.
+    """
+    model = build_model(fit.column, panel, fit.mask)
+    constant = [name for name in fit.column.regressors if name not in _varying(model, fit)]
+    if not constant:
+        return pd.DataFrame()
+    first = _estimate(lambda: _difference(model).fit_options(fit.results.options))
+    second = first if isinstance(first, str) else _estimate(lambda: two_stage(first, model.data, constant))
+    rows = []
+    for choice, found in ((SYSTEM, fit.results), ("two stages, difference GMM first", second)):
+        failed = isinstance(found, str)
+        uncorrected = None if failed or choice == SYSTEM else found.details["uncorrected_std_errors"]
+        for name in constant:
+            rows.append({
+                "choice": choice, "variable": name,
+                "estimate": np.nan if failed else float(found.params.get(name, np.nan)),
+                "std_error": np.nan if failed else float(found.std_errors.get(name, np.nan)),
+                "pvalue": np.nan if failed else float(found.pvalues.get(name, np.nan)),
+                "uncorrected": np.nan if uncorrected is None else float(uncorrected[name]),
+                "problem": found if failed else "",
+            })
+    return pd.DataFrame(rows)
+
+
 def _choices(fit: ColumnFit, model: SystemGMM) -> dict[str, Callable[[], object]]:
     """Return the estimators by name."""
     options, spec = fit.results.options, model.spec
     without_level = model.with_spec(
         instruments=tuple(in_differences(g) if isinstance(g, GMMStyle) else g for g in spec.instruments)
     )
-    difference = model.with_spec(
-        system=False, collinear="drop", time_effects=None if spec.time_effects is None else "difference"
-    )
+    difference = _difference(model)
     choices: dict[str, Callable[[], object]] = {
         SYSTEM: lambda: fit.results,
         "system GMM, errors clustered by city and year": lambda: two_way_clustered(fit.results),
@@ -86,17 +116,26 @@ def _choices(fit: ColumnFit, model: SystemGMM) -> dict[str, Callable[[], object]
     return choices
 
 
+def _difference(model: PanelGMM) -> PanelGMM:
+    """Return the model without its level equation."""
+    effects = None if model.spec.time_effects is None else "difference"
+    return model.with_spec(system=False, collinear="drop", time_effects=effects)
+
+
+def _varying(model: PanelGMM, fit: ColumnFit) -> list[str]:
+    """Return the regressors that vary within cities."""
+    data, names = model.data, list(fit.column.regressors)
+    spread = data[names] - data.groupby(model.keys["entity"])[names].transform("mean")
+    return [name for name in names if spread[name].std() > CONSTANT_SHARE * data[name].std()]
+
+
 def _within(
     estimator: type[BiasCorrectedMM] | type[HalfPanelJackknife], fit: ColumnFit, model: PanelGMM
 ) -> object:
     """Fit a within estimator on the regressors that vary within cities."""
-    data, keys = model.data, model.keys
-    names = list(fit.column.regressors)
-    spread = data[names] - data.groupby(keys["entity"])[names].transform("mean")
-    varying = [name for name in names if spread[name].std() > CONSTANT_SHARE * data[name].std()]
     return estimator(
-        data, dependent=fit.column.dependent, lags=fit.column.dependent_lags, regressors=varying,
-        time_effects=model.spec.time_effects is not None, cluster=model.spec.cluster, **keys,
+        model.data, dependent=fit.column.dependent, lags=fit.column.dependent_lags, regressors=_varying(model, fit),
+        time_effects=model.spec.time_effects is not None, cluster=model.spec.cluster, **model.keys,
     ).fit()
 
 

@@ -16,7 +16,7 @@ from estimation.tables.channels import (
     subsample_differences,
 )
 from estimation.tables.claims import STATEMENTS, judge_claims, paper_channel_tests
-from estimation.tables.estimators import DIFFERENCE, estimator_sensitivity
+from estimation.tables.estimators import DIFFERENCE, estimator_sensitivity, invariant_effects
 from estimation.tables.joint import Contrast, holm, joint_covariance, romano_wolf, wald_equality
 from estimation.tables.mediation import mediation
 from estimation.tables.printed import print_table
@@ -190,6 +190,17 @@ def test_other_estimators_of_a_column_are_rows_with_what_they_leave_out(baseline
     within = frame.loc[["bias-corrected within", "half-panel jackknife"]]
     # endogenous regressors bias them, as the page says; the channels keep their order
     assert (within["productivity_channel"] > within["resilience_channel"]).all() and within["n_instruments"].isna().all()
+
+
+def test_distance_to_the_sea_in_one_stage_and_in_two(baseline, study):
+    fit = baseline[0]
+    frame = invariant_effects(fit, study[0])
+    assert frame["variable"].tolist() == ["lnseadis", "lnseadis"] and (frame["problem"] == "").all()
+    one, two = frame.iloc[0], frame.iloc[1]
+    assert one["estimate"] == pytest.approx(fit.results.params["lnseadis"])
+    assert two["std_error"] > two["uncorrected"] > 0
+    # the world gives the distance one effect; both estimates are within three of the wider error of each other
+    assert abs(one["estimate"] - two["estimate"]) < 3 * max(one["std_error"], two["std_error"])
 
 
 def instrument_row(fit):
