@@ -119,12 +119,10 @@ def build_model(column: Column, panel: StudyPanel, mask: np.ndarray) -> SystemGM
     if column.dependent_lags:
         groups.append(GMMStyle(column.dependent, lags, options.collapse))
     if column.endogenous:
-        groups.append(GMMStyle(column.endogenous, lags, options.collapse))
+        groups.append(GMMStyle(column.endogenous, options.lags_of_core, options.collapse))
     if column.predetermined:
-        last = None if lags[1] is None else lags[1] - 1
-        groups.append(GMMStyle(column.predetermined, (lags[0] - 1, last), options.collapse))
-    if column.exogenous:
-        groups.append(IVStyle(column.exogenous))
+        groups.append(GMMStyle(column.predetermined, _one_later(lags), options.collapse))
+    groups += _control_groups(column)
     if column.external_instruments:
         groups.append(IVStyle(column.external_instruments, name="external instruments"))
     return SystemGMM(
@@ -134,6 +132,30 @@ def build_model(column: Column, panel: StudyPanel, mask: np.ndarray) -> SystemGM
         sample=None if before_lags or mask.all() else mask,
         sample_rule="both_periods" if options.cut == "both_periods" else "row",
     )
+
+
+def _control_groups(column: Column) -> list[GMMStyle | IVStyle]:
+    """Instruments of the controls under what is assumed of them (options.controls).
+
+    ``exogenous``: uncorrelated with all errors and with the city effect, one column over both equations;
+    ``exogenous_changes``: with all errors only, so that they instrument the transformed equation; ``predetermined`` and
+    ``endogenous``: lags from one or two on, as for the core regressors.
+    """
+    options = column.options
+    moving = tuple(name for name in column.exogenous if name not in column.fixed_controls)
+    if options.controls == "exogenous" or not moving:
+        return [IVStyle(column.exogenous)] if column.exogenous else []
+    fixed = tuple(name for name in column.exogenous if name in column.fixed_controls)
+    groups: list[GMMStyle | IVStyle] = [IVStyle(fixed)] if fixed else []
+    if options.controls == "exogenous_changes":
+        return [*groups, IVStyle(moving, equation="difference")]
+    lags = _one_later(options.lags) if options.controls == "predetermined" else options.lags
+    return [*groups, GMMStyle(moving, lags, options.collapse)]
+
+
+def _one_later(lags: tuple[int, int | None]) -> tuple[int, int | None]:
+    """Lags of a predetermined variable: each one period later than those of an endogenous one."""
+    return lags[0] - 1, None if lags[1] is None else lags[1] - 1
 
 
 def cut_before_lags(column: Column) -> bool:

@@ -256,13 +256,27 @@ def _terms(columns: Sequence[PrintedColumn]) -> tuple[str, ...]:
     return tuple(terms)
 
 
+_CONTROLS = {
+    "exogenous": "controls assumed uncorrelated with errors and city effects",
+    "exogenous_changes": "controls assumed uncorrelated with errors, not with city effects",
+    "predetermined": "controls predetermined",
+    "endogenous": "controls endogenous",
+}
+
+
+def _range(lags: tuple[int, int | None]) -> str:
+    first, last = lags
+    return f"{first}" if first == last else f"{first}-{'all' if last is None else last}"
+
+
 def _options_note(table: ResultTable) -> str:
     options = table.columns[0].options
-    first, last = options.lags
     rules = {column.sample.rule for column in table.columns}
     parts = [
         f"System GMM, {'two' if options.steps == 2 else 'one'}-step, {options.errors.replace('w', 'W', 1)} errors by city",
-        f"lags {first}-{'all' if last is None else last}{' collapsed' if options.collapse else ''}",
+        f"lags {_range(options.lags)}{' collapsed' if options.collapse else ''}"
+        + (f" (core regressors {_range(options.lags_of_core)})" if options.lags_of_core != options.lags else ""),
+        _CONTROLS[options.controls],
         "no year dummies" if options.time_effects == "none" else f"year dummies ({options.time_effects} equation)",
         "variables in standard deviations of the " + options.scaling,
     ]

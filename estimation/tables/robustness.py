@@ -20,6 +20,11 @@ from estimation.tables.samples import CityClasses
 from estimation.tables.spec import Column
 from estimation.tables.study import StudyPanel
 
+#: What may be assumed of the controls, as the rows of the sensitivity table name it.
+CONTROL_CLASSES = {
+    "exogenous": "uncorrelated with errors and city effects", "exogenous_changes": "uncorrelated with errors only",
+    "predetermined": "predetermined", "endogenous": "endogenous",
+}
 #: Instrument sets: lags and whether they are collapsed; ``None`` is all lags.
 INSTRUMENT_SETS = (
     ((2, 2), True), ((2, 3), True), ((2, 4), True), ((2, None), True), ((3, 4), True), ((2, 2), False), ((2, 4), False),
@@ -60,8 +65,16 @@ def instrument_sensitivity(column: Column, panel: StudyPanel, classes: CityClass
     """Estimate a column over instrument sets, both transforms and both steps."""
     choices = {
         f"lags {first}-{'all' if last is None else last}, {'collapsed' if collapse else 'one per period'}":
-            column.replaced(lags=(first, last), collapse=collapse)
+            column.replaced(lags=(first, last), core_lags=None, collapse=collapse)
         for (first, last), collapse in INSTRUMENT_SETS
+    }
+    choices |= {
+        f"core regressors lag {'1' if last == 1 else f'{first}-{last}'}": column.replaced(core_lags=(first, last))
+        for first, last in ((1, 1), (2, 4)) if (first, last) != column.options.lags_of_core
+    }
+    choices |= {
+        f"controls {words}": column.replaced(controls=kind)
+        for kind, words in CONTROL_CLASSES.items() if kind != column.options.controls
     }
     choices |= {
         "forward orthogonal deviations": column.replaced(transform="fod"),

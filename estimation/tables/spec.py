@@ -22,6 +22,7 @@ Scaling = Literal["panel", "sample"]
 TimeEffects = Literal["level", "difference", "both", "none"]
 RESILIENCE = "@resilience"
 # the former name of what a restriction on the row itself is
+Controls = Literal["exogenous", "exogenous_changes", "predetermined", "endogenous"]
 _FORMER_CUTS = {"after_lags": "row"}
 
 
@@ -79,6 +80,8 @@ class Options:
 
     time_effects: TimeEffects = "level"
     lags: tuple[int, int | None] = (2, 4)
+    core_lags: tuple[int, int | None] | None = None
+    controls: Controls = "exogenous"
     collapse: bool = True
     transform: Literal["fd", "fod"] = "fd"
     steps: Literal[1, 2] = 2
@@ -92,17 +95,29 @@ class Options:
     scaling: Scaling = "panel"
 
     def __post_init__(self) -> None:
-        lags = tuple(None if lag in (0, "all") and position else lag for position, lag in enumerate(self.lags))
-        if len(lags) != 2 or not isinstance(lags[0], int):
-            raise TableSpecError(f'options.lags: expected [first, last] or [first, "all"], found {list(self.lags)!r}.')
-        object.__setattr__(self, "lags", lags)
+        object.__setattr__(self, "lags", _lag_range(self.lags, "options.lags"))
+        if self.core_lags is not None:
+            object.__setattr__(self, "core_lags", _lag_range(self.core_lags, "options.core_lags"))
         object.__setattr__(self, "cut", _FORMER_CUTS.get(str(self.cut), self.cut))
         for name, alias in (
             ("time_effects", TimeEffects), ("transform", Literal["fd", "fod"]), ("steps", Literal[1, 2]),
             ("errors", Literal["windmeijer", "robust", "unadjusted"]), ("size_classes", SizeClasses), ("trim", Trim),
-            ("cut", Cut), ("scaling", Scaling), ("collapse", Literal[True, False]),
+            ("cut", Cut), ("controls", Controls), ("scaling", Scaling), ("collapse", Literal[True, False]),
         ):
             check_option(getattr(self, name), alias, f"options.{name}")
+
+    @property
+    def lags_of_core(self) -> tuple[int, int | None]:
+        """Lags of the core regressors used as instruments: ``core_lags``, or those of the outcome."""
+        return self.lags if self.core_lags is None else self.core_lags
+
+
+def _lag_range(given: Sequence[Any], where: str) -> tuple[int, int | None]:
+    """Read ``[first, last]``, where the last may be "all"."""
+    first, last = given if len(given) == 2 else (None, None)
+    if not isinstance(first, int) or not (last in (0, "all", None) or isinstance(last, int)):
+        raise TableSpecError(f'{where}: expected [first, last] or [first, "all"], found {list(given)!r}.')
+    return first, None if last in (0, "all") else last
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +138,9 @@ class Column:
     options : Options
     resilience_sign : int
         -1 when a high value of the measure means little resilience (unemployment).
+    fixed_controls : tuple of str
+        Those of ``exogenous`` that never change or change once (distance, zones): they instrument themselves under every
+        choice of ``options.controls``.
     """
 
     table: str
@@ -137,6 +155,7 @@ class Column:
     dependent_lags: int
     options: Options
     resilience_sign: int = 1
+    fixed_controls: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -234,7 +253,7 @@ def select_tables(tables: Sequence[ResultTable], wanted: str) -> tuple[ResultTab
 
 _MODEL_KEYS = (
     "dependent_lags", "resilience", "endogenous", "predetermined", "exogenous", "external_instruments",
-    "reversed_measures",
+    "reversed_measures", "fixed_controls",
 )
 _TABLE_KEYS = ("number", "title", "title_zh", "model", "samples", "options", "column")
 _COLUMN_KEYS = ("sample", "dependent", "resilience", "options", *_MODEL_KEYS)
@@ -289,7 +308,7 @@ def _column(
     return Column(
         table, position, entry["dependent"], resilience, samples[sample], listed("endogenous"),
         listed("predetermined"), listed("exogenous"), listed("external_instruments"), lags, own,
-        -1 if resilience in merged.get("reversed_measures", ()) else 1,
+        -1 if resilience in merged.get("reversed_measures", ()) else 1, listed("fixed_controls"),
     )
 
 

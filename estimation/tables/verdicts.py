@@ -78,11 +78,11 @@ def signs(values: Sequence[float], pvalues: Sequence[float], *, more: str = "") 
     """Judge that all values are positive, p-values adjusted by Holm."""
     if not len(values):
         return NO_COLUMN
-    values, adjusted = np.asarray(values), np.asarray(holm(pd.Series(pvalues)))
+    claimed, adjusted = np.asarray(values) > 0, holm(pvalues)
     return verdict(values, adjusted), (
-        f"{int((values > 0).sum())} of {len(values)} have the claimed sign,"
-        f" {int(((adjusted < LEVEL) & (values > 0)).sum())} significantly (Holm),"
-        f" {int(((adjusted < LEVEL) & (values < 0)).sum())} the opposite one significantly{more}"
+        f"{int(claimed.sum())} of {len(values)} have the claimed sign,"
+        f" {int(((adjusted < LEVEL) & claimed).sum())} significantly (Holm),"
+        f" {int(((adjusted < LEVEL) & ~claimed).sum())} the opposite one significantly{more}"
     )
 
 

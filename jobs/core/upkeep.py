@@ -112,6 +112,7 @@ def vacuum(lake: Lake, table: Table, hours: int, *, dry_run: bool, metadata: Map
 
 def checkpoint(lake: Lake, table: Table) -> None:
     """Write a checkpoint of the log, so that readers need not replay it."""
+    assert lake.spark._jvm is not None
     log_of = lake.spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(lake.spark._jsparkSession, lake.path(table))
     # Scala's default arguments, under the names they have in the JVM
     at_any_time, no_catalog = (getattr(log_of, f"update$default${number}")() for number in (2, 3))

@@ -69,9 +69,9 @@ def collect_variants(context: JobContext, panel: StudyPanel) -> Variants:
         outcomes["lnnum"]["without re-imports and unknown partners"] = _aligned(panel, cube, "n_products")
     if lake.exists(silver.DECLARATION):
         direct = count_without_intermediaries(lake.read(silver.DECLARATION)).toPandas()
-        for outcome in OUTCOMES:
-            if outcome.source in direct:
-                outcomes[outcome.name]["without trading companies"] = _aligned(panel, direct, outcome.source)
+        for one in OUTCOMES:
+            if one.source in direct.columns:
+                outcomes[one.name]["without trading companies"] = _aligned(panel, direct, one.source)
     return Variants(outcomes, city_years_to_leave_out(panel))
 
 

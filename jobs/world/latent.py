@@ -7,8 +7,9 @@ Published regressors are rounded as the yearbook prints them BEFORE they enter t
 sheets holds the very numbers that made the outcomes.
 
 Why system GMM is consistent here: agglomeration and productivity answer contemporaneous and lagged shocks (endogenous;
-lags from two on are valid instruments); everything is mean-stationary after a burn-in; controls, distance and land area
-are independent of the city effect. Growth is strictly exogenous, and has to be: the index divides by the city's own
+lags from two on are valid instruments); everything is mean-stationary after a burn-in; distance and land area are
+independent of the city effect, the controls of all shocks (and of the city effect with ``control_effect`` 0).
+Growth is strictly exogenous, and has to be: the index divides by the city's own
 2008 growth, so that year's growth shock sits in the resilience of EVERY year, and any answer of growth to export shocks
 would make all lags of resilience invalid. ``growth_feedback`` switches that failure on for study.
 """
@@ -50,6 +51,10 @@ LIMIT = 2.4
 CAPS = {"lnvalue": np.inf, "lnnum": 4000.0, "lnnumcou": 200.0}
 
 
+#: Controls whose city means may go with the outcomes' city effect.
+RELATED_CONTROLS = frozenset({"lnphumc", "lnrd", "lnfdi", "lnroadper"})
+
+
 @dataclass(frozen=True, slots=True)
 class WorldModel:
     """What can be varied in the latent panel; the defaults keep system GMM consistent.
@@ -67,6 +72,10 @@ class WorldModel:
         Mean of ln export value (US dollars).
     year_effect : float
         Standard deviation of the common year effects, in standard deviations of the outcome; 0 switches them off.
+    control_effect : float
+        Correlation of the controls' city means (students, science spending, foreign capital, roads) with the city effect
+        of the outcomes, as in cities that are rich in everything; 0 makes them independent of it. Anything else breaks
+        instruments that take the level of a control for independent of the city effect.
     shock_feedback : float
         Answer of agglomeration and productivity to the mean outcome shock of the year (half of it a year later), in
         within-city standard deviations.
@@ -81,6 +90,7 @@ class WorldModel:
     mean_destinations: float = 33.0
     mean_ln_value: float = 18.0
     year_effect: float = 0.1
+    control_effect: float = 0.3
     shock_feedback: float = 0.25
     growth_feedback: float = 0.0
 
@@ -110,9 +120,10 @@ def simulate(model: WorldModel, reference: WorldReference) -> LatentPanel:
     """Draw the latent panel of all cities; the same for every choice of years and cities written."""
     cities = reference.cities
     draws = _city_draws(model.seed, cities["city_id"])
-    published = _published_paths(model, draws, cities, reference)
+    effects = np.clip(_correlated(draws.fixed[:, None, 9:12], DESIGN.effect_correlation)[:, 0], -LIMIT, LIMIT)
+    published = _published_paths(model, draws, cities, reference, _mean_effect(effects))
     equations = natural_equations(model, reference.table("paper_tables"))
-    outcomes, published = _run_recursion(model, draws, published, equations)
+    outcomes, published = _run_recursion(model, draws, published, equations, effects)
     keep = _PATH_YEARS >= PRE_SAMPLE_YEAR
     columns = {name: path[:, keep].ravel() for name, path in {**published, **outcomes}.items()}
     n_years = int(keep.sum())
@@ -165,15 +176,16 @@ def _autoregression(shocks: np.ndarray, root: float) -> np.ndarray:
 
 
 def _published_paths(
-    model: WorldModel, draws: _Draws, cities: pd.DataFrame, reference: WorldReference
+    model: WorldModel, draws: _Draws, cities: pd.DataFrame, reference: WorldReference, effect: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Draw everything exogenous; what the yearbook prints is rounded as it prints it."""
+    """Draw everything that answers no shock; what the yearbook prints is rounded as it prints it."""
     size = _city_size(draws)
     paths = {}
     exogenous: dict[str, np.ndarray] = {}
     for position, name in enumerate(("lnphumc", "lnrd", "lnfdi", "lnroadper", "population", "employed", "inflation")):
         spread = SPREADS[name]
-        own = 0.45 * size + np.sqrt(1 - 0.45**2) * draws.fixed[:, 1 + position]
+        share = model.control_effect if name in RELATED_CONTROLS else 0.0
+        own = 0.45 * size + share * effect + np.sqrt(1 - 0.45**2 - share**2) * draws.fixed[:, 1 + position]
         within = _autoregression(draws.paths[:, :, position], 0.5)
         deviation = np.clip((spread.between * own[:, None] + spread.within * within) / (spread.total or 1.0), -LIMIT, LIMIT)
         exogenous[name] = CENTRES[name] + spread.total * deviation
@@ -211,11 +223,11 @@ def _yuan_per_usd() -> np.ndarray:
 
 
 def _run_recursion(
-    model: WorldModel, draws: _Draws, published: dict[str, np.ndarray], equations: dict[str, NaturalEquation]
+    model: WorldModel, draws: _Draws, published: dict[str, np.ndarray], equations: dict[str, NaturalEquation],
+    effects: np.ndarray,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Run shocks, core regressors and outcomes forward together; returns (outcomes, published with the core)."""
     shocks = np.clip(_correlated(draws.paths[:, :, 7:10], DESIGN.shock_correlation), -LIMIT, LIMIT)
-    effects = np.clip(_correlated(draws.fixed[:, None, 9:12], DESIGN.effect_correlation)[:, 0], -LIMIT, LIMIT)
     core = _core_regressors(model, draws, effects, shocks, published["employed"])
     published = {**published, **core}
     year_effects = _year_effects(model)
@@ -237,6 +249,11 @@ def _correlated(normals: np.ndarray, correlation: float) -> np.ndarray:
     return normals @ np.linalg.cholesky(matrix).T
 
 
+def _mean_effect(effects: np.ndarray) -> np.ndarray:
+    """Mean of a city's three effects, at unit variance."""
+    return effects.mean(axis=1) / np.sqrt((1 + 2 * DESIGN.effect_correlation) / 3)
+
+
 def _year_effects(model: WorldModel) -> np.ndarray:
     """Draw common year effects, in standard deviations of the outcome; zero during the burn-in."""
     effects = model.year_effect * generator(model.seed, "year effects").standard_normal(len(_PATH_YEARS))
@@ -250,7 +267,7 @@ def _core_regressors(
     shock = shocks.mean(axis=2) / shocks.mean(axis=2).std()
     lagged = np.concatenate([np.zeros((len(shock), 1)), shock[:, :-1]], axis=1)
     answer = model.shock_feedback * (shock + 0.5 * lagged)
-    effect = effects.mean(axis=1) / np.sqrt((1 + 2 * DESIGN.effect_correlation) / 3)
+    effect = _mean_effect(effects)
     own = {}
     for position, name in enumerate(("lnAgg", "lnPro")):
         size_share, effect_share = DESIGN.loadings[name]

@@ -44,9 +44,9 @@ LIMIT_SECONDS = 20.0
 LEVEL = 0.95
 
 
-def make_study(seed: int, reference: WorldReference, *, resilience: str = "lnRes", sample: str = "full"):
+def make_study(seed: int, reference: WorldReference, *, resilience: str = "lnRes", sample: str = "full", **drawn):
     """Return (StudyPanel, truth by outcome) of a generated panel with the gaps of its yearbook."""
-    model = WorldModel(seed=seed, resilience=resilience, sample=sample)
+    model = WorldModel(seed=seed, resilience=resilience, sample=sample, **drawn)
     latent = simulate(model, reference)
     frame = latent.panel[(latent.panel["year"] >= ALL_YEARS[0]) & latent.panel["is_city"]]
     frame = frame.merge(_complete(seed, reference), on=["city_id", "year"])
