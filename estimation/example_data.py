@@ -13,8 +13,8 @@ FIRST_YEAR, LAST_YEAR = 1976, 1984
 # firms by number of years observed, as in Arellano and Bond (1991), section 5
 LENGTHS = {7: 103, 8: 23, 9: 14}
 BURN_IN = 12
-# n = .6 L.n - .5 w + .2 L.w + .35 k + .4 ys + firm + year + error
-TRUTH = {"L.n": 0.6, "w": -0.5, "L.w": 0.2, "k": 0.35, "ys": 0.4}
+# n = .6 L.n - .5 w + .35 k + .4 ys + firm + year + error
+TRUTH = {"L.n": 0.6, "w": -0.5, "k": 0.35, "ys": 0.4}
 
 
 def employment_panel(seed: int = 1991) -> pd.DataFrame:
@@ -37,16 +37,15 @@ def employment_panel(seed: int = 1991) -> pd.DataFrame:
     output = np.cumsum(rng.normal(0, 0.03, (BURN_IN + n_years, 10)), axis=0)[:, industry]
     w, k = 3 + 0.3 * effect + rng.normal(0, 0.2, n_firms), effect + rng.normal(0, 0.4, n_firms)
     n, error = effect / 0.4, np.zeros(n_firms)
-    last_w, frames = w, []
+    frames = []
     for t in range(BURN_IN + n_years):
         w = 3 + 0.7 * (w - 3) + 0.1 * effect + 0.3 * error + rng.normal(0, 0.08, n_firms)
         k = 0.8 * k + 0.2 * effect + 0.4 * error + rng.normal(0, 0.15, n_firms)
         error = rng.normal(0, 0.1, n_firms) * np.exp(0.3 * rng.normal(size=n_firms))
         n = (
-            TRUTH["L.n"] * n + TRUTH["w"] * w + TRUTH["L.w"] * last_w + TRUTH["k"] * k + TRUTH["ys"] * output[t]
-            + 1 + effect + 0.02 * np.sin(t) + error
+            TRUTH["L.n"] * n + TRUTH["w"] * w + TRUTH["k"] * k + TRUTH["ys"] * output[t]
+            + 1.6 + effect + 0.02 * np.sin(t) + error
         )  # fmt: skip
-        last_w = w
         year = FIRST_YEAR + t - BURN_IN
         columns = {"year": year, "ind": industry, "n": n, "w": w, "k": k, "ys": output[t]}
         frames.append(pd.DataFrame({"id": np.arange(1, n_firms + 1), **columns}))
