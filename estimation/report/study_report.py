@@ -35,6 +35,7 @@ from estimation.tables.robustness import (
     instrument_sensitivity,
     leave_one_province_out,
     outcome_variants,
+    trimmed_by_each_outcome,
     without_cities,
 )
 
@@ -188,6 +189,7 @@ def _variants(
     parts = []
     for fit in fits:
         column = fit.column
+        parts.append(trimmed_by_each_outcome(column, panel, classes).assign(dependent=column.dependent))
         if provenance.left_out:
             parts.append(without_cities(column, panel, classes, provenance.left_out).assign(dependent=column.dependent))
         variants = provenance.outcome_variants.get(column.dependent, {})

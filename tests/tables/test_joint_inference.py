@@ -25,6 +25,7 @@ from estimation.tables.robustness import (
     instrument_sensitivity,
     outcome_variants,
     summarise,
+    trimmed_by_each_outcome,
     without_cities,
 )
 
@@ -271,3 +272,17 @@ def test_the_claim_on_main_effects_is_the_difference_of_the_two_coefficients(pri
 )
 def test_verdict_on_signs(values, pvalues, verdict):
     assert verdicts.signs(values, pvalues)[0] == verdict
+
+
+def test_trims_by_products_and_destinations_are_the_samples_cut_by_hand(study, classes, shipped):
+    panel, _ = study
+    column = next(one for one in parse_tables(*shipped) if one.name == "table1").columns[1]
+    rows = trimmed_by_each_outcome(column, panel, classes).set_index("choice")
+    assert len(rows) == 6 and (rows["problem"] == "").all()
+    # rows: a tenth of the city-years at each end of the number of products, then the column itself on them
+    values = panel.natural["lnnum"]
+    low, high = values.quantile([0.1, 0.9])
+    inside = int(values.between(low, high).sum())
+    found = rows.loc["without a tenth of products at each end, city-years"]
+    whole = estimate_column(column, panel, classes).results
+    assert found["n_obs"] < whole.nobs and abs(found["n_obs"] / whole.nobs - inside / len(values)) < 0.05
