@@ -55,7 +55,8 @@ from estimation.dynamic_panel.quadratic_moments import (
     build_quadratic,
 )
 from estimation.dynamic_panel.results import GMMResults
-from estimation.dynamic_panel.spec import CONSTANT, FitOptions, GMMStyle, Inverse, IVStyle, PanelSpec
+from estimation.dynamic_panel.spec import CONSTANT, FitOptions, GMMStyle, Inverse, IVStyle, PanelSpec, check_option
+from estimation.dynamic_panel.specification_tests import ARUnit
 from estimation.errors import ConvergenceError, EstimationWarning, IdentificationError, SpecificationError
 
 # a kind, a group, or several of them
@@ -114,9 +115,10 @@ class NonlinearResults(GMMResults):
         """All moments in use, linear and nonlinear."""
         return self.fit.prepared.data.j + self.n_nonlinear
 
-    def ar_test(self, order: int) -> TestResult:
-        """Return the Arellano-Bond test of autocorrelation of an order in the differenced errors."""
-        return influence_ar_test(self.fit, self.influence, order)
+    def ar_test(self, order: int, *, over: ARUnit = "cluster") -> TestResult:
+        """Return the Arellano-Bond test of autocorrelation of an order; `over` as in `GMMResults`."""
+        check_option(over, ARUnit, "ar_test.over")
+        return influence_ar_test(self.fit, self.influence, order, over=over)
 
     @property
     def moments(self) -> pd.DataFrame:

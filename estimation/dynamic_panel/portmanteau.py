@@ -29,7 +29,7 @@ from estimation.dynamic_panel.influence import outer_sum, quadratic_form
 from estimation.dynamic_panel.quadratic_moments import QuadraticMoments, Residual, level_residual, sum_pairs
 from estimation.dynamic_panel.results import GMMResults
 from estimation.dynamic_panel.spec import CONSTANT
-from estimation.dynamic_panel.specification_tests import differenced_residuals
+from estimation.dynamic_panel.specification_tests import ARUnit, differenced_residuals
 
 NO_CORRELATION = "no serial correlation in the idiosyncratic errors"
 
@@ -129,7 +129,7 @@ def _portmanteau(name: str, results: GMMResults, pairs: list, beta: np.ndarray, 
     return chi2_test(name, stat, rank, NO_CORRELATION)
 
 
-def influence_ar_test(fit: Fit, psi: np.ndarray, order: int) -> TestResult:
+def influence_ar_test(fit: Fit, psi: np.ndarray, order: int, *, over: ARUnit = "cluster") -> TestResult:
     """Return the Arellano-Bond test with the estimate's influence in place of its projection.
 
     Notes
@@ -149,5 +149,7 @@ def influence_ar_test(fit: Fit, psi: np.ndarray, order: int) -> TestResult:
     data = fit.prepared.data
     products = (w * lagged).sum(axis=1)
     q = np.einsum("ntk,nt->k", residuals.Xw, lagged)
-    joint = cluster_sums(data, (products - psi @ q)[:, None])[:, 0]
+    joint = products - psi @ q
+    if over == "cluster":
+        joint = cluster_sums(data, joint[:, None])[:, 0]
     return normal_test(name, float(products.sum() / np.sqrt(joint @ joint)), null)

@@ -148,6 +148,19 @@ def test_clusters_sum_the_influence_of_their_entities():
     np.testing.assert_allclose(own.cov, NonlinearGMM(data, **options).fit().cov)
 
 
+def test_autocorrelation_test_sums_over_clusters_or_entities():
+    data = draw(n=120, seed=5).assign(province=lambda f: f["id"] % 12)
+    # without weight the first step is the linear one, which clusters do not move
+    nothing = NonlinearMoments(weight=0)
+    options = {"nonlinear": nothing, "dependent": "y", "regressors": ["x"], "instruments": LINEAR, **KEYS}
+    clustered = NonlinearGMM(data, cluster="province", **options).fit(steps=1)
+    plain = NonlinearGMM(data, **options).fit(steps=1)
+    np.testing.assert_allclose(clustered.ar_test(2, over="entity").stat, plain.ar_test(2).stat)
+    assert clustered.ar_test(2).stat != plain.ar_test(2).stat
+    with pytest.raises(EstimationError, match="over"):
+        plain.ar_test(2, over="city")
+
+
 @pytest.mark.parametrize("kind", ["noserial", "iid", "predetermined"])
 def test_slopes_of_moments_and_of_the_weight_are_numerical_derivatives(kind):
     data = draw(n=60, periods=6, seed=5)
