@@ -17,8 +17,7 @@ import sys
 from pathlib import Path
 
 from estimation.commands import add_model_arguments, add_output_arguments, fit_all, write_out
-from estimation.dynamic_panel.montecarlo import OUTCOMES, summarise_parameters, summarise_tests
-from estimation.dynamic_panel.study import compare_choices, run_study, to_markdown
+from estimation.dynamic_panel.study import add_study_arguments, run_study, write_summary
 from estimation.errors import EstimationError, SpecificationError
 
 REFUSED = 4
@@ -50,12 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "fit":
             add_output_arguments(command)
     study = commands.add_parser("study", help="run the Monte Carlo study and print its summary as Markdown")
-    study.add_argument("--sizes", type=int, nargs="+", default=[286, 109, 69], help="numbers of cities")
-    study.add_argument("--replications", type=int, default=200)
-    study.add_argument("--first", type=int, default=0, help="number of the first replication")
-    study.add_argument("--lags-only", action="store_true", help="only collapsed two-step with 1, 2 and 3 lags")
-    study.add_argument("--outcomes", nargs="+", default=list(OUTCOMES), choices=OUTCOMES)
-    study.add_argument("--seed", type=int, default=2003)
+    add_study_arguments(study, replications=200)
     study.add_argument("--jobs", type=int, default=1, help="number of processes, -1 for one per core")
     study.add_argument("--out", type=Path, help="folder for parameters.csv, tests.csv and choices.csv")
     return parser
@@ -85,13 +79,7 @@ def _study(options: argparse.Namespace) -> int:
         first=options.first,
         n_jobs=options.jobs,
     )
-    choices = compare_choices(rows)
-    print(to_markdown(choices))
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        choices.to_csv(options.out / "choices.csv", index=False)
-        summarise_parameters(rows).to_csv(options.out / "parameters.csv", index=False)
-        summarise_tests(rows).to_csv(options.out / "tests.csv", index=False)
+    print(write_summary(rows, options.out))
     return 0
 
 

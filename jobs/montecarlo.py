@@ -28,10 +28,8 @@ from estimation.dynamic_panel.montecarlo import (
     ROW_TYPES,
     Replications,
     run_replications,
-    summarise_parameters,
-    summarise_tests,
 )
-from estimation.dynamic_panel.study import compare_choices, lag_choices, to_markdown
+from estimation.dynamic_panel.study import add_study_arguments, lag_choices, write_summary
 from jobs.core.errors import EXIT_DONE, InputRefusedError
 from jobs.runtime.context import configure_logging, explained, program
 from jobs.runtime.session import build_session
@@ -98,25 +96,10 @@ def run_blocks(
             yield run_replications(Replications(int(block.n_cities), numbers, choices, outcomes, seed))
 
 
-def write_summary(rows: pd.DataFrame, out: Path) -> str:
-    """Write choices.csv, parameters.csv and tests.csv and return the comparison as Markdown."""
-    out.mkdir(parents=True, exist_ok=True)
-    choices = compare_choices(rows)
-    choices.to_csv(out / "choices.csv", index=False)
-    summarise_parameters(rows).to_csv(out / "parameters.csv", index=False)
-    summarise_tests(rows).to_csv(out / "tests.csv", index=False)
-    return to_markdown(choices)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=program("montecarlo"), description=__doc__.split("\n\n")[0])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[286, 109, 69], help="numbers of cities")
-    parser.add_argument("--replications", type=int, default=2000)
-    parser.add_argument("--first", type=int, default=0, help="number of the first replication")
+    add_study_arguments(parser, replications=2000)
     parser.add_argument("--parts", type=int, default=64, help="tasks per size")
-    parser.add_argument("--lags-only", action="store_true", help="only collapsed two-step with 1, 2 and 3 lags")
-    parser.add_argument("--outcomes", nargs="+", choices=OUTCOMES, default=list(OUTCOMES))
-    parser.add_argument("--seed", type=int, default=2003)
     parser.add_argument("--out", type=Path, required=True, help="folder for the summary")
     parser.add_argument("--profile", help="a profile of conf/profiles")
     parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="override one value")

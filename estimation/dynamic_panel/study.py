@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 
@@ -90,6 +92,27 @@ def compare_choices(rows: pd.DataFrame) -> pd.DataFrame:
         }
     )
     return table.reset_index()
+
+
+def add_study_arguments(parser: argparse.ArgumentParser, *, replications: int) -> None:
+    """Add what a study is asked for, here or on a cluster."""
+    parser.add_argument("--sizes", type=int, nargs="+", default=[286, 109, 69], help="numbers of cities")
+    parser.add_argument("--replications", type=int, default=replications)
+    parser.add_argument("--first", type=int, default=0, help="number of the first replication")
+    parser.add_argument("--lags-only", action="store_true", help="only collapsed two-step with 1, 2 and 3 lags")
+    parser.add_argument("--outcomes", nargs="+", default=list(OUTCOMES), choices=OUTCOMES)
+    parser.add_argument("--seed", type=int, default=2003)
+
+
+def write_summary(rows: pd.DataFrame, out: Path | None) -> str:
+    """Write choices.csv, parameters.csv and tests.csv to a folder, if one is given; return the comparison as Markdown."""
+    choices = compare_choices(rows)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        choices.to_csv(out / "choices.csv", index=False)
+        summarise_parameters(rows).to_csv(out / "parameters.csv", index=False)
+        summarise_tests(rows).to_csv(out / "tests.csv", index=False)
+    return to_markdown(choices)
 
 
 def to_markdown(table: pd.DataFrame, *, digits: int = 3) -> str:

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from estimation.dynamic_panel.study import run_study as run_here
+from estimation.dynamic_panel.study import write_summary
 from jobs.core.errors import InputRefusedError
-from jobs.montecarlo import cut_into_blocks, run_study, write_summary
+from jobs.montecarlo import cut_into_blocks, run_study
 
 pytestmark = pytest.mark.spark
 
