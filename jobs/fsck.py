@@ -91,8 +91,8 @@ def check_shape(context: JobContext, table: Table) -> Iterator[Finding]:
     absent, strange = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
     other = [f"{name} {found[name]} instead of {kind}" for name, kind in wanted.items() if found.get(name, kind) != kind]
     if absent or other:
-        told = "; ".join([*(f"no column {name}" for name in absent), *other])
-        yield Finding("error", table.name, told, f"customs-lake migrate --lake {lake.root}")
+        problems = "; ".join([*(f"no column {name}" for name in absent), *other])
+        yield Finding("error", table.name, problems, f"customs-lake migrate --lake {lake.root}")
     if strange:
         yield Finding("notice", table.name, f"columns the product does not know: {', '.join(strange)}", "none needed")
     present = upkeep.constraints(lake, table)
@@ -121,8 +121,8 @@ def check_rows(context: JobContext, table: Table) -> Iterator[Finding]:
             yield Finding("error", table.name, f"{n_rows:,} rows break {name}", _rebuild(context.lake))
     repeated = frame.groupBy(*table.key).count().where("count > 1").agg(F.sum(F.col("count") - 1), F.count("*")).first()
     if repeated[0]:
-        told = f"{repeated[0]:,} rows too many for {repeated[1]:,} keys ({', '.join(table.key)})"
-        yield Finding("error", table.name, told, _rebuild(context.lake))
+        problems = f"{repeated[0]:,} rows too many for {repeated[1]:,} keys ({', '.join(table.key)})"
+        yield Finding("error", table.name, problems, _rebuild(context.lake))
 
 
 def check_files(context: JobContext, table: Table) -> Iterator[Finding]:
@@ -180,14 +180,14 @@ def check_builds(context: JobContext, table: Table) -> Iterator[Finding]:
     if table is bronze.DECLARATION:
         return
     rows = dict(lake.read(table).groupBy("year").count().collect())
-    told = [
+    problems = [
         f"{year}: {builds.n_rows[year]:,} rows recorded, {rows.get(year, 0):,} found"
         for year, parts in sorted(builds.inputs.items())
         if "forgotten" not in parts and builds.n_rows[year] != rows.get(year, 0)
     ]
     stray = sorted(set(rows) - set(builds.fingerprints))
     if told:
-        yield Finding("error", table.name, "; ".join(told[:MAX_SHOWN]), _rebuild(lake))
+        yield Finding("error", table.name, "; ".join(problems[:MAX_SHOWN]), _rebuild(lake))
     if stray:
         yield Finding(
             "notice", table.name, f"{years_text(stray)}: rows of a build that was interrupted",

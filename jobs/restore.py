@@ -111,8 +111,8 @@ def restore(lake: Lake, targets: Mapping[str, int]) -> Outcome:
         _apply(lake, needed)
         if ops.BUILD.name not in targets:
             _forget_lost_builds(lake, targets)
-    told = ", ".join(f"{name} to version {version}" for name, version in needed.items())
-    return Outcome(f"restored {told}" if needed else "every table is at that state already", changed=bool(needed))
+    moves = ", ".join(f"{name} to version {version}" for name, version in needed.items())
+    return Outcome(f"restored {moves}" if needed else "every table is at that state already", changed=bool(needed))
 
 
 def resume(lake: Lake) -> Outcome:

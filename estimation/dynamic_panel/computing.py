@@ -105,15 +105,15 @@ def _one(item: Any) -> Any:
 
 def _reporting(outcomes: Iterator[Outcome], total: int, what: str) -> Iterator[Outcome]:
     """Pass outcomes on; after two seconds say on a terminal how many there are and how long the rest will take."""
-    begun = said = time.monotonic()
+    begun = last_shown = time.monotonic()
     shown = False
     for done, outcome in enumerate(outcomes, start=1):
         now = time.monotonic()
-        if what and sys.stderr.isatty() and now - begun > PATIENCE and now - said > 1.0:
+        if what and sys.stderr.isatty() and now - begun > PATIENCE and now - last_shown > 1.0:
             left = (now - begun) / done * (total - done)
             sys.stderr.write(f"\r{what}: {done} of {total}, about {left:.0f} s left ")
             sys.stderr.flush()
-            said, shown = now, True
+            last_shown, shown = now, True
         yield outcome
     if shown:
         sys.stderr.write(f"\r{what}: {total} in {time.monotonic() - begun:.0f} s{'':<20}\n")

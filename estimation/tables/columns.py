@@ -96,8 +96,8 @@ def estimate_column(column: Column, panel: StudyPanel, classes: CityClasses) -> 
         _has_variances(results)
     except EstimationError as error:
         return ColumnFit(column, None, str(error), n_raw, mask, ())
-    said = tuple(str(item.message) for item in caught if issubclass(item.category, EstimationWarning))
-    return ColumnFit(column, results, "", n_raw, mask, tuple(dict.fromkeys((*results.notes, *said))))
+    warned = tuple(str(item.message) for item in caught if issubclass(item.category, EstimationWarning))
+    return ColumnFit(column, results, "", n_raw, mask, tuple(dict.fromkeys((*results.notes, *warned))))
 
 
 def build_model(column: Column, panel: StudyPanel, mask: np.ndarray) -> SystemGMM:

@@ -148,11 +148,11 @@ class PrintedTable:
         """What a reader must know, the failures of columns first."""
         failures = tuple(f"{column.heading}: not estimated. {column.fit.failure}" for column in self.columns
                          if column.fit.failure)
-        said: dict[str, list[str]] = {}
+        by_note: dict[str, list[str]] = {}
         for column in self.columns:
             for note in column.fit.notes:
-                said.setdefault(note, []).append(f"({column.fit.column.position})")
-        warnings = tuple(f"{' '.join(positions)} {note}" for note, positions in said.items())
+                by_note.setdefault(note, []).append(f"({column.fit.column.position})")
+        warnings = tuple(f"{' '.join(positions)} {note}" for note, positions in by_note.items())
         return (*failures, *warnings, _options_note(self.table), STAR_NOTE)
 
 

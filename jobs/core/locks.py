@@ -54,7 +54,7 @@ def hold_commit(folder: Path, table: str) -> Iterator[None]:
     LockedError
         If it has not come free after six hours.
     """
-    start, told = time.monotonic(), False
+    start, announced = time.monotonic(), False
     with _open(folder, f"{table}.commit") as handle:
         while True:
             try:
@@ -64,9 +64,9 @@ def hold_commit(folder: Path, table: str) -> Iterator[None]:
                 waited = time.monotonic() - start
                 if waited > COMMIT_WAIT_SECONDS:
                     raise LockedError(_busy(table, folder, handle)) from None
-                if waited > _TELL_SECONDS and not told:
+                if waited > _TELL_SECONDS and not announced:
                     log.info("%s: waiting for the write of another run (process %s)", table, _holder(handle))
-                    told = True
+                    announced = True
                 time.sleep(_POLL_SECONDS)
         _sign(handle)
         yield

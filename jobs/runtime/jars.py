@@ -103,8 +103,8 @@ def _resolve(ivy: str) -> subprocess.CompletedProcess[str]:
 
 def _last_problem(result: subprocess.CompletedProcess[str]) -> str:
     lines = [line.strip() for line in (result.stdout + result.stderr).splitlines()]
-    told = [line for line in lines if "unresolved" in line or "not found" in line or "Exception" in line]
-    return (told or lines or ["nothing"])[-1]
+    problems = [line for line in lines if "unresolved" in line or "not found" in line or "Exception" in line]
+    return (problems or lines or ["nothing"])[-1]
 
 
 def main() -> int:
