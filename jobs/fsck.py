@@ -186,7 +186,7 @@ def check_builds(context: JobContext, table: Table) -> Iterator[Finding]:
         if "forgotten" not in parts and builds.n_rows[year] != rows.get(year, 0)
     ]
     stray = sorted(set(rows) - set(builds.fingerprints))
-    if told:
+    if problems:
         yield Finding("error", table.name, "; ".join(problems[:MAX_SHOWN]), _rebuild(lake))
     if stray:
         yield Finding(
