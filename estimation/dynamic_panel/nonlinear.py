@@ -236,7 +236,7 @@ def fit_nonlinear(
     Parameters
     ----------
     model : PanelGMM
-        A system with a constant; its linear moments alone must determine every parameter.
+        A system, best with a constant; its linear moments alone must determine every parameter.
     nonlinear : kind, NonlinearMoments, or several
     options : FitOptions, optional
         One or two steps, or "iterated".
@@ -262,10 +262,10 @@ def fit_nonlinear(
 def _check(model: PanelGMM, options: FitOptions) -> None:
     """Refuse what these moments are not defined for."""
     spec = model.spec
-    if not spec.has_constant:
+    if not spec.system:
         raise SpecificationError(
-            "nonlinear moments: expected a system with a constant, because level residuals enter them. Use NonlinearGMM, "
-            "or SystemGMM with instruments of equation='difference'."
+            "nonlinear moments: expected a system, because level residuals enter them. Use NonlinearGMM, or SystemGMM "
+            "with instruments of equation='difference'."
         )
     if spec.weights is not None:
         raise SpecificationError(f"nonlinear moments: expected no weights, found {spec.weights!r}.")
@@ -387,7 +387,7 @@ def _notes(linear: Fit, reported: Minimum, J: int, stands_in: bool) -> tuple[str
     if stands_in:
         notes.append("Windmeijer's correction made a variance negative; errors are from influence functions instead.")
     if CONSTANT not in names:
-        notes.append("The constant was dropped; the nonlinear moments then depend on the level of the data.")
+        notes.append("There is no constant: the nonlinear moments depend on the origin of y and the regressors.")
     for text in notes:
         warnings.warn(text, EstimationWarning, stacklevel=4)
     return tuple(notes)

@@ -91,17 +91,18 @@ def first_step(problem: Problem, linear: Fit, groups: tuple[NonlinearMoments, ..
     """Minimise with the block-diagonal weight; psi carries the effect of the linear estimate through that weight."""
     beta0, data, q = linear.params, problem.data, problem.quadratic.q
     psi0 = algebra.entity_moments(data, linear.one_step.e) @ linear.one_step.fit.projection.T
-    of_label = {group.label: group.weight for group in groups}
-    share = np.array([of_label[label] for label in problem.quadratic.labels])
+    of_label = {group.label: group for group in groups}
+    share = np.array([of_label[label].weight for label in problem.quadratic.labels])
+    unit = np.array([of_label[label].scaling == "unit" for label in problem.quadratic.labels])
     own = algebra.cluster_sums(data, problem.quadratic.by_entity(beta0))
-    variances = (own**2).sum(axis=0)
+    variances = np.where(unit, linear.sigma2_one_step * problem.quadratic.counts(), (own**2).sum(axis=0))
     root = linear.one_step.weight.root / np.sqrt(linear.sigma2_one_step)
     used = (share > 0) & (variances > 0)
     lower = np.diag(np.sqrt(np.divide(share, variances, out=np.zeros(q), where=used)))[used]
     full = linalg.block_diag(root, lower)
     weight = Weight(full, len(full), float("nan"), np.arange(data.j + q))
     found = minimise(problem, weight, [beta0, np.zeros_like(beta0)])
-    D = _first_weight_slope(problem, linear, found, share, variances, own, used)
+    D = _first_weight_slope(problem, linear, found, unit, variances, own, used)
     return replace(found, psi=found.psi + psi0 @ D.T)
 
 
@@ -109,7 +110,7 @@ def _first_weight_slope(
     problem: Problem,
     linear: Fit,
     found: Minimum,
-    share: np.ndarray,
+    unit: np.ndarray,
     variances: np.ndarray,
     own: np.ndarray,
     used: np.ndarray,
@@ -123,7 +124,8 @@ def _first_weight_slope(
     moved[:j] = v[:j, None] * sigma2_slope / linear.sigma2_one_step
     slopes = problem.quadratic.slopes_by_entity(beta0)
     slopes = algebra.cluster_sums(data, slopes.reshape(len(slopes), -1)).reshape(-1, problem.quadratic.q, len(beta0))
-    variance_slope = 2.0 * np.einsum("gq,gqk->qk", own, slopes)
+    counted = problem.quadratic.counts()[:, None] * sigma2_slope
+    variance_slope = np.where(unit[:, None], counted, 2.0 * np.einsum("gq,gqk->qk", own, slopes))
     moved[j:] = np.where(used, v[j:] / np.where(used, variances, 1.0), 0.0)[:, None] * variance_slope
     G = problem.slope(found.beta)
     return found.A @ G.T @ moved

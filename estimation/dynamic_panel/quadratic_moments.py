@@ -23,11 +23,13 @@ import numpy as np
 
 from estimation.dynamic_panel.design import Design
 from estimation.dynamic_panel.panel import shift
+from estimation.dynamic_panel.spec import check_option
 from estimation.errors import IdentificationError, SpecificationError
 
 # a residual of one period: y (N,) and X (N, k)
 Side = tuple[np.ndarray, np.ndarray]
 NonlinearKind = Literal["noserial", "iid", "predetermined"]
+NonlinearScaling = Literal["variance", "unit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,18 @@ class NonlinearMoments:
         Smallest lag of the differenced residual in "noserial"; m + 1 when the errors are correlated up to order m.
     weight : float
         Weight of these moments in the first step relative to the linear ones; 0 leaves them out of that step.
+    scaling : {"variance", "unit"}
+        What that weight is relative to: the variance of each moment at the linear estimate, or its number of products, as if
+        they were errors of unit variance beside the one-step weight of the linear moments. "unit" is what pdynmc documents and
+        xtdpdgmm appears to do; it depends on the units of y. From the second step on the estimate knows it only through the
+        first, iterated estimates not at all.
     """
 
     kind: NonlinearKind = "noserial"
     collapse: bool = True
     lag: int = 1
     weight: float = 1.0
+    scaling: NonlinearScaling = "variance"
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(NonlinearKind):
@@ -61,6 +69,7 @@ class NonlinearMoments:
             raise SpecificationError(
                 f"NonlinearMoments({self.kind!r}): expected lag >= 1, above 1 with 'noserial' only, found {self.lag!r}."
             )
+        check_option(self.scaling, NonlinearScaling, "NonlinearMoments.scaling")
         if not self.weight >= 0:
             raise SpecificationError(f"NonlinearMoments: expected a weight of 0 or more, found {self.weight!r}.")
 
@@ -135,6 +144,12 @@ class QuadraticMoments:
     def q(self) -> int:
         """Number of moments."""
         return len(self.labels)
+
+    def counts(self) -> np.ndarray:
+        """Return how many products make up each moment, shape (q,)."""
+        left = (self.left_y != 0) | (self.left_X != 0).any(axis=2)
+        right = (self.right_y != 0) | (self.right_X != 0).any(axis=2)
+        return np.bincount(self.column, weights=(left & right).sum(axis=0), minlength=self.q)
 
     def by_entity(self, beta: np.ndarray) -> np.ndarray:
         """Return the moments of every entity, shape (N, q)."""

@@ -269,7 +269,7 @@ def _nonlinear(options: dict[str, str | None], defaults: _Globals) -> tuple[Nonl
     except ValueError as error:
         raise SpecificationError(f"xtdpdgmm: nl(, weight({found['weight']})): expected a number.") from error
     name = resolve_option(kind.strip() or "?", NONLINEAR, "xtdpdgmm: nl()")
-    return (NonlinearMoments(name, collapse, lag[0] if lag else 1, weight),)  # type: ignore[arg-type]  # one of the three
+    return (NonlinearMoments(name, collapse, lag[0] if lag else 1, weight, "unit"),)  # type: ignore[arg-type]  # one of the three
 
 
 def write(command: StataCommand, *, time: str | None = None) -> str:

@@ -161,7 +161,7 @@ def xtdpdgmm_commands(draw):
     if draw(st.booleans()):
         kind = draw(st.sampled_from(["noserial", "iid", "predetermined"]))
         lag = draw(st.integers(1, 3)) if kind == "noserial" else 1
-        nonlinear = (NonlinearMoments(kind, draw(st.booleans()), lag, draw(st.sampled_from([0.0, 1.0, 2.5]))),)
+        nonlinear = (NonlinearMoments(kind, draw(st.booleans()), lag, draw(st.sampled_from([0.0, 1.0, 2.5])), "unit"),)
     condition = draw(st.sampled_from(["", "year>=1980"]))
     return StataCommand("xtdpdgmm", spec, FitOptions(steps, cov, draw(st.booleans()), "sweep"), condition, nonlinear=nonlinear)
 
@@ -229,9 +229,9 @@ def test_mean_deviations_are_the_within_estimator_on_a_balanced_panel(panel):
 def test_nonlinear_moments_are_estimated_as_by_their_own_class(panel):
     """The Ahn-Schmidt example of xtdpdgmm's help, through the command and through the class."""
     command = parse("xtdpdgmm y L.y x w, gmm(L.y x w, l(1 4)) m(d) nl(noser) c two vce(r)")
-    assert command.nonlinear == (NonlinearMoments("noserial", True),)
+    assert command.nonlinear == (NonlinearMoments("noserial", True, scaling="unit"),)
     own = NonlinearGMM(
-        panel, nonlinear="noserial", **KEYS, dependent="y", regressors=["x", "w"],
+        panel, nonlinear=NonlinearMoments(scaling="unit"), **KEYS, dependent="y", regressors=["x", "w"],
         instruments=[GMMStyle(["L.y", "x", "w"], (1, 4), True, "difference")],
     ).fit()  # fmt: skip
     by_command = command.fit(panel, **KEYS)
