@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
+from estimation.dynamic_panel.estimates import PanelEstimates
 from estimation.dynamic_panel.hypotheses import lower_tail
 from estimation.dynamic_panel.preparation import counted_rows
 from estimation.dynamic_panel.restrictions import read_combination
@@ -120,16 +121,20 @@ def long_run_table(results: GMMResults, *, level: float = 0.95) -> pd.DataFrame:
 
 
 def _long_run_parts(
-    results: GMMResults, weights: str | Mapping[str, float]
+    results: GMMResults | PanelEstimates, weights: str | Mapping[str, float]
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the numerator's weights, those of the autoregressive sum, and what the sum is taken from (1, or 0)."""
-    design = results.fit.prepared.design
-    if not design.positions("lag"):
+    own = isinstance(results, PanelEstimates)
+    lags = results.lag_names if own else results.fit.prepared.design.positions("lag")
+    if not lags:
         raise SpecificationError(
-            f"long-run effect: expected a lag of {results.spec.dependent!r} among the regressors, found "
-            f"{', '.join(results.names[:6])}."
+            f"long-run effect: expected a lag of {results.dependent if own else results.spec.dependent!r} among the "
+            f"regressors, found {', '.join(results.names[:6])}."
         )
     vector = results.weights_of({weights: 1.0} if isinstance(weights, str) else weights)
+    if own:
+        return vector, results.weights_of(dict.fromkeys(lags, 1.0)), 1.0
+    design = results.fit.prepared.design
     return vector, np.array([role.weight for role in design.roles]), design.growth
 
 

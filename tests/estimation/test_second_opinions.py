@@ -21,7 +21,7 @@ from estimation import (
     two_way_clustered,
 )
 from estimation.dynamic_panel.bias_corrected import within_bias
-from estimation.dynamic_panel.postestimation import linear_combination
+from estimation.dynamic_panel.postestimation import fieller_set, linear_combination, long_run_effect
 from estimation.dynamic_panel.spells import longest_run
 from estimation.errors import CollinearityError, ConvergenceError, EmptySampleError, SpecificationError
 
@@ -203,6 +203,9 @@ def test_estimates_speak_the_words_of_gmm_results():
     assert "Bias-corrected" in str(fit) and fit.to_dict()["n_groups"] == 300
     effect = fit.long_run().loc["x"]
     assert abs(effect["estimate"] - fit.params["x"] / (1 - fit.params["L.y"])) < 1e-12
+    general = long_run_effect(fit, "x")
+    np.testing.assert_allclose([general.estimate, general.std_error], effect)
+    assert fieller_set(fit, "x").contains(general.estimate)
     combination = linear_combination(fit, {"x": 1.0, "L.y": -1.0})
     assert abs(combination.estimate - (fit.params["x"] - fit.params["L.y"])) < 1e-12
     assert fit.wald_test(["x"]).pvalue < 0.001 and fit.conf_int().shape == (2, 2)

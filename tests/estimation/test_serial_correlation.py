@@ -106,13 +106,11 @@ def test_one_order_of_yamagata_is_close_to_arellano_bond():
 def test_size_and_power():
     """100 panels of 120 entities, 5 periods; 5 % of the true nulls are rejected, correlation of .4 nearly always seen."""
     tests = {"jochmans": jochmans_test, "collapsed": lambda r: jochmans_test(r, collapse=True), "yamagata": yamagata_test}
-    share = {
-        (name, correlation): np.mean([
-            test(fit(draw(120, 5, seed=seed, correlation=correlation))).pvalue < 0.05 for seed in range(100)
-        ])
-        for name, test in tests.items()
-        for correlation in (0.0, 0.4)
-    }  # fmt: skip
+    share = {}
+    for correlation in (0.0, 0.4):
+        drawn = [fit(draw(120, 5, seed=seed, correlation=correlation)) for seed in range(100)]
+        for name, test in tests.items():
+            share[name, correlation] = np.mean([test(one).pvalue < 0.05 for one in drawn])
     for name in tests:
         # binomial(100, .05) exceeds 13 once in 2,000
         assert share[name, 0.0] <= 0.13
