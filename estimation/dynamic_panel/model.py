@@ -30,6 +30,7 @@ from estimation.dynamic_panel.spec import (
     Case,
     Collinear,
     CovType,
+    Distribution,
     Equation,
     FitOptions,
     HMatrix,
@@ -249,6 +250,7 @@ class PanelGMM:
         inverse: Inverse = "scaled_sweep",
         max_iterations: int = 500,
         tolerance: float = 1e-9,
+        distribution: Distribution = "normal",
     ) -> GMMResults:
         """Estimate.
 
@@ -260,6 +262,8 @@ class PanelGMM:
         small : bool
         inverse : {"scaled_sweep", "sweep", "moore_penrose"}
             Generalised inverse of a singular weight (`FitOptions`); "sweep" is Stata's.
+        distribution : {"normal", "t"}
+            Of tests and intervals; "t" with one degree of freedom less than there are clusters (`small` implies it).
 
         Returns
         -------
@@ -269,7 +273,7 @@ class PanelGMM:
         ------
         EstimationError
         """
-        return self.fit_options(FitOptions(steps, cov_type, small, inverse, max_iterations, tolerance))
+        return self.fit_options(FitOptions(steps, cov_type, small, inverse, max_iterations, tolerance, distribution))
 
     def fit_options(self, options: FitOptions) -> GMMResults:
         """Estimate with ready options."""

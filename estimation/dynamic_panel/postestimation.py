@@ -196,6 +196,7 @@ def marginal_effect(
     others: Mapping[str, float] | None = None,
     squared: str | None = None,
     variable_at: float = 0.0,
+    product_scale: float = 1.0,
     long_run: bool = False,
     level: float = 0.95,
 ) -> pd.DataFrame:
@@ -212,6 +213,10 @@ def marginal_effect(
         Further products with the variable -> the value at which the other factor is held.
     squared : str, optional
         Parameter of the square of the variable, evaluated at `variable_at`.
+    product_scale : float
+        What variable x moderator has to be multiplied with to be in the units of `product`. A product that was standardised
+        itself moves by sd(variable) sd(moderator) / sd(product) per unit of the standardised factors, which is below one
+        where they are correlated.
     long_run : bool
         Divide by one minus the autoregressive sum.
 
@@ -231,7 +236,7 @@ def marginal_effect(
     scheffe = np.sqrt(scipy.special.chdtri(2, upper) if df is None else 2 * scipy.special.fdtri(2, df, level))
     rows = []
     for rank, value in zip(ranks, values, strict=True):
-        weights = {**fixed, product: fixed.get(product, 0.0) + value}
+        weights = {**fixed, product: fixed.get(product, 0.0) + product_scale * value}
         make = long_run_effect if long_run else linear_combination
         c = make(results, weights, level=level)
         half = scheffe * c.std_error
@@ -310,10 +315,19 @@ class JohnsonNeyman:
 
 
 def johnson_neyman(
-    results: GMMResults, variable: str, moderator: str, product: str, *, level: float = 0.95
+    results: GMMResults,
+    variable: str,
+    moderator: str,
+    product: str,
+    *,
+    product_scale: float = 1.0,
+    level: float = 0.95,
 ) -> JohnsonNeyman:
-    """Return the ranges of the moderator over which the effect of `variable` differs from zero."""
-    b1, b3 = results.weights_of({variable: 1.0}), results.weights_of({product: 1.0})
+    """Return the ranges of the moderator over which the effect of `variable` differs from zero.
+
+    `product_scale` is that of `marginal_effect`.
+    """
+    b1, b3 = results.weights_of({variable: 1.0}), results.weights_of({product: product_scale})
     params, cov = results.fit.params, results.fit.cov
     critical = results.critical_value(level) ** 2
     quadratic = float(b3 @ params) ** 2 - critical * float(b3 @ cov @ b3)

@@ -88,8 +88,9 @@ class GMMResults:
 
     @property
     def df_resid(self) -> int | None:
-        """Degrees of freedom of t and F with `small`: groups (or clusters) minus one; None is the normal."""
-        return self.fit.prepared.sizes.n_clusters - 1 if self.options.small else None
+        """Degrees of freedom of t and F: groups (or clusters) minus one; None is the normal."""
+        uses_t = self.options.small or self.options.distribution == "t"
+        return self.fit.prepared.sizes.n_clusters - 1 if uses_t else None
 
     @property
     def pvalues(self) -> pd.Series:

@@ -24,6 +24,7 @@ HMatrix = Literal[1, 2, 3]
 Inverse = Literal["scaled_sweep", "sweep", "moore_penrose"]
 WeightKind = Literal["probability", "frequency"]
 Collinear = Literal["drop", "raise"]
+Distribution = Literal["normal", "t"]
 SampleRule = Literal["row", "both_periods"]
 
 CONSTANT = "_cons"
@@ -284,6 +285,9 @@ class FitOptions:
         Generalised inverse of a singular weight. "scaled_sweep" leaves moments out, the largest in units of its own variable
         staying first, and does not depend on units; "sweep" compares them as they are, which is Stata's rule and gives its
         numbers; "moore_penrose" is the pseudo-inverse.
+    distribution : {"normal", "t"}
+        Of tests and intervals: "t" has one degree of freedom less than there are clusters, which matters when these are few;
+        `small` implies it. The covariance is the same.
     max_iterations, tolerance
         For "iterated" and "cue": relative change of the parameters at which to stop.
     """
@@ -294,8 +298,10 @@ class FitOptions:
     inverse: Inverse = "scaled_sweep"
     max_iterations: int = 500
     tolerance: float = 1e-9
+    distribution: Distribution = "normal"
 
     def __post_init__(self) -> None:
+        check_option(self.distribution, Distribution, "fit.distribution")
         check_option(self.steps, Steps, "fit.steps")
         check_option(self.inverse, Inverse, "fit.inverse")
         check_truth(self.small, "fit.small")

@@ -85,7 +85,7 @@ _TOML_KEYS = frozenset(
 )
 _GMM_KEYS = frozenset({"variables", "vars", "lags", "lag", "collapse", "eq", "equation", "name", "passthrough", "orthogonal"})
 _IV_KEYS = frozenset({"variables", "vars", "eq", "equation", "missing", "mz", "passthrough", "name"})
-_FIT_KEYS = frozenset({"steps", "cov_type", "small", "inverse", "max_iterations", "tolerance"})
+_FIT_KEYS = frozenset({"steps", "cov_type", "small", "inverse", "max_iterations", "tolerance", "distribution"})
 
 
 def read_case(path: str | Path) -> Case:

@@ -140,7 +140,7 @@ def build_report(
         "paper_channels": paper_channel_tests(paper),
         "long_run": _by_outcome(fits, long_run),
         "effects": _by_outcome(fits, lambda fit: agglomeration_effects(fit, panel)),
-        "ranges": _by_outcome(fits, significance_ranges),
+        "ranges": _by_outcome(fits, lambda fit: significance_ranges(fit, panel)),
         "mediation": _by_outcome(fits, lambda fit: mediation(fit, panel, n_replications=n_replications)),
         "sensitivity": _by_outcome(fits, lambda fit: instrument_sensitivity(fit.column, panel, classes)),
         "estimators": _by_outcome(fits, lambda fit: estimator_sensitivity(fit, panel)),

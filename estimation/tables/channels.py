@@ -23,8 +23,8 @@ from estimation.dynamic_panel.postestimation import (
     long_run_effect,
     marginal_effect,
 )
-from estimation.tables.columns import ColumnFit
-from estimation.tables.joint import Contrast, holm, joint_covariance, pvalues_of, romano_wolf, wald_equality
+from estimation.tables.columns import ColumnFit, counted_panel
+from estimation.tables.joint import Contrast, holm, joint_covariance, pvalues_of, romano_wolf, upper_tail, wald_equality
 from estimation.tables.printed import PrintedTable
 from estimation.tables.study import StudyPanel
 
@@ -70,9 +70,9 @@ def channel_tests(tables: Sequence[PrintedTable], panel: StudyPanel) -> pd.DataF
             "productivity_channel": float(results.params[PRODUCTIVITY]),
             "correlation": _correlation(fit) * sign,
             "difference": contrast.estimate, "std_error": contrast.std_error, "z": z,
-            "pvalue": 2 * scipy.stats.norm.sf(abs(z)), "pvalue_larger": scipy.stats.norm.sf(z),
+            "pvalue": 2 * upper_tail(abs(z), results.df_resid), "pvalue_larger": upper_tail(z, results.df_resid),
             "natural_difference": own.estimate, "natural_std_error": own.std_error,
-            "natural_pvalue": 2 * scipy.stats.norm.sf(abs(own.estimate / own.std_error)),
+            "natural_pvalue": 2 * upper_tail(abs(own.estimate / own.std_error), results.df_resid),
         })
     frame = pd.DataFrame(rows)
     frame["holm"] = holm(pvalues_of(per_sd))
@@ -140,24 +140,42 @@ def subsample_differences(tables: Sequence[PrintedTable]) -> pd.DataFrame:
 def agglomeration_effects(fit: ColumnFit, panel: StudyPanel) -> pd.DataFrame:
     """Return the marginal effect of agglomeration over percentiles of resilience and of productivity, the other at its mean.
 
+    A product standardised itself moves by sd(A) sd(M) / sd(A*M) when both factors move by one standard deviation, .89 at a
+    correlation of one half; the effect at m standard deviations of the moderator is b_A + b_AM m times that.
+
     Columns: moderator, percentile, value (SD), natural_value, effect, std_error, pvalue, lower, upper, band_lower,
     band_upper (simultaneous).
     """
     parts = []
     for moderator, product in ((fit.column.resilience, resilience_term(fit)), ("lnPro", PRODUCTIVITY)):
-        effects = marginal_effect(fit.results, "lnAgg", moderator, product)
-        constant = panel.constant(moderator)
+        scale = product_scale(fit, panel, moderator, product)
+        effects = marginal_effect(fit.results, "lnAgg", moderator, product, product_scale=scale)
+        constant = _constants_of(fit, panel).constant(moderator)
         effects.insert(0, "variable", moderator)
         effects["natural_value"] = constant.mean + constant.sd * effects["moderator"]
         parts.append(effects.rename(columns={"moderator": "value"}))
     return pd.concat(parts, ignore_index=True)
 
 
-def significance_ranges(fit: ColumnFit) -> pd.DataFrame:
+def product_scale(fit: ColumnFit, panel: StudyPanel, moderator: str, product: str) -> float:
+    """Return sd(A) sd(M) / sd(A*M) with the constants the column was scaled with; 1 where products of z are left alone."""
+    source = _constants_of(fit, panel)
+    spread = source.constant(product).sd
+    return source.constant("lnAgg").sd * source.constant(moderator).sd / spread if spread > 0 else 1.0
+
+
+def _constants_of(fit: ColumnFit, panel: StudyPanel) -> StudyPanel:
+    """Return the panel whose constants scaled a column."""
+    panel = counted_panel(fit.column, panel)
+    return panel.restricted(fit.mask) if fit.column.options.scaling == "sample" else panel
+
+
+def significance_ranges(fit: ColumnFit, panel: StudyPanel) -> pd.DataFrame:
     """Return the Johnson-Neyman ranges of both moderators: where the effect of agglomeration differs from zero."""
     rows = []
     for moderator, product in ((fit.column.resilience, resilience_term(fit)), ("lnPro", PRODUCTIVITY)):
-        found = johnson_neyman(fit.results, "lnAgg", moderator, product)
+        scale = product_scale(fit, panel, moderator, product)
+        found = johnson_neyman(fit.results, "lnAgg", moderator, product, product_scale=scale)
         text = " or ".join(_range_in_words(low, high) for low, high in found.significant) or "nowhere"
         rows.append({"variable": moderator, "significant": text, "share_of_observations": found.share})
     return pd.DataFrame(rows)
@@ -199,7 +217,7 @@ def _difference(table: PrintedTable, fit: ColumnFit, panel: StudyPanel, *, natur
     term, sign = resilience_term(fit), float(fit.column.resilience_sign)
     weights = {PRODUCTIVITY: 1.0, term: -sign}
     if natural:
-        source = panel.restricted(fit.mask) if fit.column.options.scaling == "sample" else panel
+        source = _constants_of(fit, panel)
         y = source.constant(fit.column.dependent).sd
         weights = {name: weight * y / source.constant(name).sd for name, weight in weights.items()}
     return Contrast(f"{table.table.name}.{fit.column.name}", fit.results, weights)

@@ -77,13 +77,14 @@ def estimate_tables(
 
 def estimate_column(column: Column, panel: StudyPanel, classes: CityClasses) -> ColumnFit:
     """Estimate one column, or say why not."""
+    panel = counted_panel(column, panel)
     mask = np.zeros(len(panel.natural), dtype=bool)
     n_raw = 0
     try:
-        mask = in_sample(
-            panel.natural, column.sample, column.options, classes, entity=panel.entity, time=panel.time
-        )
         present = panel.standardised((column.dependent, *column.regressors)).notna().all(axis=1).to_numpy()
+        mask = in_sample(
+            panel.natural, column.sample, column.options, classes, entity=panel.entity, time=panel.time, merged=present
+        )
         n_raw = int((present & mask).sum())
         _enough_groups(panel, mask, column)
         with warnings.catch_warnings(record=True) as caught:
@@ -92,12 +93,18 @@ def estimate_column(column: Column, panel: StudyPanel, classes: CityClasses) -> 
                 steps=column.options.steps,
                 cov_type="robust" if column.options.errors == "windmeijer" and column.options.steps == 1
                 else column.options.errors,
+                distribution=column.options.distribution,
             )
         _has_variances(results)
     except EstimationError as error:
         return ColumnFit(column, None, str(error), n_raw, mask, ())
     warned = tuple(str(item.message) for item in caught if issubclass(item.category, EstimationWarning))
     return ColumnFit(column, results, "", n_raw, mask, tuple(dict.fromkeys((*results.notes, *warned))))
+
+
+def counted_panel(column: Column, panel: StudyPanel) -> StudyPanel:
+    """Return the panel with destinations counted as the column's options say, if the panel knows that count."""
+    return panel.counted("lnnumcou", column.options.destinations)
 
 
 def build_model(column: Column, panel: StudyPanel, mask: np.ndarray) -> SystemGMM:

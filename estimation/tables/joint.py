@@ -90,8 +90,13 @@ def wald_equality(contrasts: Sequence[Contrast]) -> tuple[float, int, float]:
 
 
 def pvalues_of(contrasts: Sequence[Contrast]) -> np.ndarray:
-    """Two-sided normal p-values, one by one."""
-    return np.array([2 * scipy.stats.norm.sf(abs(one.estimate / one.std_error)) for one in contrasts])
+    """Two-sided p-values, one by one, by the distribution of each contrast's fit."""
+    return np.array([2 * upper_tail(abs(one.estimate / one.std_error), one.results.df_resid) for one in contrasts])
+
+
+def upper_tail(stat: float, df: int | None) -> float:
+    """Return the probability beyond a statistic, normal or Student's t."""
+    return float(scipy.stats.norm.sf(stat) if df is None else scipy.stats.t.sf(stat, df))
 
 
 def holm(pvalues: Sequence[float]) -> np.ndarray:

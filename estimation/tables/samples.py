@@ -17,6 +17,9 @@ import pandas as pd
 from estimation.errors import EmptySampleError, UnknownColumnError
 from estimation.tables.spec import Options, SampleRule
 
+# a hundredth of a person, in 10,000 persons; yearbooks print two decimals, a hundred persons
+SIZE_DECIMALS = 6
+
 
 @dataclass(frozen=True, slots=True)
 class CityClasses:
@@ -55,7 +58,8 @@ class CityClasses:
 
 
 def in_sample(
-    panel: pd.DataFrame, rule: SampleRule, options: Options, classes: CityClasses, *, entity: str, time: str
+    panel: pd.DataFrame, rule: SampleRule, options: Options, classes: CityClasses, *, entity: str, time: str,
+    merged: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return which rows belong to a sample, shape (n_rows,).
 
@@ -63,6 +67,8 @@ def in_sample(
     ----------
     panel : DataFrame
         In natural units: sizes and percentiles are judged there.
+    merged : ndarray of bool, optional, shape (n_rows,)
+        Rows in which every variable of the column is present; trimming by rows counts them alone. All rows by default.
 
     Raises
     ------
@@ -73,7 +79,7 @@ def in_sample(
     elif rule.rule == "region":
         mask = np.isin(region_class(panel, options, classes), rule.classes)
     elif rule.rule == "trim":
-        mask = _trimmed(panel, rule, options, entity=entity, time=time)
+        mask = _trimmed(panel, rule, options, entity=entity, time=time, merged=merged)
     elif rule.rule == "where":
         mask = _within(panel, rule)
     else:
@@ -95,7 +101,8 @@ def size_class(
         raise UnknownColumnError(
             f"size_standard: expected one of {', '.join(classes.size_bounds)}; found {options.size_standard!r}."
         )
-    size = np.exp(panel[options.size_measure])
+    # the yearbook's figure again, in 10,000 persons: a city of exactly 20.00 is exp(ln(20)) = 19.99999999999999
+    size = np.exp(panel[options.size_measure]).round(SIZE_DECIMALS)
     if options.size_classes == "base_year":
         first = panel.assign(_size=size).dropna(subset=["_size"]).sort_values(time).groupby(entity)["_size"].first()
         size = panel[entity].map(first)
@@ -116,13 +123,14 @@ def region_class(panel: pd.DataFrame, options: Options, classes: CityClasses) ->
 
 
 def _trimmed(
-    panel: pd.DataFrame, rule: SampleRule, options: Options, *, entity: str, time: str
+    panel: pd.DataFrame, rule: SampleRule, options: Options, *, entity: str, time: str, merged: np.ndarray | None
 ) -> np.ndarray:
     """Keep what lies between the percentiles: city-years by their own value, whole cities by their mean or first year."""
     _need(panel, rule.by, "trim by")
     value = panel[rule.by]
     if options.trim == "rows":
-        # the paper's count: floor(10 % of N) rows go at either end
+        # the paper's count: floor(10 % of N) of the merged rows go at either end, 2 x 233 of 2,337
+        value = value if merged is None else value.where(merged)
         n = int(value.notna().sum())
         low, high = int(rule.below_percentile / 100 * n), int((100 - rule.above_percentile) / 100 * n)
         rank = value.rank(method="first")

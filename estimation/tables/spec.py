@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from estimation.dynamic_panel.spec import check_option
+from estimation.dynamic_panel.spec import Distribution, check_option
 from estimation.errors import SpecificationError
 
 Rule = Literal["all", "size", "region", "trim", "where"]
@@ -19,6 +19,7 @@ SizeClasses = Literal["base_year", "moving"]
 Trim = Literal["first_year", "cities", "rows"]
 Cut = Literal["row", "both_periods", "before_lags"]
 Scaling = Literal["panel", "sample"]
+Destinations = Literal["panel", "economies", "codes"]
 TimeEffects = Literal["level", "difference", "both", "none"]
 RESILIENCE = "@resilience"
 # the former name of what a restriction on the row itself is
@@ -93,6 +94,8 @@ class Options:
     trim: Trim = "first_year"
     cut: Cut = "row"
     scaling: Scaling = "panel"
+    distribution: Distribution = "normal"
+    destinations: Destinations = "panel"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lags", _lag_range(self.lags, "options.lags"))
@@ -102,7 +105,8 @@ class Options:
         for name, alias in (
             ("time_effects", TimeEffects), ("transform", Literal["fd", "fod"]), ("steps", Literal[1, 2]),
             ("errors", Literal["windmeijer", "robust", "unadjusted"]), ("size_classes", SizeClasses), ("trim", Trim),
-            ("cut", Cut), ("controls", Controls), ("scaling", Scaling), ("collapse", Literal[True, False]),
+            ("cut", Cut), ("controls", Controls), ("scaling", Scaling), ("distribution", Distribution),
+            ("destinations", Destinations), ("collapse", Literal[True, False]),
         ):
             check_option(getattr(self, name), alias, f"options.{name}")
 

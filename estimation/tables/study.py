@@ -39,6 +39,8 @@ class StudyPanel:
     scaled : dict
         Variable or product to the column that holds it standardised already; such a column is taken as it is.
     entity, time : str
+    counts : dict
+        (outcome, way of counting it) to the column of `natural` that holds it so counted, in logs.
     """
 
     natural: pd.DataFrame
@@ -46,6 +48,7 @@ class StudyPanel:
     scaled: Mapping[str, str] = field(default_factory=dict)
     entity: str = "city_id"
     time: str = "year"
+    counts: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @classmethod
     def from_natural(
@@ -79,9 +82,21 @@ class StudyPanel:
             columns[name] = (self._raw(name) - constant.mean) / (constant.sd if constant.sd > 0 else 1.0)
         return pd.DataFrame(columns)
 
+    def counted(self, outcome: str, way: str) -> StudyPanel:
+        """Return the panel with an outcome counted another way; itself where it is counted so, or the way is not known."""
+        column = self.counts.get((outcome, way))
+        if column is None or np.allclose(self.natural[outcome], self.natural[column], equal_nan=True):
+            return self
+        return replace(
+            self,
+            natural=self.natural.assign(**{outcome: self.natural[column]}),
+            scaled={name: source for name, source in self.scaled.items() if name != outcome},
+            constants={name: value for name, value in self.constants.items() if name != outcome},
+        )
+
     def restricted(self, mask: np.ndarray) -> StudyPanel:
         """Return the panel whose constants are those of some rows only."""
-        return StudyPanel(self.natural, _SampleConstants(self, mask), {}, self.entity, self.time)
+        return StudyPanel(self.natural, _SampleConstants(self, mask), {}, self.entity, self.time, self.counts)
 
     def with_rows(self, mask: np.ndarray) -> StudyPanel:
         """Return some rows only, with the constants that were given for the whole."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
 
@@ -35,8 +36,10 @@ from jobs.core.lake import Lake
 from jobs.reference.place_book import load_region_classes
 from jobs.runtime.context import JobContext
 from schemas.catalog import TABLES
+from schemas.gold import CITY_EXPORTS
 from schemas.panel import CITY_PANEL, MODEL_VARIABLES, PANEL_CONSTANTS, PRODUCTS, product_name, scaled_name
 from schemas.reference.shipped import read_shipped
+from schemas.table import Table
 
 #: Layers whose tables stand behind a number; ops tables are what was done, not what it was made from.
 LINEAGE_LAYERS = ("bronze", "silver", "gold", "ref")
@@ -85,7 +88,25 @@ def collect_panel(context: JobContext, *, at: int | None = None) -> HandOff:
     rows = lake.read(PANEL_CONSTANTS, version=constants_version).where(F.col("statistic").isin("mean", "sd")).collect()
     panel = study_panel(frame, rows)
     return HandOff(
-        panel, version, constants_version, lineage_of(lake, version, constants_version), _hash_of(panel.natural)
+        _with_counts(lake, panel, version), version, constants_version, lineage_of(lake, version, constants_version),
+        _hash_of(panel.natural),
+    )
+
+
+def _with_counts(lake: Lake, panel: StudyPanel, panel_version: int) -> StudyPanel:
+    """Add destinations as economies and as partner codes, from the exports this version of the panel was made of."""
+    exports_version = _written_before(lake, CITY_EXPORTS, panel_version)
+    if exports_version is None:
+        return panel
+    columns = {"economies": "n_destinations", "codes": "n_partner_codes"}
+    exports = lake.read(CITY_EXPORTS, version=exports_version).select("city_id", "year", *columns.values()).toPandas()
+    keys = panel.natural[["city_id", "year"]]
+    found = keys.merge(exports.astype({"year": keys["year"].dtype}), on=["city_id", "year"], how="left", validate="1:1")
+    counted = {f"lnnumcou_{way}": np.log(found[name].where(found[name] > 0).astype(float)) for way, name in columns.items()}
+    return replace(
+        panel,
+        natural=panel.natural.assign(**{name: values.to_numpy() for name, values in counted.items()}),
+        counts={("lnnumcou", way): f"lnnumcou_{way}" for way in columns},
     )
 
 
@@ -163,20 +184,26 @@ def results_folder(lake: Lake, out: Path | None) -> Path | None:
 
 def _constants_of(lake: Lake, panel_version: int) -> int:
     """Version of the constants that a version of the panel was scaled with: the job writes them just before the panel."""
+    found = _written_before(lake, PANEL_CONSTANTS, panel_version)
+    if found is None:
+        raise InputRefusedError(
+            f"{PANEL_CONSTANTS.name}: no version was written before version {panel_version} of {CITY_PANEL.name}."
+            " Run `customs-lake panel` again."
+        )
+    return found
+
+
+def _written_before(lake: Lake, table: Table, panel_version: int) -> int | None:
+    """Latest version of a table that was there when a version of the panel was written; None if there was none."""
     written = [one.timestamp_ms for one in lake.commits(CITY_PANEL) if one.version <= panel_version and one.changes_rows]
     if not written:
         raise InputRefusedError(
             f"--at {panel_version}: the log of {CITY_PANEL.name} no longer reaches back so far. Use a later version."
         )
-    earlier = [
-        one.version for one in lake.commits(PANEL_CONSTANTS) if one.changes_rows and one.timestamp_ms <= max(written)
-    ]
-    if not earlier:
-        raise InputRefusedError(
-            f"{PANEL_CONSTANTS.name}: no version was written before version {panel_version} of {CITY_PANEL.name}."
-            " Run `customs-lake panel` again."
-        )
-    return max(earlier)
+    if not lake.exists(table):
+        return None
+    earlier = [one.version for one in lake.commits(table) if one.changes_rows and one.timestamp_ms <= max(written)]
+    return max(earlier, default=None)
 
 
 def _hash_of(frame: pd.DataFrame) -> str:

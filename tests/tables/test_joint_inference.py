@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
+from estimation.dynamic_panel.postestimation import linear_combination
 from estimation.tables import estimate_column, parse_tables, verdicts
 from estimation.tables.channels import (
     PRODUCTIVITY,
@@ -13,6 +17,8 @@ from estimation.tables.channels import (
     channel_coefficients,
     channel_tests,
     long_run,
+    product_scale,
+    significance_ranges,
     subsample_differences,
 )
 from estimation.tables.claims import STATEMENTS, judge_claims, paper_channel_tests
@@ -28,6 +34,8 @@ from estimation.tables.robustness import (
     trimmed_by_each_outcome,
     without_cities,
 )
+from estimation.tables.spec import Options
+from estimation.tables.study import StudyPanel
 
 
 @pytest.fixture(scope="module")
@@ -140,13 +148,50 @@ def test_effects_long_run_and_differences_have_the_stated_form(printed, study, b
     effects = agglomeration_effects(baseline[0], panel)
     middle = effects[(effects["variable"] == "lnPro") & (effects["percentile"] == 50)].iloc[0]
     params = baseline[0].results.params
-    assert middle["effect"] == pytest.approx(params["lnAgg"] + params[PRODUCTIVITY] * middle["value"])
+    spread = {name: panel.constant(name).sd for name in ("lnAgg", "lnPro", PRODUCTIVITY)}
+    factor = spread["lnAgg"] * spread["lnPro"] / spread[PRODUCTIVITY]
+    assert middle["effect"] == pytest.approx(params["lnAgg"] + params[PRODUCTIVITY] * factor * middle["value"])
     ratio = long_run(baseline[0]).set_index("term").loc["lnAgg", "long_run"]
     assert ratio == pytest.approx(params["lnAgg"] / (1 - params["L.lnvalue"]))
     differences = subsample_differences([printed["table6"]])
     assert set(differences["compared"]) == {"all equal", "east - central", "east - west", "central - west"}
     coefficients = channel_coefficients([printed["table1"]])
     assert len(coefficients) == 6 and (coefficients["holm"] >= coefficients["pvalue"]).all()
+
+
+def test_the_effect_of_agglomeration_is_what_the_standardised_equation_says(study, baseline):
+    """Move lnAgg by a little in natural units, build and scale the product again, and look at the fitted value."""
+    panel, _ = study
+    params = baseline[0].results.params
+    A, M, P = (panel.constant(name) for name in ("lnAgg", "lnPro", PRODUCTIVITY))
+
+    def fitted(agglomeration, moderator):
+        product = ((agglomeration - A.mean) * (moderator - M.mean) - P.mean) / P.sd
+        return params["lnAgg"] * (agglomeration - A.mean) / A.sd + params[PRODUCTIVITY] * product
+
+    effects = agglomeration_effects(baseline[0], panel)
+    for row in effects[effects["variable"] == "lnPro"].itertuples():
+        step = 1e-4 * A.sd
+        slope = (fitted(A.mean + step, row.natural_value) - fitted(A.mean - step, row.natural_value)) / 2e-4
+        assert row.effect == pytest.approx(slope, rel=1e-6)
+    ranges = significance_ranges(baseline[0], panel).set_index("variable")
+    words = ranges.loc["lnPro", "significant"].split()
+    for bound in (float(word) for word in words if word.lstrip("-").replace(".", "").isdigit()):
+        weights = {"lnAgg": 1.0, PRODUCTIVITY: product_scale(baseline[0], panel, "lnPro", PRODUCTIVITY) * bound}
+        # bounds are printed with two decimals
+        assert abs(linear_combination(baseline[0].results, weights).stat) == pytest.approx(1.96, abs=0.05)
+
+
+def test_a_factor_below_one_belongs_to_correlated_factors():
+    """At a correlation of .5 the product of two normals has the standard deviation 1 / .894 of their product's."""
+    rng = np.random.default_rng(3)
+    a = rng.normal(size=200_000)
+    m = 0.5 * a + np.sqrt(0.75) * rng.normal(size=200_000)
+    frame = pd.DataFrame({"city_id": np.arange(200_000), "year": 2003, "lnAgg": 3 * a, "lnPro": 2 * m})
+    panel = StudyPanel.from_natural(frame)
+    fit = SimpleNamespace(column=SimpleNamespace(options=Options()), mask=None)
+    # the standard error of a standard deviation over 200,000 draws is .3 %
+    assert product_scale(fit, panel, "lnPro", PRODUCTIVITY) == pytest.approx(1 / np.sqrt(1.25), rel=0.01)
 
 
 def test_the_indirect_effect_is_the_product_of_both_paths(baseline, study):

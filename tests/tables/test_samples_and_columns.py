@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from estimation.errors import IdentificationError
 from estimation.tables import columns, estimate_column, parse_tables
@@ -224,3 +226,53 @@ def test_a_covariance_without_positive_variances_is_refused():
     results = SimpleNamespace(cov=cov, names=("lnAgg", "lnPro"), n_groups=21, n_instruments=39)
     with pytest.raises(IdentificationError, match="no standard error for lnPro: with 21 cities and 39 instruments"):
         columns._has_variances(results)
+
+
+def test_the_paper_trims_a_tenth_of_the_merged_rows(study, classes, shipped):
+    """2,337 - 2 x 233 = 1,871: rows that lack a variable are in no percentile."""
+    panel, _ = study
+    holes = np.random.default_rng(1).random(len(panel.natural)) < 0.1
+    gapped = replace(panel, natural=panel.natural.assign(lnfdi=panel.natural["lnfdi"].mask(holes)))
+    fit = estimate_column(_column(shipped, "table8", profile="paper"), gapped, classes)
+    merged = gapped.natural[~holes]
+    cut = int(0.1 * len(merged))
+    assert fit.n_raw == len(merged) - 2 * cut
+    kept = merged["lnvalue"].sort_values().to_numpy()[cut:-cut]
+    inside = gapped.natural.loc[fit.mask, "lnvalue"]
+    assert (inside.min(), inside.max()) == (kept[0], kept[-1])
+
+
+def test_a_city_of_exactly_a_threshold_is_in_the_class_it_opens(classes):
+    """exp(ln(20)) is 19.999999999999996: the yearbook's figure decides, not the way back from its logarithm."""
+    persons = np.array([19.99, 20.0, 49.99, 50.0, 99.99, 100.0, 100.01])
+    frame = pd.DataFrame({"city_id": list("abcdefg"), "year": 2003, "lnAgg": np.log(persons)})
+    for how in ("moving", "base_year"):
+        found = size_class(frame, Options(size_classes=how), classes, entity="city_id", time="year")
+        assert found.tolist() == ["small", "medium", "medium", "large", "large", "megacity", "megacity"]
+
+
+def test_a_column_may_use_t_with_as_many_cities_less_one(study, classes, shipped):
+    panel, _ = study
+    column = _column(shipped, "table4")
+    normal, t = (estimate_column(column.replaced(distribution=one), panel, classes).results for one in ("normal", "t"))
+    assert normal.df_resid is None and t.df_resid == t.n_groups - 1
+    pd.testing.assert_series_equal(t.std_errors, normal.std_errors)
+    ratio = stats.t.ppf(0.975, t.n_groups - 1) / stats.norm.ppf(0.975)
+    widths = [fit.conf_int().diff(axis=1)["upper"] for fit in (t, normal)]
+    np.testing.assert_allclose(widths[0] / widths[1], ratio)
+    assert t.pvalues["lnAgg"] == pytest.approx(2 * stats.t.sf(abs(t.tstats["lnAgg"]), t.n_groups - 1))
+
+
+def test_destinations_are_counted_as_the_profile_says_whatever_the_panel_holds(study, classes, shipped):
+    panel, _ = study
+    codes = panel.natural["lnnumcou"] + 0.1 * np.random.default_rng(2).random(len(panel.natural))
+    natural = panel.natural.assign(lnnumcou_codes=codes, lnnumcou_economies=panel.natural["lnnumcou"])
+    ways = {("lnnumcou", way): f"lnnumcou_{way}" for way in ("codes", "economies")}
+    economies = replace(panel, natural=natural, counts=ways)
+    as_codes = replace(economies, natural=natural.assign(lnnumcou=codes))
+    paper, ours = (_column(shipped, "table1", 3, profile) for profile in ("paper", "defensible"))
+    assert (paper.options.destinations, ours.options.destinations) == ("codes", "panel")
+    found = [estimate_column(paper, one, classes).results.params for one in (economies, as_codes)]
+    np.testing.assert_allclose(found[0], found[1])
+    plain = [estimate_column(ours, one, classes).results.params["lnAgg"] for one in (panel, economies, as_codes)]
+    assert plain[0] == plain[1] != plain[2]
