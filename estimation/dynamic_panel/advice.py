@@ -19,14 +19,20 @@ def without_instruments(spec: PanelSpec) -> tuple[str, ...]:
 
 def instrument_advice(spec: PanelSpec) -> str:
     """Return what to do about regressors without an instrument of their own, nothing if there are none."""
-    bare = without_instruments(spec)
+    # dummies of one category are one word of the user's
+    bare = list(dict.fromkeys(f"C({name.partition('=')[0]})" if "=" in name else name for name in without_instruments(spec)))
     if not bare:
         return ""
-    shown = ", ".join(bare[:5])
     return (
-        f" No instrument group names {shown}: if exogenous, say exogenous={list(bare[:5])} or add "
-        f"IVStyle({list(bare[:5])}); if endogenous or predetermined, endogenous= or predetermined=."
+        f"No instrument group names {', '.join(bare[:5])}: if exogenous, say exogenous={bare[:5]} or add "
+        f"IVStyle({bare[:5]}); if endogenous or predetermined, endogenous= or predetermined=."
     )
+
+
+def instrument_note(spec: PanelSpec) -> tuple[str, ...]:
+    """Return the advice as a note on a model that other variables' moments identify."""
+    advice = instrument_advice(spec)
+    return (f"{advice} As it stands its coefficient rests on the moments of other variables.",) if advice else ()
 
 
 def chosen_conventions(spec: PanelSpec) -> tuple[str, ...]:

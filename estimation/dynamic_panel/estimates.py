@@ -14,8 +14,9 @@ import pandas as pd
 from scipy import special
 
 from estimation.dynamic_panel.hypotheses import TestResult, wald_test
+from estimation.dynamic_panel.restrictions import read_restrictions
 from estimation.dynamic_panel.results import GMMResults
-from estimation.dynamic_panel.summary import stars
+from estimation.dynamic_panel.side_by_side import stars
 from estimation.errors import SpecificationError, UnknownColumnError
 
 _WIDTH = 78
@@ -122,12 +123,13 @@ class PanelEstimates:
             vector[self.names.index(name)] = value
         return vector
 
-    def wald_test(self, names: Sequence[str] | None = None) -> TestResult:
-        """Test that some parameters are jointly zero, all by default."""
-        shown = list(self.names if names is None else names)
-        R = np.vstack([self.weights_of({name: 1.0}) for name in shown])
-        null = f"{', '.join(shown[:6])} are zero"
-        return wald_test(self.fit.params, self.fit.cov, R, np.zeros(len(R)), df_resid=None, name="Wald", null=null)
+    def wald_test(self, R: str | Sequence[str] | None = None) -> TestResult:
+        """Test restrictions in words (``"w + k = 1"``), or that some parameters are jointly zero, all by default."""
+        shown = list(self.names) if R is None else [R] if isinstance(R, str) else list(R)
+        read = [one for text in shown for one in read_restrictions(text, self.names)]
+        matrix, values = np.vstack([self.weights_of(one.weights) for one in read]), np.array([one.value for one in read])
+        null = ", ".join(map(str, read[:6]))
+        return wald_test(self.fit.params, self.fit.cov, matrix, values, df_resid=None, name="Wald", null=null)
 
     def long_run(self) -> pd.DataFrame:
         """Return beta / (1 - sum of autoregressive coefficients) of every other parameter, by the delta method."""

@@ -189,7 +189,7 @@ def _too_few(instruments: Instruments, design: Design, spec: PanelSpec) -> str:
     return (
         f"Expected at least as many moments as parameters, found {len(used)} moments for {len(design.names)} "
         f"parameters ({', '.join(design.names[:8])}); {len(lost)} further moments are zero or redundant. Add "
-        "instruments or lags, or take regressors out." + instrument_advice(spec)
+        "instruments or lags, or take regressors out. " + instrument_advice(spec)
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from estimation.dynamic_panel.advice import conventions
+from estimation.dynamic_panel.advice import conventions, instrument_note
 from estimation.dynamic_panel.engine import Fit
 from estimation.dynamic_panel.hypotheses import DifferenceInHansen, TestResult, lower_tail, wald_test
 from estimation.dynamic_panel.influence import fit_influence
@@ -208,7 +208,7 @@ class GMMResults:
     @property
     def notes(self) -> tuple[str, ...]:
         """What to know before believing the numbers."""
-        return self.fit.notes
+        return (*self.fit.notes, *instrument_note(self.spec))
 
     @property
     def conventions(self) -> tuple[str, ...]:

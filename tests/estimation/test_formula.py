@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimation import DifferenceGMM, GMMStyle, IVStyle, SystemGMM
+from estimation import DifferenceGMM, GMMStyle, IVStyle, NonlinearGMM, SystemGMM
 from estimation.dynamic_panel.expressions import evaluate
 from estimation.dynamic_panel.formula import parse_formula
 from estimation.dynamic_panel.operators import expand_list
@@ -189,3 +189,21 @@ def test_an_expression_is_what_numpy_makes_of_it(values, power):
     frame = pd.DataFrame({"x": values})
     found = evaluate(f"np.log(x)*2 - x**{power}/3", frame)
     np.testing.assert_allclose(found, np.log(values) * 2 - np.array(values) ** power / 3)
+
+
+def test_a_regressor_that_only_others_identify_is_noted(panel):
+    groups = [GMMStyle(["y", "x"], (2, 4), True)]
+    noted = SystemGMM(panel, **KEYS, dependent="y", regressors=["x", "w"], instruments=groups).fit()
+    assert any("names w: if exogenous, say exogenous=['w']" in note for note in noted.notes) and "names w" in str(noted)
+    named = SystemGMM(panel, **KEYS, dependent="y", regressors=["x"], exogenous="w", instruments=groups).fit()
+    assert not any("No instrument group" in note for note in named.notes)
+    dummies = "y ~ L.y + x + C(province) | gmm(y x, 2:4, collapse)"
+    with pytest.raises(IdentificationError, match=r"say exogenous=\['C\(province\)'\]"):
+        SystemGMM.from_formula(dummies, panel, **KEYS).fit()
+    assert SystemGMM.from_formula(dummies, panel, **KEYS, exogenous="C(province)").fit().params.notna().all()
+
+
+def test_every_model_class_takes_a_formula(panel):
+    formula = "y ~ L.y + x + w | gmm(y x, 2:4, collapse, diff) + iv(w, diff)"
+    nonlinear = NonlinearGMM.from_formula(formula, panel, **KEYS, nonlinear="noserial").fit()
+    assert nonlinear.n_instruments == SystemGMM.from_formula(formula, panel, **KEYS).fit().n_instruments + 1
