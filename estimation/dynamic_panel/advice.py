@@ -46,7 +46,9 @@ def chosen_conventions(spec: PanelSpec) -> tuple[str, ...]:
             "xtdpdgmm's lag(0 .) is lags=(1, None) here."
         )
     if spec.cluster is not None:
-        out.append("the AR tests sum over clusters; xtabond2 sums over entities even with cluster().")
+        out.append(
+            "the AR tests sum over clusters; xtabond2 sums over entities even with cluster(), as ar_test(order, over='entity')."
+        )
     return tuple(out)
 
 

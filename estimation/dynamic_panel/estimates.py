@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy import special
+import scipy
 
 from estimation.dynamic_panel.hypotheses import TestResult, wald_test
 from estimation.dynamic_panel.restrictions import read_restrictions
@@ -91,7 +91,7 @@ class PanelEstimates:
     @property
     def pvalues(self) -> pd.Series:
         """Two-sided normal p-values."""
-        return pd.Series(2 * special.ndtr(-self.tstats.abs()), index=list(self.names), name="pvalue")
+        return pd.Series(2 * scipy.special.ndtr(-self.tstats.abs()), index=list(self.names), name="pvalue")
 
     @property
     def df_resid(self) -> None:
@@ -105,7 +105,7 @@ class PanelEstimates:
 
     def critical_value(self, level: float = 0.95) -> float:
         """Return the two-sided critical value of the normal distribution."""
-        return float(special.ndtri((1 + level) / 2))
+        return float(scipy.special.ndtri((1 + level) / 2))
 
     def conf_int(self, level: float = 0.95) -> pd.DataFrame:
         """Return confidence intervals, columns lower and upper."""

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import special
+import scipy
 
 from estimation.dynamic_panel import algebra
 from estimation.dynamic_panel.algebra import Stacked
@@ -136,4 +136,4 @@ def _regressor(data: Stacked, c: int) -> tuple[float, float, float, float, float
     fitted = data.Z @ np.linalg.lstsq(products, moments, rcond=None)[0]
     S = map_to_moments @ algebra.moment_covariance(data, e - fitted) @ map_to_moments.T
     wald, used = quadratic_form(moments, S, rank=df)
-    return stat, df, float(special.chdtrc(df, stat)), wald / used, float(special.chdtrc(used, wald))
+    return stat, df, float(scipy.special.chdtrc(df, stat)), wald / used, float(scipy.special.chdtrc(used, wald))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import linalg, optimize
+import scipy
 
 from estimation.dynamic_panel import algebra
 from estimation.dynamic_panel.algebra import Stacked
@@ -99,7 +99,7 @@ def first_step(problem: Problem, linear: Fit, groups: tuple[NonlinearMoments, ..
     root = linear.one_step.weight.root / np.sqrt(linear.sigma2_one_step)
     used = (share > 0) & (variances > 0)
     lower = np.diag(np.sqrt(np.divide(share, variances, out=np.zeros(q), where=used)))[used]
-    full = linalg.block_diag(root, lower)
+    full = scipy.linalg.block_diag(root, lower)
     weight = Weight(full, len(full), float("nan"), np.arange(data.j + q))
     found = minimise(problem, weight, [beta0, np.zeros_like(beta0)])
     D = _first_weight_slope(problem, linear, found, unit, variances, own, used)
@@ -193,7 +193,7 @@ def minimise(problem: Problem, weight: Weight, starts: list[np.ndarray]) -> Mini
         slope = root @ problem.slope(start)
         scale = np.linalg.norm(slope, axis=0)
         scale = 1.0 / np.where(scale > 0, scale, 1.0)
-        found = optimize.least_squares(
+        found = scipy.optimize.least_squares(
             lambda theta, scale=scale: root @ problem.total(theta * scale),
             start / scale,
             jac=lambda theta, scale=scale: (root @ problem.slope(theta * scale)) * scale,

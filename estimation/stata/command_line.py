@@ -11,7 +11,13 @@ from dataclasses import dataclass
 
 from estimation.errors import SpecificationError
 
-_PREFIX = re.compile(r"^(?:(?:xi|qui(?:etly)?|cap(?:ture)?|noi(?:sily)?|eststo(?:\s+\w+)?)\s*:?\s+)+", re.IGNORECASE)
+_PREFIX = re.compile(
+    r"^(?:(?:xi|qui(?:etly)?|cap(?:ture)?|noi(?:sily)?)\s*:?\s+|eststo(?:\s+\w+)?(?:\s*,[^:]*)?\s*:\s*)+", re.IGNORECASE
+)
+# Stata lets a blank stand behind the operator's full stop, and none between L(0/1) and its variable
+_BLANK = re.compile(r"(?<![\w.])((?:[LFDS]\d*)+|[LFDS]\([^()]*\))\.\s+(?=[\w(])", re.IGNORECASE)
+_NO_STOP = re.compile(r"(?<![\w.])([LFDS]\(\s*-?\d+(?:\s*/\s*\d+)?\s*\))(?=[^\W\d])", re.IGNORECASE)
+_MACRO = re.compile(r"\$\{?\w+|`\w*'")
 _CONTINUED = re.compile(r"///[^\n]*\n|/\*.*?\*/", re.DOTALL)
 _WEIGHT = re.compile(r"\[\s*(\w+)\s*=\s*([^\]]+?)\s*\]")
 _OPTION = re.compile(r"\s*([A-Za-z_]\w*)\s*(\(?)")
@@ -51,8 +57,11 @@ def read_command_line(text: str) -> CommandLine:
     """
     if not isinstance(text, str) or not text.strip():
         raise SpecificationError("expected a command such as 'xtabond2 n L.n w, gmm(L.n) iv(w)', found nothing.")
-    line = " ".join(_CONTINUED.sub(" ", text).split()).removeprefix(". ")
-    line = _PREFIX.sub("", line)
+    line = " ".join(_CONTINUED.sub(" ", text).split()).removeprefix(". ").rstrip("; ")
+    macro = _MACRO.search(line)
+    if macro is not None:
+        raise SpecificationError(f"{macro.group(0)} is a macro of Stata; put what it holds in its place.")
+    line = _NO_STOP.sub(r"\1.", _BLANK.sub(r"\1.", _PREFIX.sub("", line)))
     head, options = _at_comma(line)
     program, _, rest = head.strip().partition(" ")
     rest, weight = _weight(rest)
@@ -112,7 +121,7 @@ def whole_numbers(text: str | None, where: str) -> list[int | None]:
     SpecificationError
     """
     out: list[int | None] = []
-    for piece in (text or "").replace(",", " ").split():
+    for piece in (text or "").replace(",", " ").replace("/", " ").split():
         if piece != "." and not re.fullmatch(r"-?\d+", piece):
             raise SpecificationError(f"{where}: expected whole numbers or a full stop, found {piece!r}.")
         out.append(None if piece == "." else int(piece))

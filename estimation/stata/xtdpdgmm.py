@@ -36,7 +36,7 @@ OPTIONS = {
     "norescale": "nores", "wmatrix": "w", "center": "cen", "onestep": "one", "twostep": "two", "igmm": "igmm", "cugmm": "cu",
     "teffects": "te", "noconstant": "nocons", "vce": "vce", "small": "sm", "overid": "over", "auxiliary": "aux",
     "level": "l", "coeflegend": "coefl", "noheader": "nohe", "notable": "notab", "nofooter": "nofo", "noanalytic": "noan",
-    "from": "from", "nodots": "nodot", "nolog": "nolo",
+    "from": "from", "nodots": "nodot", "nolog": "nolo", "noserial": "noser", "iid": "iid",
 }  # fmt: skip
 GROUP_OPTIONS = {
     "lagrange": "l", "collapse": "c", "nocollapse": "noc", "difference": "d", "bodev": "bod", "model": "m", "rescale": "res",
@@ -243,7 +243,7 @@ def _h(text: str | None) -> HMatrix:
 
 def _errors(options: dict[str, str | None]) -> tuple[CovType, str | None, Steps]:
     """Return covariance, cluster and steps."""
-    default: Steps = 2 if "nl" in options else 1
+    default: Steps = 2 if {"nl", "noserial", "iid"} & set(options) else 1
     steps = next((_STEPS[name] for name in _STEPS if name in options), default)
     kind, rest = at_comma(options.get("vce") or "")
     name, _, cluster = kind.strip().partition(" ")
@@ -258,6 +258,10 @@ def _errors(options: dict[str, str | None]) -> tuple[CovType, str | None, Steps]
 
 
 def _nonlinear(options: dict[str, str | None], defaults: _Globals) -> tuple[NonlinearMoments, ...]:
+    # before version 2 the kinds were options of their own
+    old = next((kind for kind in ("noserial", "iid") if kind in options), None)
+    if old is not None:
+        return (NonlinearMoments(old, defaults.collapse),)  # type: ignore[arg-type]  # one of the kinds
     if "nl" not in options:
         return ()
     kind, rest = at_comma(options["nl"] or "")

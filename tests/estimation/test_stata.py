@@ -68,7 +68,7 @@ TERM = st.one_of(
 TERMS = st.lists(TERM, min_size=1, max_size=4, unique=True).map(tuple)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(terms=TERMS)
 def test_terms_survive_being_written_and_read(terms):
     assert read_varlist(write_varlist(terms)) == terms
@@ -121,7 +121,7 @@ def xtabond2_commands(draw):
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(command=xtabond2_commands())
 def test_a_command_of_xtabond2_survives_being_written_and_read(command):
     assert parse(str(command)) == command
@@ -166,7 +166,7 @@ def xtdpdgmm_commands(draw):
     return StataCommand("xtdpdgmm", spec, FitOptions(steps, cov, draw(st.booleans()), "sweep"), condition, nonlinear=nonlinear)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(command=xtdpdgmm_commands())
 def test_a_command_of_xtdpdgmm_survives_being_written_and_read(command):
     assert parse(str(command)) == command
@@ -179,6 +179,23 @@ def test_abbreviations_prefixes_and_continued_lines_are_read():
     long = parse("xtabond2 n L.n w, gmmstyle(L.n, laglimits(1 3) collapse equation(diff)) ivstyle(w, mz) twostep robust")
     text = "xi: quietly xtabond2 n L.n ///\n  w , gmm(L.n,lag(1 3) c e(d)) /* exogenous */ iv(w,mz) two r"
     assert parse(text) == long
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("eststo m1: xi: xtabond2 n L.n w, gmm(L.n)", "xtabond2 n L.n w, gmm(L.n)"),
+        ("eststo : quietly xtabond2 n L.n w, gmm(L.n);", "xtabond2 n L.n w, gmm(L.n)"),
+        ("capture noisily xtabond2 n L.n w, gmm(L.n, lag (2 4))", "xtabond2 n L.n w, gmm(L.n, lag(2 4))"),
+        ("xtabond2 L(0/1)n w, gmmstyle((n w), lagl(. .))", "xtabond2 n L.n w, gmm(n w)"),
+        ("xtabond2 n L. n L1.w l(1/2). (k ys), gmm(n)", "xtabond2 n L.n L.w L.k L2.k L.ys L2.ys, gmm(n)"),
+        ("xtabond2 n L.n boom#c.w#c.k, gmm(L.n c.w##c.k)", "xtabond2 n L.n i.boom#c.w#c.k, gmm(L.n w k c.w#c.k)"),
+        ("xtdpdgmm L(0/1).n w, gmm(n, l(1/2) m(d))", "xtdpdgmm n L.n w, gmm(n, lagrange(1 2) model(difference))"),
+        ("xtdpdgmm n L.n, noserial gmm(L.n, c m(d)) two", "xtdpdgmm n L.n, nl(noserial) gmm(L.n, collapse model(d)) twostep"),
+    ],
+)
+def test_what_is_found_in_do_files_is_read(written, plain):
+    assert parse(written) == parse(plain)
 
 
 def test_split_makes_the_two_groups_the_help_describes():
@@ -334,6 +351,8 @@ def test_if_with_interactions_and_dummies_runs_as_the_forum_thread_asks(panel):
         ("xtabond2 n L.n, gmm(L.n, eq(lvl))", "expected diff, level or both"),
         ("xtabond2 n L.n, iv(w, passthru)", "add equation\\(diff\\)"),
         ("xtabond2 n L.n S.w, gmm(L.n)", "seasonal"),
+        ("xtabond2 n L.n $controls, gmm(L.n)", r"\$controls is a macro"),
+        ("xtabond2 n L.n `x', gmm(L.n)", "is a macro"),
         ("xtabond2 n i.a#i.b, gmm(L.n)", "write i.a##i.b"),
         ("xtabond2 n L.n if year >, gmm(L.n)", "found its end|found 'its end'"),
         ("xtabond2 n L.n in 5/1, gmm(L.n)", "smaller to the larger"),
