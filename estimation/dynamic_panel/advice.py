@@ -47,7 +47,7 @@ def chosen_conventions(spec: PanelSpec) -> tuple[str, ...]:
         )
     if spec.cluster is not None:
         out.append(
-            "the AR tests sum over clusters; xtabond2 sums over entities even with cluster(), as ar_test(order, over='entity')."
+            "the AR tests sum over clusters; xtabond2 sums over entities even with cluster(): ar_test(1, over='entity')."
         )
     return tuple(out)
 
