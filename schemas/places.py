@@ -12,6 +12,10 @@ from schemas.table import Table
 PARTNER_KINDS = (
     "normal", "territory", "self", "superseded", "historic", "residual", "unknown", "organisation",
 )
+ZONE_TYPES = (
+    "special_economic_zone", "development_zone", "high_tech_zone", "bonded_zone", "export_processing_zone", "bonded_port",
+    "bonded_logistics_park", "other",
+)
 PREFECTURE_KINDS = (
     "municipality", "prefecture_city", "prefecture", "autonomous_prefecture", "league", "province_direct",
 )
@@ -40,6 +44,15 @@ define("is_ambiguous", "int", "1 when the prefix also belongs to a unit of other
 define("units_outside", "string", "Codes of the units outside the districts that share six digits with a district")
 define("alias", "string", "Spelling, whitespace removed; letters in upper case")
 define("code", "string", "Code in the list the table carries")
+define("name", "string", "Name in the list the table carries")
+define("zone_type", "string", "Sort of zone by the fifth digit; other for what is no zone", allowed=ZONE_TYPES)
+define(
+    "side", "string",
+    "Side of the district line; mixed where the list does not say and the postcode decides. The type of the unit, if there is"
+    " one, comes first",
+    allowed=("inside", "outside", "mixed"),
+)
+define("needs_province", "int", "1 when the spelling means the entry only with the province in front")
 define("note", "string", "Remark")
 define("iso3", "string", "ISO 3166 alpha-3 code of the economy")
 define("from_revision", "string", "Newer HS revision")
@@ -116,10 +129,15 @@ PLACE_NAMES = _table(
     ("alias", "prefecture_code", "unit_code", "kind", "valid_from", "valid_to"),
     "One row per spelling of a place and span of years; kind province means prefecture_code holds a province.",
 )
-CUSTOMS_PLACES = _table(
-    "customs_places", ("code",), ("code", "prefecture_code", "unit_code", "note"),
-    "One row per four-digit customs place that is not the prefecture with these digits in GB/T 2260.",
-    "Ten of several hundred: the full list is not public.",
+CUSTOMS_DISTRICTS = _table(
+    "customs_districts", ("code", "valid_from"),
+    ("code", "name", "zone_type", "prefecture_code", "unit_code", "side", "valid_from", "valid_to"),
+    "One row per entry of customs' list of districts and span of years in which its place stays the same.",
+    "The first four digits are not those of GB/T 2260: 3310 is 丽水 and 3311 台州, the other way round there.",
+)
+CUSTOMS_DISTRICT_NAMES = _table(
+    "customs_district_names", ("alias", "code"), ("alias", "code", "needs_province"),
+    "One row per spelling of an entry of customs' list; entries of two provinces may share one that needs the province.",
 )
 PARTNERS = _table(
     "partners", ("code",), ("code", "name_zh", "name_en", "iso3", "kind", "valid_from", "valid_to"),
@@ -179,7 +197,7 @@ DEVELOPMENT_ZONES = _table(
     "Quzhou's zone is left out: its year of approval was found nowhere.",
 )
 TABLES = (
-    COUNTY_UNITS, PREFECTURES, POSTCODE_PREFIXES, AMBIGUOUS_CITIES, PLACE_NAMES, CUSTOMS_PLACES, PARTNERS,
-    PARTNER_ALIASES, HS6_CODES, HS6_CONVERSIONS, HS6_FAMILIES, TRADE_REGIMES, REGION_CLASSES, CITY_SIZE_THRESHOLDS,
-    SEAPORTS, CITY_COORDINATES, DEVELOPMENT_ZONES,
+    COUNTY_UNITS, PREFECTURES, POSTCODE_PREFIXES, AMBIGUOUS_CITIES, PLACE_NAMES, CUSTOMS_DISTRICTS,
+    CUSTOMS_DISTRICT_NAMES, PARTNERS, PARTNER_ALIASES, HS6_CODES, HS6_CONVERSIONS, HS6_FAMILIES,
+    TRADE_REGIMES, REGION_CLASSES, CITY_SIZE_THRESHOLDS, SEAPORTS, CITY_COORDINATES, DEVELOPMENT_ZONES,
 )

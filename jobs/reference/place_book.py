@@ -29,6 +29,8 @@ MAX_EXAMPLES = 5
 POSTCODE_COLUMNS = ("prefix", "unit_code", "valid_from", "valid_to")
 UNIT_COLUMNS = ("unit_code", "unit_name", "unit_type", "prefecture_code", "valid_from", "valid_to")
 CITY_COLUMNS = ("prefecture_code", "city_id", "name_zh", "kind", "province_code", "valid_from", "valid_to")
+USER_NAME = "user"
+"""Kind of the names that come with a user's cities."""
 REGION_COLUMN = "province_code"
 REGION_PREFIX = "region_"
 
@@ -53,8 +55,10 @@ class PlaceBook:
         ``alias, prefecture_code, unit_code, kind, valid_from, valid_to``.
     ambiguous : DataFrame
         ``city_id, units_outside, valid_from, valid_to``.
-    customs_places : DataFrame
-        ``code, prefecture_code, unit_code``.
+    districts : DataFrame
+        Customs' list: ``code, name, zone_type, prefecture_code, unit_code, side, valid_from, valid_to``.
+    district_names : DataFrame
+        ``alias, code, needs_province``.
     """
 
     units: pd.DataFrame
@@ -62,7 +66,8 @@ class PlaceBook:
     prefixes: pd.DataFrame
     names: pd.DataFrame
     ambiguous: pd.DataFrame
-    customs_places: pd.DataFrame
+    districts: pd.DataFrame
+    district_names: pd.DataFrame
 
 
 def configured_place_book(places: Places) -> PlaceBook:
@@ -114,7 +119,8 @@ def load_place_book(
         prefixes=prefixes.drop(columns="is_ambiguous"),
         names=with_years(read_shipped("place_names")),
         ambiguous=with_years(read_shipped("ambiguous_cities")),
-        customs_places=read_shipped("customs_places"),
+        districts=with_years(read_shipped("customs_districts")),
+        district_names=read_shipped("customs_district_names"),
     )
     # postcodes are checked against the units, units against the prefectures
     for path, columns, overlay in (
@@ -213,8 +219,8 @@ def overlay_cities(book: PlaceBook, cities: pd.DataFrame) -> PlaceBook:
 
 def _with_city_names(names: pd.DataFrame, cities: pd.DataFrame) -> pd.DataFrame:
     """Spellings with those of a user's cities: the full name always, the short one unless it means another place."""
-    full = cities.assign(alias=cities["name_zh"], kind="prefecture")
-    short = cities.assign(alias=cities["name_zh"].str.removesuffix("市"), kind="prefecture_short")
+    full = cities.assign(alias=cities["name_zh"], kind=USER_NAME)
+    short = cities.assign(alias=cities["name_zh"].str.removesuffix("市"), kind=USER_NAME)
     taken = names[~names["prefecture_code"].isin(cities["prefecture_code"]) | (names["unit_code"] != "")]
     short = short[(short["alias"] != short["name_zh"]) & ~short["alias"].isin(taken["alias"])]
     added = pd.concat([full, short], ignore_index=True).assign(unit_code="")[names.columns]

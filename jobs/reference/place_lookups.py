@@ -15,20 +15,15 @@ from typing import TYPE_CHECKING, Literal
 
 from conf.settings import CONVENTIONS
 from jobs.reference.place_book import PlaceBook
+from jobs.reference.place_texts import district_rows, text_rows
 from jobs.transforms.places import PlaceReference, place_number
-from schemas.places import CITY_KINDS, INSIDE_TYPES, OPEN_END
+from schemas.places import CITY_KINDS, INSIDE_TYPES
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 Convention = Literal["year_end", "approval"]
-ZONE_ENDINGS = (
-    "其他", "其它", "开发区", "经济开发区", "经济技术开发区", "高新区", "高新技术开发区", "高新技术产业开发区",
-    "保税区", "保税港区", "综合保税区", "出口加工区", "保税物流园区", "物流园区",
-)
-"""What customs writes after a place for its zones and its rest; the place stays the same."""
-KINDS_WITH_ENDINGS = ("province", "prefecture", "prefecture_short", "with_province", "unit", "historic", "misspelt")
 SURE_OF_VOTE = {0: 0.90, 1: 0.70, 2: 0.92, 3: 0.98}
 """Confidence in a unit by the number of lists that agree; 0 = a delivery area that is wholly one city."""
 SURE_OF_USER = 0.99
@@ -54,7 +49,7 @@ class Lookups:
     texts : list of dict
         ``alias, from_month, to_month, province_code, place``; ``place`` is None for a province.
     districts : list of dict
-        ``code4, from_month, to_month, place``.
+        ``code, from_month, to_month, place``, by the five digits of customs' list..
     """
 
     postcodes: list[dict]
@@ -78,8 +73,8 @@ def build_lookups(book: PlaceBook, *, convention: Convention = "year_end") -> Lo
     return Lookups(
         postcodes=plain,
         shared=shared,
-        texts=list(_text_rows(book, gazetteer)),
-        districts=list(_district_rows(book, gazetteer)),
+        texts=list(text_rows(book, gazetteer)),
+        districts=list(district_rows(book, gazetteer)),
     )
 
 
@@ -95,6 +90,8 @@ class Gazetteer:
         self.prefectures: dict[str, list] = {}
         for row in book.prefectures.itertuples():
             self.prefectures.setdefault(row.prefecture_code, []).append(row)
+        self._months_of_change: dict[str, list[int]] = {}
+        self._districts_only = _spans_of_districts_only(self.units)
         self._ambiguous: dict[str, list[tuple[int, int]]] = {}
         for row in book.ambiguous.itertuples():
             self._ambiguous.setdefault(row.city_id, []).append((row.valid_from, row.valid_to))
@@ -117,11 +114,27 @@ class Gazetteer:
                     yield left, right, kind, prefecture
 
     def _changes(self, prefecture: str) -> list[int]:
-        """Months in which a prefecture's kind, name, undivided state or ambiguity begins or ends."""
+        if prefecture not in self._months_of_change:
+            self._months_of_change[prefecture] = self._find_changes(prefecture)
+        return self._months_of_change[prefecture]
+
+    def _find_changes(self, prefecture: str) -> list[int]:
+        """Months in which a prefecture's kind, name, undivided state, ambiguity or lack of counties begins or ends."""
         months = {12 * year for row in self.prefectures.get(prefecture, ()) for year in (row.valid_from, row.valid_to)}
         months |= {month for a, b, kind, _ in self.units.get(prefecture, ()) if kind == "whole_city" for month in (a, b)}
         months |= {12 * year for span in self._ambiguous.get(prefecture, ()) for year in span}
+        months |= {month for span in self._districts_only.get(prefecture, ()) for month in span}
         return sorted(months)
+
+    def prefecture_spans(self, code: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Months in which a prefecture's attributes stay the same, within the years ``[start, end)`` and its own."""
+        rows = self.prefectures.get(code, ())
+        if not rows:
+            return
+        first = 12 * max(start, min(row.valid_from for row in rows))
+        last = 12 * min(end, max(row.valid_to for row in rows))
+        edges = [first, *(month for month in self._changes(code) if first < month < last), last]
+        yield from (span for span in zip(edges, edges[1:], strict=False) if span[0] < span[1])
 
     def prefecture(self, code: str, month: int):
         """The row of a prefecture in a month; outside its span the nearest row."""
@@ -130,11 +143,14 @@ class Gazetteer:
         return min(rows, key=lambda r: max(r.valid_from - year, year - r.valid_to + 1, 0), default=None)
 
     def place(self, prefecture_code: str, month: int, *, unit: str | None = None, kind: str | None = None) -> dict:
-        """A place as the look-ups carry it."""
+        """A place as the look-ups carry it; in a city that has districts only, every place is one of a district."""
         row = self.prefecture(prefecture_code, month)
         is_city = row is not None and row.kind in CITY_KINDS
         whole = any(a <= month < b and k == "whole_city" for a, b, k, _ in self.units.get(prefecture_code, ()))
         spans = self._ambiguous.get(prefecture_code, ())
+        if unit is None and kind is None:
+            districts_only = self._districts_only.get(prefecture_code, ())
+            kind = "district" if any(a <= month < b for a, b in districts_only) else None
         return {
             "prefix": None,
             "prefecture_code": prefecture_code,
@@ -147,6 +163,20 @@ class Gazetteer:
             "is_whole": whole,
             "in_ambiguous_city": any(a <= month // 12 < b for a, b in spans),
         }
+
+
+def _spans_of_districts_only(units: dict[str, list[tuple[int, int, str, str]]]) -> dict[str, list[tuple[int, int]]]:
+    """Prefecture to the spans of months in which all of its units are districts."""
+    by_prefecture: dict[str, list[tuple[int, int, str]]] = {}
+    for spans in units.values():
+        for start, end, kind, prefecture in spans:
+            by_prefecture.setdefault(prefecture, []).append((start, end, kind))
+    found: dict[str, list[tuple[int, int]]] = {}
+    for prefecture, rows in by_prefecture.items():
+        for start, end in _segments((a, b) for a, b, _ in rows):
+            if {kind for a, b, kind in rows if a <= start < b} == {"district"}:
+                found.setdefault(prefecture, []).append((start, end))
+    return found
 
 
 def _postcode_rows(book: PlaceBook, gazetteer: Gazetteer) -> tuple[list[dict], list[dict]]:
@@ -211,94 +241,6 @@ def _places_of(prefix: str, claims: list[tuple], gazetteer: Gazetteer, month: in
     return sorted(found, key=lambda p: (-p["n_sources"], p["unit_type"] not in INSIDE_TYPES, p["unit_code"] or ""))
 
 
-def _text_rows(book: PlaceBook, gazetteer: Gazetteer) -> Iterator[dict]:
-    provinces = {row.prefecture_code: row.province_code for row in book.prefectures.itertuples()}
-    claims: dict[str, list[tuple[int, int, str, dict | None]]] = {}
-    for row in book.names.itertuples():
-        for start, end, province, place in _named_places(row, gazetteer, provinces):
-            for alias in _with_endings(row, place):
-                claims.setdefault(alias, []).append((start, end, province, place, alias == row.alias))
-    for alias, rows in claims.items():
-        # a spelling that is listed as such wins over one that only arises from an ending
-        own = [row for row in rows if row[4]] or rows
-        places = {(row[2], (row[3] or {}).get("prefecture_code"), (row[3] or {}).get("unit_code")) for row in own}
-        reached = 0
-        for start, end, province, place, listed in sorted(own, key=lambda row: row[:2]):
-            start = max(start, reached)
-            if start < end and (listed or len({p[1] for p in places}) == 1):
-                yield {
-                    "alias": alias, "from_month": start, "to_month": end, "province_code": province, "place": place,
-                }
-                reached = end
-
-
-def _named_places(row, gazetteer: Gazetteer, provinces: dict[str, str]) -> Iterator[tuple]:
-    if row.kind == "unknown":
-        return
-    if row.kind == "province":
-        yield row.valid_from * 12, row.valid_to * 12, row.prefecture_code, None
-        return
-    province = provinces[row.prefecture_code]
-    if row.unit_code:
-        for start, end, kind, prefecture in gazetteer.unit_spans(row.unit_code, row.valid_from, row.valid_to):
-            yield start, end, province, gazetteer.place(prefecture, start, unit=row.unit_code, kind=kind)
-    for start, end in _prefecture_spans(row, gazetteer):
-        if not row.unit_code or not gazetteer.units.get(row.unit_code):
-            yield start, end, province, gazetteer.place(row.prefecture_code, start)
-
-
-def _prefecture_spans(row, gazetteer: Gazetteer) -> Iterator[tuple[int, int]]:
-    """Spans in which a prefecture's attributes stay the same, within the spelling's years."""
-    years = {row.valid_from, row.valid_to}
-    for other in gazetteer.prefectures.get(row.prefecture_code, ()):
-        years |= {other.valid_from, other.valid_to}
-    for start, end, kind, _ in gazetteer.units.get(row.prefecture_code, ()):
-        if kind == "whole_city":
-            years |= {start // 12, end // 12}
-    for start, end in gazetteer._ambiguous.get(row.prefecture_code, ()):
-        years |= {start, end}
-    first = min((r.valid_from for r in gazetteer.prefectures.get(row.prefecture_code, ())), default=0)
-    last = max((r.valid_to for r in gazetteer.prefectures.get(row.prefecture_code, ())), default=0)
-    kept = sorted(y for y in years if max(row.valid_from, first) <= y <= min(row.valid_to, last))
-    for start, end in zip(kept, kept[1:], strict=False):
-        yield start * 12, end * 12
-
-
-def _with_endings(row, place: dict | None) -> Iterable[str]:
-    yield row.alias
-    if row.kind in KINDS_WITH_ENDINGS and (place is None or place["unit_type"] in (None, "county_city", "whole_city")):
-        for ending in ZONE_ENDINGS:
-            yield row.alias + ending
-
-
-def _district_rows(book: PlaceBook, gazetteer: Gazetteer) -> Iterator[dict]:
-    """Customs' four-digit places: own numbers from the table, otherwise the first four digits of the GB prefecture."""
-    own = {row.code: row for row in book.customs_places.itertuples()}
-    for code, rows in gazetteer.prefectures.items():
-        municipality = rows[0].kind == "municipality"
-        numbers = [f"{code[:2]}{n:02d}" for n in range(1, 90)] if municipality else [code[:4]]
-        for row in rows:
-            for start, end in _prefecture_spans(row, gazetteer):
-                for number in numbers:
-                    if number not in own and row.kind != "province_direct":
-                        yield {
-                            "code4": number, "from_month": start, "to_month": end,
-                            "place": gazetteer.place(code, start),
-                        }
-    for row in own.values():
-        spans = gazetteer.unit_spans(row.unit_code, 0, OPEN_END) if row.unit_code else ()
-        for start, end, kind, prefecture in spans:
-            yield {
-                "code4": row.code, "from_month": start, "to_month": end,
-                "place": gazetteer.place(prefecture, start, unit=row.unit_code, kind=kind),
-            }
-        if not row.unit_code:
-            yield {
-                "code4": row.code, "from_month": 0, "to_month": OPEN_END * 12,
-                "place": gazetteer.place(row.prefecture_code, 2000 * 12),
-            }
-
-
 def _segments(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     spans = list(spans)
     edges = sorted({edge for span in spans for edge in span})
@@ -341,7 +283,7 @@ def place_reference(spark: SparkSession, book: PlaceBook, *, convention: Convent
         postcodes=to_frame(spark, postcodes, f"prefix4 string, {SPAN_TYPE}, place bigint, digits int"),
         shared=to_frame(spark, shared, f"key string, {SPAN_TYPE}, places array<bigint>"),
         texts=to_frame(spark, texts, f"alias string, {SPAN_TYPE}, province int, place bigint"),
-        districts=to_frame(spark, districts, f"code4 string, {SPAN_TYPE}, place bigint"),
+        districts=to_frame(spark, districts, f"code string, {SPAN_TYPE}, place bigint"),
         places=to_frame(spark, numbers.rows(), PLACE_TYPE),
         convention=convention,
     )

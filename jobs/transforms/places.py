@@ -19,6 +19,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from conf.settings import EVIDENCE, FALLBACKS
+from jobs.transforms.place_keys import place_key_column, without_ending_column
 
 Evidence = Literal["place_text", "postcode", "district_code"]
 Fallback = Literal["place_text", "firm_history", "address"]
@@ -76,9 +77,10 @@ class PlaceReference:
     shared : DataFrame
         ``key, from_month, to_month, places``: areas of which four digits do not settle the place, best candidate first.
     texts : DataFrame
-        ``alias, from_month, to_month, province, place``; ``province`` has two digits; ``place`` is null if it is all.
+        ``alias, from_month, to_month, province, place``; ``alias`` as :func:`place_key_column` makes it; ``province`` has
+        two digits; ``place`` is null if it is all.
     districts : DataFrame
-        ``code4, from_month, to_month, place``.
+        ``code, from_month, to_month, place``, by the five digits of customs' list of districts.
     places : DataFrame
         What a place number stands for, one row per number: ``place, prefecture_code, city_id, is_whole,
         in_ambiguous_city, unit_code, unit_type, method, digits, n_sources, share, is_shared``.
@@ -145,7 +147,7 @@ def resolve_places(
     kept = frame.columns
     rows = _with_defaults(frame)
     rows = rows.withColumn("_month", _record_month(reference.convention))
-    rows = _join_text(rows, reference.texts, "_text", F.upper("production_place"))
+    rows = _join_text(rows, reference.texts, "_text", F.col("production_place"))
     rows = _join_postcode(rows, reference, "_post", "postcode")
     has_district = "district_code" in evidence_order and "district_code" in frame.columns
     rows = _join_district(rows, reference.districts, used=has_district)
@@ -216,7 +218,16 @@ def _join_span(rows: DataFrame, lookup: DataFrame, key: str, value: Column, name
 
 
 def _join_text(rows: DataFrame, texts: DataFrame, name: str, value: Column) -> DataFrame:
-    return _join_span(rows, texts, "alias", value, {"place": name, "province": f"{name}_province"})
+    """The place of a text as it stands, otherwise without the words for zones and rests at its end."""
+    place, province = f"{name}_as_written", f"{name}_province_as_written"
+    rows = rows.withColumn("_spelling", place_key_column(value))
+    rows = _join_span(rows, texts, "alias", F.col("_spelling"), {"place": place, "province": province})
+    # null where the text is known as it stands, and a null key costs no look-up
+    shorter = F.when(F.col(province).isNull(), without_ending_column(F.col("_spelling")))
+    rows = _join_span(rows, texts, "alias", shorter, {"place": name, "province": f"{name}_province"})
+    return rows.withColumns(
+        {name: F.coalesce(place, name), f"{name}_province": F.coalesce(province, f"{name}_province")}
+    ).drop("_spelling", place, province)
 
 
 def _join_postcode(rows: DataFrame, reference: PlaceReference, name: str, column: str) -> DataFrame:
@@ -234,7 +245,9 @@ def _join_postcode(rows: DataFrame, reference: PlaceReference, name: str, column
 def _join_district(rows: DataFrame, districts: DataFrame, *, used: bool) -> DataFrame:
     if not used:
         return rows.withColumn("_district", _no_place())
-    return _join_span(rows, districts, "code4", F.substring("district_code", 1, 4), {"place": "_district"})
+    # four digits alone stand for the rest of their place
+    code = F.rpad(F.substring("district_code", 1, 5), 5, "9")
+    return _join_span(rows, districts, "code", code, {"place": "_district"})
 
 
 def _join_fallbacks(

