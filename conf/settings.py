@@ -88,6 +88,7 @@ class Count:
     products: str = "raw"
     destinations: str = "economies"
     base_revision: str = "2002"
+    user_correlations: str = ""
 
     def __post_init__(self) -> None:
         require_one_of("count", "products", self.products, ("raw", "converted", "family"))

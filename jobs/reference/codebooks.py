@@ -6,11 +6,13 @@ code of an older revision is carried forward only when exactly one newer code co
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from conf.settings import BASE_REVISIONS
+from jobs.core.errors import InputRefusedError
 from jobs.transforms.partners import PartnerReference
 from jobs.transforms.products import ProductReference
 from schemas.reference.shipped import read_shipped
@@ -18,7 +20,12 @@ from schemas.reference.shipped import read_shipped
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+CORRELATION_COLUMNS = ("from_revision", "to_revision", "from_hs6", "to_hs6")
 REVISIONS = ("1996", "2002", "2007", "2012", "2017", "2022")
+
+
+class ProductFileError(InputRefusedError):
+    """Raised when a user's file of correlations cannot be used."""
 
 
 def product_codes(
@@ -45,6 +52,67 @@ def product_codes(
     return pd.DataFrame(rows, columns=columns)
 
 
+def link_families(families: pd.DataFrame, correlations: pd.DataFrame) -> pd.DataFrame:
+    """Families with those joined that a correlation connects; the smallest name stands for all of them.
+
+    Parameters
+    ----------
+    families : DataFrame
+        ``hs6_code, revision, family``.
+    correlations : DataFrame
+        ``from_revision, to_revision, from_hs6, to_hs6``: pairs of codes that share goods, as in the UN's tables.
+    """
+    family = {(row.revision, row.hs6_code): row.family for row in families.itertuples()}
+    joined = {name: name for name in families["family"]}
+
+    def root(name: str) -> str:
+        while joined[name] != name:
+            name = joined[name]
+        return name
+
+    for row in correlations.itertuples():
+        ends = (family.get((row.from_revision, row.from_hs6)), family.get((row.to_revision, row.to_hs6)))
+        if None not in ends:
+            first, second = sorted(map(root, ends))
+            joined[second] = first
+    return families.assign(family=[root(name) for name in families["family"]])
+
+
+def read_correlations(path: str | Path) -> pd.DataFrame:
+    """Read a user's CSV of correlations: ``from_revision, to_revision, from_hs6, to_hs6``; extra columns are ignored.
+
+    Raises
+    ------
+    ProductFileError
+        If the file is absent, lacks a column, or names a revision or a code that the shipped list of codes has not.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ProductFileError(f"{path}: named in the settings (count.user_correlations), but no such file.")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ProductFileError(f"{path}: expected a CSV file in UTF-8 with a heading; {error}.") from error
+    if missing := [name for name in CORRELATION_COLUMNS if name not in table.columns]:
+        raise ProductFileError(
+            f"{path}: expected columns {', '.join(CORRELATION_COLUMNS)}; missing {', '.join(missing)}."
+        )
+    codes = read_shipped("hs6_codes").set_index("hs6_code")
+    for end in ("from", "to"):
+        known = [
+            f"in_hs{revision}" in codes.columns and code in codes.index and codes.at[code, f"in_hs{revision}"] == "1"
+            for revision, code in zip(table[f"{end}_revision"], table[f"{end}_hs6"], strict=True)
+        ]
+        if not all(known):
+            line = known.index(False)
+            raise ProductFileError(
+                f"{path}, line {line + 2}: expected a code of HS {', '.join(REVISIONS)} with six digits; found "
+                f"{table[f'{end}_hs6'][line]!r} of {table[f'{end}_revision'][line]!r} ({known.count(False)} such rows)."
+                " Correct the file, or leave its setting empty."
+            )
+    return table[list(CORRELATION_COLUMNS)]
+
+
 def partner_aliases(partners: pd.DataFrame | None = None, aliases: pd.DataFrame | None = None) -> pd.DataFrame:
     """One row per spelling: alias, partner_code, country_iso3, partner_kind.
 
@@ -61,8 +129,14 @@ def partner_aliases(partners: pd.DataFrame | None = None, aliases: pd.DataFrame 
     return joined[["alias", "partner_code", "country_iso3", "partner_kind"]]
 
 
-def product_reference(spark: SparkSession, **tables: pd.DataFrame) -> ProductReference:
-    """Return the frame that :func:`jobs.transforms.products.add_products` joins."""
+def product_reference(
+    spark: SparkSession, *, user_correlations: str | Path = "", **tables: pd.DataFrame
+) -> ProductReference:
+    """Return the frame that :func:`jobs.transforms.products.add_products` joins, families joined by a user's file."""
+    if user_correlations:
+        families = tables.pop("families", None)
+        families = read_shipped("hs6_families") if families is None else families
+        tables["families"] = link_families(families, read_correlations(user_correlations))
     return ProductReference(_frame(spark, product_codes(**tables)))
 
 

@@ -32,24 +32,26 @@ class References:
 
 
 @cache
-def load_references(spark: SparkSession, places: Places) -> References:
-    """Return the look-up frames under the settings of places."""
+def load_references(spark: SparkSession, places: Places, user_correlations: str = "") -> References:
+    """Return the look-up frames under the settings of places, product families joined by a user's correlations."""
     return References(
         places=place_reference(spark, configured_place_book(places), convention=places.convention),
-        products=product_reference(spark),
+        products=product_reference(spark, user_correlations=user_correlations),
         partners=partner_reference(spark),
     )
 
 
 def references_for(context: JobContext) -> References:
     """Return the look-up frames under a context's settings."""
-    return load_references(context.spark, context.settings.places)
+    return load_references(context.spark, context.settings.places, context.settings.count.user_correlations)
 
 
 def reference_hash(settings: Settings) -> str:
     """Hash of all reference content a record's place, product and partner depend on, user files included."""
     places = settings.places
-    own = user_files_hash(places.user_postcodes, places.user_units, places.user_cities)
+    own = user_files_hash(
+        places.user_postcodes, places.user_units, places.user_cities, settings.count.user_correlations
+    )
     return hashlib.sha256("".join([*map(content_hash, TABLE_NAMES), own]).encode()).hexdigest()
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from schemas.reference.partner_keys import ACCENTED, DECIMALS, MEANINGLESS, PLAIN
+
 NOT_AN_ECONOMY = ("self", "unknown", "residual", "organisation")
 
 
@@ -50,6 +52,6 @@ def add_partners(frame: DataFrame, reference: PartnerReference) -> DataFrame:
 
 
 def _spelling(text: Column) -> Column:
-    """Upper case, half-width brackets, and a code without the decimals a spreadsheet gave it."""
-    plain = F.upper(F.translate(text, "（）　．－", "() .-"))
-    return F.regexp_replace(F.regexp_replace(plain, "\\s+", ""), "^([0-9]{3})\\.0+$", "$1")
+    """As :func:`schemas.reference.partner_keys.partner_key`."""
+    plain = F.regexp_replace(F.translate(text, ACCENTED, PLAIN), DECIMALS, "$1")
+    return F.upper(F.regexp_replace(plain, MEANINGLESS, ""))

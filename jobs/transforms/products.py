@@ -1,8 +1,8 @@
 """Products three ways: the year's own HS six-digit code, the same code in one base revision, and its family.
 
 Raw codes are comparable within a revision only: 265 codes changed in 2007. Conversion to one revision is one-to-one by
-the UN tables but leaves 300 codes of HS 2002 that no code of HS 2007 converts to; families link the codes that the
-tables exchange for one another between 1996 and 2012, and 270 families of HS 2002 still end with it. So every count
+the UN tables but leaves 299 codes of HS 2002 that no code of HS 2007 converts to; families link the codes that the
+tables exchange for one another between 1996 and 2012, and 267 families of HS 2002 still end with it. So every count
 falls a little in 2007 for reasons of the nomenclature. Which of them a study counts is configuration; all are columns.
 """
 

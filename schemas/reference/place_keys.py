@@ -31,9 +31,9 @@ NEEDLESS = (
 )
 """What files write or leave out in the words for a sort of zone: 大连经济技术开发区, 大连开发区."""
 ENDINGS = (
-    "其他", "其余", "市辖区", "开区", "开发", "高新区", "保税区", "综保区", "保税港", "物流园", "物流中心", "加工区", "出口加工区",
-    "出口加工", "工业园区", "工业园", "工业区", "[A-D]区", "台商投资区", "旅游度假区", "边境经济合作区", "经济合作区",
-    "跨境工业区", "自由贸易试验区",
+    "其他", "其余", "市辖区", "开区", "开发", "高新区", "保税区", "综保区", "保税港", "物流园", "物流中心", "加工区",
+    "出口加工区", "出口加工", "工业园区", "工业园", "工业区", "[A-D]区", "台商投资区", "旅游度假区", "边境经济合作区",
+    "经济合作区", "跨境工业区", "自由贸易试验区",
 )
 """What stands after a place for its zones and its rest; the place stays the same."""
 ENDINGS_PATTERN = f"(?:{'|'.join(sorted(ENDINGS, key=len, reverse=True))})+$"

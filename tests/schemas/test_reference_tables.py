@@ -92,8 +92,8 @@ def test_development_zones_lie_in_the_city_they_count_for():
 
 def test_conversions_are_one_to_one_backward():
     rows = read_shipped("hs6_conversions")
-    counts = {"2007": 5052, "2002": 5223, "2012": 5205}
-    # UN tables: 5,052 rows HS 2007 to 2002, of which 4,787 keep their code; 5,223 and 5,205 in the neighbouring pairs
+    counts = {"2007": 5052, "2002": 5224, "2012": 5205}
+    # UN tables: 5,052 rows HS 2007 to 2002, of which 4,787 keep their code; 5,224 and 5,205 in the neighbouring pairs
     for revision, expected in counts.items():
         assert (rows["from_revision"] == revision).sum() == expected
     pair = rows[rows["from_revision"] == "2007"]
@@ -103,8 +103,26 @@ def test_conversions_are_one_to_one_backward():
 def test_number_of_codes_per_revision_is_that_of_the_conversion_tables():
     codes = read_shipped("hs6_codes")
     # the residual 999999 of the UN's lists is not a heading of the HS: one code fewer from 2012 on
-    known = {"1996": 5130, "2002": 5225, "2007": 5052, "2012": 5205, "2017": 5387, "2022": 5612}
+    known = {"1996": 5132, "2002": 5224, "2007": 5052, "2012": 5205, "2017": 5387, "2022": 5612}
     assert {r: int((codes[f"in_hs{r}"] == "1").sum()) for r in known} == known
+    flags = codes.set_index("hs6_code")
+    assert flags.at["140390", "in_hs2002"] == "0" and flags.at["140300", "in_hs2002"] == "1"
+    assert flags.at["710820", "in_hs1996"] == flags.at["711890", "in_hs1996"] == "1"
+
+
+def test_families_hold_together_what_any_table_links():
+    families = read_shipped("hs6_families")
+    family = {(row.revision, row.hs6_code): row.family for row in families.itertuples()}
+    for row in read_shipped("hs6_conversions").itertuples():
+        ends = family.get((row.from_revision, row.from_hs6)), family.get((row.to_revision, row.to_hs6))
+        assert None in ends or ends[0] == ends[1], row
+    # a group of the source, and the cable of 2007 that is made of 854449 and 854459 of 2002
+    assert family["1996", "010119"] == family["1996", "010120"] == family["2002", "010190"]
+    assert family["2007", "854449"] == family["2002", "854449"] == family["2002", "854459"]
+    studied = families[families["revision"].isin(["1996", "2002", "2007", "2012"])]
+    assert studied["family"].nunique() == 5071
+    # a family holds every code of its name, and a code has one family in a revision
+    assert not families.duplicated(["revision", "hs6_code"]).any()
 
 
 def test_shipped_tables_are_what_the_pinned_packages_give():

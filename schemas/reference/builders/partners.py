@@ -9,11 +9,12 @@ one economy. The year of that change is not documented, so no interval is claime
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
 from schemas.reference.builders.common import read_source
+from schemas.reference.partner_keys import partner_key
 
 KINDS = {
     "normal": "normal",
@@ -38,19 +39,24 @@ INTERVALS = {
     "999": ("", "2008"),
 }
 """Years in which an economy or code began or ended, inclusive and exclusive; informative, not enforced."""
+MISSING_WORDS = ("NULL", "NAN", "NA")
+"""Words for nothing in the files, though ISO's two letters for Namibia are one of them."""
+NO_STATES = ("110", "121", "143")
+"""Partners of which 共和国 is never said."""
+SHORT_FORMS = {
+    "SAINT": ("ST",), "AND": ("&",), "ISLANDS": ("IS", "ISDS"), "ISLAND": ("IS",), "DEMOCRATIC": ("DEM",),
+    "PEOPLE'S": ("PEO'S", "PEOPLES"), "REPUBLIC": ("REP",), "FEDERATED": ("FED",), "FEDERATION": ("FED",),
+    "UNITED": ("UTD",),
+}
+STATES = {
+    "REPUBLIC": ("REPUBLIC", "REPUBLIC OF", "REP", "REP OF"),
+    "DEMOCRATIC REPUBLIC": ("DEM REP", "DEM REP OF", "DEMOCRATIC REPUBLIC", "DEMOCRATIC REPUBLIC OF"),
+    "ISLAMIC REPUBLIC": ("ISLAMIC REPUBLIC OF", "ISLAMIC REP OF", "ISLAMIC REP"),
+    "UNITED REPUBLIC": ("UNITED REPUBLIC OF", "UNITED REP OF", "UNITED REP"),
+    "FEDERATED STATES": ("FEDERATED STATES OF", "FED STATES OF", "FED STATES", "FS"),
+}
 WITHDRAWN_ISO = {"SCG", "ANT"}
 """Codes of ISO 3166-3 that stay in use for historic partners."""
-
-
-def normalise_alias(text: str) -> str:
-    """Return the spelling the resolver compares: NFKC, no whitespace, upper case.
-
-    Examples
-    --------
-    >>> normalise_alias("波斯尼亚　黑塞哥维那"), normalise_alias("刚果（布）")
-    ('波斯尼亚黑塞哥维那', '刚果(布)')
-    """
-    return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text)).upper()
 
 
 def build_partners() -> pd.DataFrame:
@@ -76,19 +82,75 @@ def build_partners() -> pd.DataFrame:
 
 
 def build_partner_aliases(partners: pd.DataFrame) -> pd.DataFrame:
-    """Return ``partner_aliases.csv``: names, ISO codes and spellings seen, one code each."""
-    current = partners[partners["kind"] != "superseded"]
-    rows = {code: code for code in partners["code"]}
-    for row in current.itertuples():
-        for alias in (row.name_zh, row.name_en):
-            rows.setdefault(normalise_alias(alias), row.code)
-    counts = current["iso3"].value_counts()
-    for row in current.itertuples():
-        if row.iso3 and (counts[row.iso3] == 1 or row.kind in ("normal", "self")):
-            rows.setdefault(row.iso3, row.code)
-    for row in read_source("partner_spellings").itertuples():
-        rows[normalise_alias(row.alias)] = row.code
+    """Return ``partner_aliases.csv``: codes, names, ISO codes and spellings, each with the one code it means.
+
+    Spellings seen in files come first, then customs' own names, then those of ISO 3166 and of the UN as two packages have
+    them, last what customary abbreviation makes of them; a spelling that would mean two codes of one rank is left out.
+    """
+    rows: dict[str, str] = {code: code for code in partners["code"]}
+    for source in _ranks(partners):
+        claims: dict[str, set[str]] = {}
+        for alias, code in source:
+            claims.setdefault(partner_key(alias), set()).add(code)
+        for alias, codes in claims.items():
+            if len(codes) == 1 and alias and alias not in MISSING_WORDS:
+                rows.setdefault(alias, min(codes))
     table = pd.DataFrame(sorted(rows.items()), columns=["alias", "code"])
     if unknown := set(table["code"]) - set(partners["code"]):
-        raise ValueError(f"partner_spellings: codes that partners.csv lacks: {sorted(unknown)}.")
+        raise ValueError(f"partner spellings: codes that partners.csv lacks: {sorted(unknown)}.")
     return table
+
+
+def _ranks(partners: pd.DataFrame) -> Iterator[Iterable[tuple[str, str]]]:
+    """Spellings with their codes, the surest first."""
+    current = partners[partners["kind"] != "superseded"]
+    counts = current["iso3"].value_counts()
+    economies = {
+        row.iso3: row.code
+        for row in current.itertuples()
+        if row.iso3 and (counts[row.iso3] == 1 or row.kind in ("normal", "self"))
+    }
+    for name in ("partner_spellings", "partner_names_seen"):
+        yield [(row.alias, row.code) for row in read_source(name).itertuples()]
+    yield [(name, row.code) for row in current.itertuples() for name in (row.name_zh, row.name_en)]
+    yield economies.items()
+    published = [(name, economies[iso3]) for iso3, name in _published_names() if iso3 in economies]
+    yield published
+    spelt = [(row.alias, row.code) for row in read_source("partner_names_seen").itertuples()]
+    yield [(short, code) for name, code in (*spelt, *published) for short in abbreviations(name)]
+    normal = current[(current["kind"] == "normal") & ~current["code"].isin(NO_STATES)]
+    yield [(row.name_zh + "共和国", row.code) for row in normal.itertuples()]
+
+
+def _published_names() -> Iterator[tuple[str, str]]:
+    """ISO 3166 alpha-3 code and a name or code: ISO's by pycountry, ISO's and the UN's by country_converter."""
+    import country_converter
+    import pycountry
+
+    for country in pycountry.countries:
+        fields = ("alpha_2", "name", "official_name", "common_name")
+        yield from ((country.alpha_3, getattr(country, field)) for field in fields if hasattr(country, field))
+    for row in country_converter.CountryConverter().data.itertuples():
+        yield from ((row.ISO3, name) for name in (row.name_short, row.name_official) if isinstance(name, str))
+
+
+def abbreviations(name: str) -> set[str]:
+    """Customary short forms of an English name.
+
+    Examples
+    --------
+    >>> sorted(abbreviations("Republic of Moldova"))
+    ['MOLDOVA REP', 'MOLDOVA REP OF', 'MOLDOVA REPUBLIC', 'MOLDOVA REPUBLIC OF', 'REP OF MOLDOVA']
+    >>> sorted(abbreviations("Saint Kitts and Nevis"))
+    ['SAINT KITTS & NEVIS', 'ST KITTS & NEVIS', 'ST KITTS AND NEVIS']
+    """
+    plain = re.sub(r"^THE ", "", re.sub(r",\s*", ", ", name.upper().replace(".", "")))
+    forms = {plain}
+    for long, shorts in SHORT_FORMS.items():
+        forms |= {re.sub(rf"\b{long}\b", short, form) for form in forms for short in shorts}
+    for state, endings in STATES.items():
+        if plain.startswith(f"{state} OF ") and plain not in ("REPUBLIC OF CONGO", "REPUBLIC OF KOREA"):
+            stem = re.sub("^THE ", "", plain.removeprefix(f"{state} OF "))
+            forms |= {f"{stem} {ending}" for ending in endings}
+            forms |= {f"{ending.removesuffix(' OF')} OF {stem}" for ending in endings}
+    return forms - {name.upper()}
