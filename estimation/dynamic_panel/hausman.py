@@ -34,6 +34,10 @@ class Estimates(Protocol):
         """Estimates by name."""
 
     @property
+    def std_errors(self) -> pd.Series:
+        """Standard errors by name."""
+
+    @property
     def influence(self) -> np.ndarray:
         """Influence of every entity, shape (N, k)."""
 
@@ -80,7 +84,10 @@ def hausman_test(
     if rank < 1:
         reason = "both fits have the same number of overidentifying restrictions; give df= or nested=False"
         return not_available("Generalised Hausman", HAUSMAN_NULL, "chi2", reason)
-    stat, used = quadratic_form(difference, covariance, rank=min(rank, len(shown)))
+    sizes = np.sqrt([np.square([one.std_errors[name] for one in (first, second)]).sum() for name in shown])
+    stat, used = quadratic_form(difference, covariance, rank=min(rank, len(shown)), scale=sizes)
+    if used < 1:
+        return not_available("Generalised Hausman", HAUSMAN_NULL, "chi2", "the two fits have the same estimates")
     return chi2_test("Generalised Hausman", stat, used, HAUSMAN_NULL)
 
 

@@ -132,8 +132,11 @@ def _regressor(data: Stacked, c: int) -> tuple[float, float, float, float, float
             return nothing
         stat, e, moments = second.criterion, first.e, first.moments
         map_to_moments = np.eye(data.j) - model.ZX @ first.fit.projection
-    products = _instrument_products(data)
-    fitted = data.Z @ np.linalg.lstsq(products, moments, rcond=None)[0]
-    S = map_to_moments @ algebra.moment_covariance(data, e - fitted) @ map_to_moments.T
-    wald, used = quadratic_form(moments, S, rank=df)
+    # solved on the correlation scale: instruments in other units must not fall below a rank tolerance
+    root = weight_from(_instrument_products(data)).root
+    fitted = data.Z @ (root.T @ (root @ moments))
+    S = algebra.moment_covariance(data, e - fitted)
+    # a regressor that instruments itself has a moment of zero once the others are taken care of
+    size = np.sqrt(np.diagonal(S))
+    wald, used = quadratic_form(moments, map_to_moments @ S @ map_to_moments.T, rank=df, scale=size)
     return stat, df, float(scipy.special.chdtrc(df, stat)), wald / used, float(scipy.special.chdtrc(used, wald))

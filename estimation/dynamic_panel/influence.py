@@ -52,7 +52,9 @@ def outer_sum(data: algebra.Stacked, values: np.ndarray) -> np.ndarray:
     return sums.T @ sums
 
 
-def quadratic_form(value: np.ndarray, covariance: np.ndarray, *, rank: int | None = None) -> tuple[float, int]:
+def quadratic_form(
+    value: np.ndarray, covariance: np.ndarray, *, rank: int | None = None, scale: np.ndarray | None = None
+) -> tuple[float, int]:
     """Return value' covariance^- value and the rank used.
 
     Parameters
@@ -60,18 +62,21 @@ def quadratic_form(value: np.ndarray, covariance: np.ndarray, *, rank: int | Non
     value : ndarray, shape (m,)
     covariance : ndarray, shape (m, m)
     rank : int, optional
-        Use the inverse on this many leading directions of the correlation matrix; by default all that are not zero.
+        Use the inverse on this many leading directions; by default all that are not zero.
+    scale : ndarray, shape (m,), optional
+        Sizes the entries are measured in; by default their standard deviations. Where an entry is zero by construction its own
+        deviation is rounding, and must not be blown up to one: then give the sizes it has without that construction.
 
     Notes
     -----
-    Directions are found on the correlation scale, so the result does not depend on units.
+    Directions are found on the scale of correlations, so the result does not depend on units.
     """
-    deviation = np.sqrt(np.clip(np.diagonal(covariance), 0.0, None))
-    scale = np.where(deviation > 0, 1.0 / np.where(deviation > 0, deviation, 1.0), 0.0)
-    roots, vectors = np.linalg.eigh(covariance * scale * scale[:, None])
+    size = np.sqrt(np.clip(np.diagonal(covariance), 0.0, None)) if scale is None else scale
+    inverse = np.where(size > 0, 1.0 / np.where(size > 0, size, 1.0), 0.0)
+    roots, vectors = np.linalg.eigh(covariance * inverse * inverse[:, None])
     # an exactly singular correlation matrix leaves roots of about 1e-15 times its dimension
     used = int((roots > 1e-10).sum())
     used = used if rank is None else min(rank, used)
     keep = slice(len(roots) - used, None)
-    projected = vectors[:, keep].T @ (value * scale)
+    projected = vectors[:, keep].T @ (value * inverse)
     return float(projected @ (projected / roots[keep])), used

@@ -16,6 +16,7 @@ from estimation import (
     DifferenceGMM,
     EstimationError,
     GMMStyle,
+    HalfPanelJackknife,
     IVStyle,
     NonlinearGMM,
     SystemGMM,
@@ -23,10 +24,13 @@ from estimation import (
     entity_effects,
     hausman_test,
     idiosyncratic_errors,
+    jochmans_test,
     sanderson_windmeijer,
     select_moments,
     selection_table,
+    two_stage,
     two_way_clustered,
+    yamagata_test,
 )
 from estimation.dynamic_panel.entity_effects import idiosyncratic_variance
 from estimation.dynamic_panel.influence import quadratic_form
@@ -119,6 +123,7 @@ def test_hausman_faults_are_named():
     with pytest.raises(UnknownColumnError, match="nothing"):
         hausman_test(difference, system, ["nothing"])
     assert "overidentifying" in hausman_test(difference, difference).reason
+    assert "same estimates" in hausman_test(difference, difference, nested=False).reason
 
 
 def test_quadratic_form_uses_the_leading_directions():
@@ -148,6 +153,28 @@ def test_j_of_a_regressor_is_hansen_of_its_auxiliary_model():
         np.testing.assert_allclose(found.loc[name, "j_stat"], rest @ V @ rest, rtol=1e-8)
         assert found.loc[name, "df"] == data.j - 1
         np.testing.assert_allclose(found.loc[name, "j_pvalue"], stats.chi2.sf(rest @ V @ rest, data.j - 1), rtol=1e-8)
+
+
+def test_conditional_f_is_the_wald_statistic_of_what_the_others_cannot_reach():
+    """With B a basis of what is orthogonal to Z'X of the others: (B'Z'x)' [B' S B]^-1 (B'Z'x) / (j - k + 1).
+
+    S is from the residuals of the first stage; the constant instruments itself and drops out.
+    """
+    results = fits(draw(150, seed=5))[1]
+    data, found = results.fit.prepared.data, sanderson_windmeijer(results)
+    Z, X = data.Z, data.X
+    for c, name in enumerate(("L.y", "x")):
+        others = [k for k in range(3) if k != c]
+        ZX = np.einsum("nrj,nrk->jk", Z, X)
+        W = np.linalg.inv(np.einsum("nrj,nrl->jl", Z, Z))
+        delta = np.linalg.solve(ZX[:, others].T @ W @ ZX[:, others], ZX[:, others].T @ W @ ZX[:, c])
+        r = X[:, :, c] - X[:, :, others] @ delta
+        eta = r - Z @ (W @ np.einsum("nrj,nr->j", Z, r))
+        g = np.einsum("nrj,nr->nj", Z, eta)
+        B = np.linalg.svd(ZX[:, others])[0][:, 2:]
+        m = B.T @ ZX[:, c]
+        wald = m @ np.linalg.solve(B.T @ g.T @ g @ B, m)
+        np.testing.assert_allclose(found.loc[name, "F"], wald / (data.j - 2), rtol=1e-8)
 
 
 def test_continuously_updated_test_does_not_depend_on_how_regressors_are_combined():
@@ -384,6 +411,30 @@ def test_difference_gmm_has_effects_too_and_fitted_values_add_up():
     y = data.set_index(["id", "year"])["y"].loc[errors.index]
     np.testing.assert_allclose(errors["fitted"] + errors["error"], y)
     assert (entity_effects(results)["n_periods"] == 5).all()
+
+
+def everything(data, scale_y, scale_x):
+    """Return what does not depend on units or order, of every estimator and test, as one list of numbers."""
+    difference, system = fits(data)
+    out = [cue_underidentification_test(difference).stat, cue_underidentification_test(system).stat]
+    out += sanderson_windmeijer(system)[["j_stat", "F"]].to_numpy().ravel().tolist()
+    out += [jochmans_test(system, order=3).stat, jochmans_test(difference, collapse=True).stat, yamagata_test(system).stat]
+    out += two_way_clustered(system).tstats[["L.y", "x"]].tolist()
+    for estimator in (BiasCorrectedMM, HalfPanelJackknife):
+        out += estimator(data, dependent="y", regressors=["x"], time_effects=True, **KEYS).fit().tstats.tolist()
+    out += two_stage(difference, data, "z").tstats.tolist()
+    effects, errors = entity_effects(system), idiosyncratic_errors(system)
+    out += [(effects["effect"] / effects["std_error"]).abs().sum(), (errors["error"] / errors["std_error"]).abs().sum()]
+    out += [effects["effect"].std() / scale_y, selection_table({"a": difference, "b": system}).loc["b", "bic"]]
+    return [*out, difference.params["x"] / scale_y * scale_x]
+
+
+def test_nothing_depends_on_units_or_on_the_order_and_names_of_entities():
+    data = draw(150, 7, seed=16).assign(z=lambda f: np.sin(f["id"]))
+    base = everything(data, 1.0, 1.0)
+    renamed = (data["id"] * 37) % 151
+    changed = data.assign(y=data["y"] * 1e6, x=data["x"] * 1e-6, z=data["z"] * 1e3, id=renamed)
+    np.testing.assert_allclose(everything(changed.sample(frac=1, random_state=3), 1e6, 1e-6), base, rtol=1e-5)
 
 
 def test_every_door_has_its_page_and_every_page_its_doors():
