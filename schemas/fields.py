@@ -139,7 +139,7 @@ define(
     "reading_marks",
     "array<string>",
     "What was mended while the row's line was read: trailing_separator, line_break_in_quotes, stray_quote,"
-    " separator_restored",
+    " separator_restored, damaged_text",
 )
 define("malformed_row", "string", "The whole line when its number of fields is not the header's; null otherwise")
 

@@ -57,7 +57,11 @@ def match_layout(
 def nearest_layout(headings: Sequence[str], layouts: Sequence[Layout] | None = None) -> tuple[Layout, list[str]]:
     """Return the layout that lacks the fewest required headings, and those headings."""
     known = load_layouts() if layouts is None else layouts
-    layout = min(known, key=lambda item: (len(item.missing(headings)), -len(item.assign(headings))))
+
+    def distance(layout: Layout) -> tuple[float, int]:
+        return len(layout.missing(headings)) / max(len(layout.required), 1), -len(layout.assign(headings))
+
+    layout = min(known, key=distance)
     return layout, layout.missing(headings)
 
 
@@ -93,6 +97,13 @@ def with_aliases(layouts: tuple[Layout, ...], aliases: Mapping[str, str]) -> tup
     return tuple(extended(layout) for layout in layouts)
 
 
+@cache
+def simplified_characters() -> dict[int, str]:
+    """Traditional characters that occur in names of places and partners, for ``str.translate``."""
+    lines = (resources.files("conf.layouts") / "traditional.csv").read_text("utf-8").splitlines()[1:]
+    return {ord(line[0]): line[2] for line in lines}
+
+
 def _of_folder(folder) -> dict[str, Layout]:
     layouts: dict[str, Layout] = {}
     for item in sorted((item for item in folder.iterdir() if item.name.endswith(".toml")), key=lambda item: item.name):
@@ -108,5 +119,5 @@ def _of_folder(folder) -> dict[str, Layout]:
 
 __all__ = [
     "USER_LAYOUTS", "FileForm", "Layout", "LayoutError", "load_layouts", "match_layout", "nearest_layout", "parse_layout",
-    "plain_heading", "with_aliases",
+    "plain_heading", "simplified_characters", "with_aliases",
 ]

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 # what brackets may say without changing the meaning of a number: the unit is the expected one, the quantity is the first
 _SAME_UNIT = re.compile(r"\((?:单位[:：])?(?:美元|usd|us\$|u\.s\.dollars?|第一|第一数量|fob)\)$")
@@ -78,6 +78,8 @@ class Layout:
         ``name``, ``rows`` or empty (compared; the name decides).
     name_pattern : str
         Regular expression with the groups ``year`` and ``month`` for names of a kind of their own.
+    script : str
+        ``traditional``: names of places, partners and the like are written in traditional characters.
     note : str
         What a user should know who loads this vintage.
     """
@@ -95,19 +97,17 @@ class Layout:
     form: FileForm = FileForm()
     year_from: str = ""
     name_pattern: str = ""
+    script: str = ""
     note: str = ""
 
     def assign(self, headings: Sequence[str]) -> dict[str, list[int]]:
         """Return our column names to the positions of their headings (several when a column came twice)."""
-        at: dict[str, list[int]] = {}
+        spelt = _columns_by_heading(self)
+        found: dict[str, list[int]] = {}
         for index, heading in enumerate(headings):
-            at.setdefault(plain_heading(heading), []).append(index)
-        positions: dict[str, list[int]] = {}
-        for column, aliases in self.columns.items():
-            found = sorted({index for alias in aliases for index in at.get(plain_heading(alias), ())})
-            if found:
-                positions[column] = found
-        return positions
+            for column in spelt.get(plain_heading(heading), ()):
+                found.setdefault(column, []).append(index)
+        return {column: found[column] for column in self.columns if column in found}
 
     def missing(self, headings: Sequence[str]) -> list[str]:
         """Return the headings (first spelling) of required columns that are not there."""
@@ -134,6 +134,15 @@ class Layout:
         """Words for what the study needs and files with these headings do not carry."""
         carried = self.carries(headings)
         return [_WORDS[group[0]] for group in STUDY_COLUMNS if not carried.intersection(group)]
+
+
+@lru_cache(maxsize=256)
+def _columns_by_heading(layout: Layout) -> dict[str, tuple[str, ...]]:
+    known: dict[str, tuple[str, ...]] = {}
+    for column, aliases in layout.columns.items():
+        for heading in dict.fromkeys(plain_heading(alias) for alias in aliases):
+            known[heading] = (*known.get(heading, ()), column)
+    return known
 
 
 @cache

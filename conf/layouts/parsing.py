@@ -13,7 +13,7 @@ from schemas.fields import RAW_COLUMNS
 
 MULTIPLIED = ("value", "quantity", "unit_price")
 DELIMITERS = (",", "\t", ";", "|", "^", "~")
-_TEXT_KEYS = ("name", "description", "period", "year_from", "name_pattern", "note", "kind")
+_TEXT_KEYS = ("name", "description", "period", "year_from", "name_pattern", "script", "note", "kind")
 _LIST_KEYS = ("encodings", "required")
 _TABLE_KEYS = ("columns", "constants", "values", "units", "from_name", "file")
 _FORM_KEYS = ("encoding", "delimiter", "sheet", "skip_lines", "headings", "names")
@@ -63,6 +63,8 @@ def parse_layout(text: str, where: str) -> Layout:
         raise refuse("period", f"period must be month or year; found {period!r}.")
     if entry.get("year_from", "") not in ("", "name", "rows"):
         raise refuse("year_from", f"year_from must be name or rows; found {entry['year_from']!r}.")
+    if entry.get("script", "") not in ("", "traditional"):
+        raise refuse("script", f"script must be traditional, or left out; found {entry['script']!r}.")
     _check_pattern("name_pattern", entry.get("name_pattern", ""), refuse)
     for encoding in entry.get("encodings", ()):
         _check_encoding("encodings", encoding, refuse)
@@ -72,7 +74,7 @@ def parse_layout(text: str, where: str) -> Layout:
         constants={name: str(value) for name, value in _columns_of(entry, "constants", refuse).items()},
         values=_values(entry, refuse), units=_units(entry, refuse), from_name=_from_name(entry, refuse),
         form=_form(entry.get("file", {}), refuse), year_from=entry.get("year_from", ""),
-        name_pattern=entry.get("name_pattern", ""), note=entry.get("note", ""),
+        name_pattern=entry.get("name_pattern", ""), script=entry.get("script", ""), note=entry.get("note", ""),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from conf.layouts import Layout
+from conf.layouts import Layout, simplified_characters
 from jobs.kernels.content import month_of
 from jobs.kernels.rows import Rows, malformed_array, marks_array
 from schemas.fields import RAW_COLUMNS
@@ -28,6 +28,11 @@ SCHEMA = pa.schema(
         ("row_year", pa.int32()),
         ("row_month", pa.int32()),
     ]
+)
+
+#: Columns whose words the lake knows in simplified characters; names of firms and addresses stay as they are.
+SIMPLIFIED = (
+    "flow", "production_place", "partner", "firm_type", "trade_regime", "customs_port", "transport", "transit_country",
 )
 
 
@@ -51,8 +56,7 @@ def canonical_batch(
     n = len(rows)
     columns = [_column(name, rows, assigned.get(name, ()), layout, constants) for name in RAW_COLUMNS]
     period = columns[RAW_COLUMNS.index("period")]
-    dates = _each_distinct(period, month_of) if period.null_count < n else None
-    year, month = (_dates(dates, 0), _dates(dates, 1)) if dates is not None else (pa.nulls(n, pa.int32()),) * 2
+    year, month = _dates(period)
     return pa.RecordBatch.from_arrays(
         [
             *columns, _extra(rows, headings, assigned), malformed_array(rows), marks_array(rows),
@@ -86,12 +90,15 @@ def _column(
         return pa.nulls(len(rows), pa.string())
     found = [rows.columns[index] for index in positions]
     column = pc.coalesce(*found) if len(found) > 1 else found[0]
+    if layout.script == "traditional" and name in SIMPLIFIED:
+        characters = simplified_characters()
+        column = _each_distinct(column, lambda text: text.translate(characters))
     if name in layout.values:
         words = layout.values[name]
-        column = pa.array(_each_distinct(column, lambda text: words.get(_key(text), text)), pa.string())
+        column = _each_distinct(column, lambda text: words.get(_key(text), text) or None)
     if name in layout.units and layout.units[name] != 1:
-        unit = Decimal(str(layout.units[name]))
-        column = pa.array(_each_distinct(column, lambda text: _multiplied(text, unit)), pa.string())
+        unit = Decimal(str(layout.units[name])).normalize()
+        column = _each_distinct(column, lambda text: _multiplied(text, unit))
     return column
 
 
@@ -109,15 +116,18 @@ def _multiplied(text: str, unit: Decimal) -> str:
         return text
 
 
-def _each_distinct(column: pa.Array, work: Callable[[str], object]) -> list:
+def _each_distinct(column: pa.Array, work: Callable[[str], str | None]) -> pa.Array:
     """Apply work to each distinct text; nulls stay."""
     coded = column.dictionary_encode()
-    done = [work(text) for text in coded.dictionary.to_pylist()]
-    return [None if code is None else done[code] for code in coded.indices.to_pylist()]
+    return pa.array([work(text) for text in coded.dictionary.to_pylist()], pa.string()).take(coded.indices)
 
 
-def _dates(dates: list, index: int) -> pa.Array:
-    return pa.array([None if date is None else date[index] for date in dates], pa.int32())
+def _dates(period: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Year and month of each date, null where it is silent."""
+    coded = period.dictionary_encode()
+    dates = [month_of(text) for text in coded.dictionary.to_pylist()]
+    year, month = (pa.array([date[index] for date in dates], pa.int32()).take(coded.indices) for index in (0, 1))
+    return year, month
 
 
 def _extra(rows: Rows, headings: Sequence[str], assigned: Mapping[str, Sequence[int]]) -> pa.Array:

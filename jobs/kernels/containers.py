@@ -129,8 +129,12 @@ class _Folder:
         if self._path is None:
             self._path = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="customs-lake-")))
         self._n += 1
-        # never a name out of the archive: nothing can be written elsewhere
+        # never a name out of an archive: nothing can be written elsewhere
         return self._path / f"{self._n}{suffix}"
+
+    def keep_open(self, path: Path) -> BinaryIO:
+        """Open a file for as long as the delivered one is open: members of an archive are read later."""
+        return self._stack.enter_context(open(path, "rb"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +193,8 @@ def _of_entry(entry: _Entry, archive: _Opened, folder: _Folder, depth: int) -> I
         def reopen() -> BinaryIO:
             return open(path, "rb")
 
-        with open(path, "rb") as stream:
-            inner = _Opened(archive.file, entry.name, stream, path.stat().st_size, reopen, True)
-            yield from _look_inside(inner, folder, depth + 1)
+        inner = _Opened(archive.file, entry.name, folder.keep_open(path), path.stat().st_size, reopen, True)
+        yield from _look_inside(inner, folder, depth + 1)
     elif kind == "gzip":
         inner_name = entry.name[:-3] if entry.name.lower().endswith(".gz") else entry.name
         unpacked = _Entry(inner_name, -1, lambda: _guarded(gzip.GzipFile(fileobj=entry.open()), where, entry.n_bytes))

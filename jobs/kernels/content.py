@@ -185,15 +185,21 @@ def summarised(batches: Iterable[pa.RecordBatch], into: list[Content]) -> Iterat
     into.append(content)
 
 
-def summarise_batch(batch: pa.RecordBatch | pa.Table) -> Content:
-    """Sum up one batch."""
+def summarise_batch(batch: pa.RecordBatch | pa.Table, *, may_be_damaged: bool = True) -> Content:
+    """Sum up one batch.
+
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch or pyarrow.Table
+    may_be_damaged : bool
+        False when no text of it holds a replacement character, which then need not be looked for.
+    """
     if not batch.num_rows:
         return Content()
     frame = _completed(pl.from_arrow(batch))
     cents = _cents(frame["value"])
     keyed = frame.select(
-        period=pl.col("period").str.slice(0, 20), flow=_clean(pl.col("flow")).str.to_uppercase(), cents=cents,
-        hash=pl.Series(record_hashes(frame, cents)),
+        period=pl.col("period").str.slice(0, 20), cents=cents, hash=pl.Series(record_hashes(frame, cents)),
     )
     groups = keyed.group_by("period").agg(
         pl.len().alias("n"), pl.col("cents").sum(), pl.col("hash").sum(),
@@ -202,16 +208,24 @@ def summarise_batch(batch: pa.RecordBatch | pa.Table) -> Content:
     content = Content()
     for period, n_rows, total, key_hash, sketch in groups.iter_rows():
         content = content + Content({month_of(period): Part(n_rows, int(total), int(key_hash), tuple(sketch))})
-    flows = keyed.group_by("flow").len().sort("len", descending=True).iter_rows()
-    damage = pl.any_horizontal(
-        pl.col(name).str.contains("\ufffd", literal=True).fill_null(False)
-        for name in (*KEY_COLUMNS, "production_place", "partner", "postcode")
+    flows = (
+        _counted(frame["flow"]).with_columns(flow=_clean(pl.col("flow")).str.to_uppercase())
+        .group_by("flow").agg(pl.col("count").sum()).sort("count", descending=True).iter_rows()
     )
-    counted = frame.select(
-        n_postcodes=_clean(pl.col("postcode")).is_not_null().sum(), n_damaged=damage.sum()
-    ).row(0)
-    unreadable = int(cents.is_null().sum())
-    return content + Content({}, _few(flows), int(counted[0]), unreadable, int(counted[1]))
+    n_postcodes = _counted(frame["postcode"]).filter(_clean(pl.col("postcode")).is_not_null())["count"].sum()
+    n_damaged = 0
+    if may_be_damaged:
+        damage = pl.any_horizontal(
+            pl.col(name).str.contains("\ufffd", literal=True).fill_null(False)
+            for name in (*KEY_COLUMNS, "production_place", "partner", "postcode")
+        )
+        n_damaged = frame.select(damage.sum()).item()
+    return content + Content({}, _few(flows), int(n_postcodes), int(cents.is_null().sum()), int(n_damaged))
+
+
+def _counted(column: pl.Series) -> pl.DataFrame:
+    """Distinct texts and how often each stands: few are distinct, and what is costly is done once for each."""
+    return column.value_counts(name="count")
 
 
 def record_hashes(frame: pl.DataFrame, cents: pl.Series | None = None) -> np.ndarray:

@@ -137,6 +137,8 @@ def find_text_form(
     """
     tried: list[tuple[str, str, list[list[str]]]] = []
     found: list[tuple[float, int, TextForm]] = []
+    if _is_utf8(sample, encodings):
+        encodings = ("utf-8",)
     for order, encoding in enumerate(encodings):
         text = decode(sample, encoding).lstrip("\ufeff")
         share = damaged_share(text)
@@ -155,9 +157,20 @@ def find_text_form(
     raise InputRefusedError(no_layout(path, tried, layouts, sample))
 
 
+def _is_utf8(sample: bytes, encodings: Sequence[str]) -> bool:
+    """A text that is wholly UTF-8 is nothing else; in another encoding hardly a line would be."""
+    if "utf-8" not in encodings:
+        return False
+    try:
+        sample.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def damaged_share(text: str) -> float:
     """Share of the characters beyond ASCII that are marks of damage."""
-    beyond = sum(1 for letter in text if letter > "\x7f") if not text.isascii() else 0
+    beyond = len(text) - len(text.encode("ascii", "ignore"))
     return text.count(DAMAGED) / beyond if beyond else 0.0
 
 
@@ -188,7 +201,7 @@ def no_layout(
     if not rows:
         shown = next((row[0] for rows in readable for row in rows[:1] if row), "")[:40]
         return f"{path}: a text without columns (it starts {shown!r}): no table of records. Move it away."
-    headings = min(rows, key=lambda row: (len(nearest_layout(row, layouts)[1]), -len(row)))
+    headings = min(rows, key=lambda row: (_lacking(row, layouts), -len(row)))
     if _looks_like_data(rows[0]) and len(nearest_layout(headings, layouts)[1]) > 2:
         return (
             f"{path}: no heading line: the first line is a record already ({', '.join(rows[0][:6])} ...). Name its columns in"
@@ -208,6 +221,11 @@ def no_layout(
         " in [aliases] of your configuration; for a new vintage `customs-lake sniff --propose` writes a layout to edit"
         " (docs/operations/layouts.md)."
     )
+
+
+def _lacking(row: Sequence[str], layouts: Sequence[Layout]) -> float:
+    layout, missing = nearest_layout(row, layouts)
+    return len(missing) / max(len(layout.required), 1)
 
 
 def _looks_like_data(row: Sequence[str]) -> bool:

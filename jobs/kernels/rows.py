@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.kernels.decoding import DAMAGED
 
 #: Marks on a row, as they go to bronze.
 TRAILING, BREAK, STRAY_QUOTE, SWALLOWED = "trailing_separator", "line_break_in_quotes", "stray_quote", "separator_restored"
-LABELLED = "value_labels"
+DAMAGED_TEXT = "damaged_text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +63,18 @@ def strings(values: Sequence[str | None]) -> pa.Array:
 
 def marks_array(rows: Rows) -> pa.Array:
     """The marks of all rows, null for a row without."""
-    if not rows.marks:
+    damaged = _damaged_rows(rows) if rows.is_damaged else frozenset()
+    if not rows.marks and not damaged:
         return pa.nulls(len(rows), pa.list_(pa.string()))
-    return pa.array([list(rows.marks[k]) if k in rows.marks else None for k in range(len(rows))], pa.list_(pa.string()))
+    marks = [[*rows.marks.get(k, ()), *([DAMAGED_TEXT] if k in damaged else [])] or None for k in range(len(rows))]
+    return pa.array(marks, pa.list_(pa.string()))
+
+
+def _damaged_rows(rows: Rows) -> frozenset[int]:
+    found: set[int] = set()
+    for column in rows.columns:
+        found |= set(np.flatnonzero(pc.fill_null(pc.match_substring(column, DAMAGED), False)).tolist())
+    return frozenset(found)
 
 
 def malformed_array(rows: Rows) -> pa.Array:

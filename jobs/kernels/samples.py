@@ -10,9 +10,9 @@ from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits
 from jobs.kernels.decoding import ENCODINGS, byte_order_mark, guess_utf16
 
-HEAD_BYTES = 256 << 10
+HEAD_BYTES = 64 << 10
 #: Lines beyond ASCII are looked for until so many bytes of them are found.
-ENOUGH_BYTES = 64 << 10
+ENOUGH_BYTES = 32 << 10
 _BLOCK = 4 << 20
 
 

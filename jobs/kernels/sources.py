@@ -33,6 +33,8 @@ from jobs.kernels.suspicions import Suspicions, refuse_suspicious
 from jobs.kernels.text_stream import cut_points, parsed_chunks
 
 FLOW_WORDS = {"export": "出口", "import": "进口"}
+#: Columns by which records are summed up.
+SUMMARISED = ["period", "flow", "hs_code", "firm_id", "value", "quantity", "postcode", "production_place", "partner"]
 HEADINGS_AGAIN = "headings repeated among the records"
 
 
@@ -139,7 +141,7 @@ def look_at(
     InputRefusedError
         When no table of it can be used; the sentence names all that was found.
     """
-    with _opened(raw) as opened:
+    with opened_file(raw) as opened:
         recognised = _recognise(opened, layouts, flow_in_name)
         looks = [[_look(opened, part, piece, layouts) for piece in part.pieces] for part in recognised.parts]
     return completed(raw, recognised, looks, layouts, strict=strict)
@@ -149,13 +151,13 @@ def recognise(
     raw: RawFile, layouts: Sequence[Layout], flow_in_name: Callable[[str], str] = lambda name: ""
 ) -> Recognised:
     """Find the tables of a file and their layouts; reads no more than their first rows."""
-    with _opened(raw) as opened:
+    with opened_file(raw) as opened:
         return _recognise(opened, layouts, flow_in_name)
 
 
 def look_at_piece(raw: RawFile, part: Part, piece: Piece, layouts: Sequence[Layout]) -> PieceLook:
     """Read one piece and sum it up."""
-    with _opened(raw) as opened:
+    with opened_file(raw) as opened:
         return _look(opened, part, piece, layouts)
 
 
@@ -196,14 +198,14 @@ def read_batches(
         Number of the part and of its piece; all of them when not given.
     """
     wanted = pieces or [(k, index) for k, part in enumerate(parts) for index in range(len(part.pieces))]
-    with _opened(raw) as opened:
+    with opened_file(raw) as opened:
         for k, index in wanted:
             part = parts[k]
             for batch, _, _ in _batches(opened, part, part.pieces[index], _layout(part, layouts)):
                 yield part, batch
 
 
-class _OpenFile:
+class OpenFile:
     """A delivered file while it is open: its members, and the tables of those that are parsed as a whole."""
 
     def __init__(self, raw: RawFile, members: Sequence[Member], folder: Path, stack: contextlib.ExitStack) -> None:
@@ -229,14 +231,15 @@ class _OpenFile:
 
 
 @contextlib.contextmanager
-def _opened(raw: RawFile) -> Iterator[_OpenFile]:
+def opened_file(raw: RawFile) -> Iterator[OpenFile]:
+    """Open a delivered file for as long as its tables are read."""
     if raw.n_bytes == 0:
         raise InputRefusedError(f"{raw.source_file}: the file is empty (0 bytes). Deliver it again, or move it away.")
     try:
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="customs-lake-")))
             members = stack.enter_context(members_of(raw.open, raw.source_file, raw.n_bytes))
-            yield _OpenFile(raw, members, folder, stack)
+            yield OpenFile(raw, members, folder, stack)
     except PermissionError as error:
         raise InputRefusedError(
             f"{raw.source_file}: no permission to read it. Give the user who runs this the right to."
@@ -257,7 +260,7 @@ def _layout(part: Part, layouts: Sequence[Layout]) -> Layout:
     return found
 
 
-def _recognise(opened: _OpenFile, layouts: Sequence[Layout], flow_in_name: Callable[[str], str]) -> Recognised:
+def _recognise(opened: OpenFile, layouts: Sequence[Layout], flow_in_name: Callable[[str], str]) -> Recognised:
     parts: list[Part] = []
     left_out: list[tuple[str, str]] = []
     errors: list[InputRefusedError] = []
@@ -284,7 +287,7 @@ def _recognise(opened: _OpenFile, layouts: Sequence[Layout], flow_in_name: Calla
     raise kind(f"{opened.raw.source_file}: nothing in it can be loaded: {said}")
 
 
-def _parts_of(opened: _OpenFile, member: Member, layouts: Sequence[Layout]) -> list[Part]:
+def _parts_of(opened: OpenFile, member: Member, layouts: Sequence[Layout]) -> list[Part]:
     path = opened.where(member)
     if member.kind == "text":
         return [_text_part(opened, member, layouts, path)]
@@ -305,7 +308,7 @@ def _parts_of(opened: _OpenFile, member: Member, layouts: Sequence[Layout]) -> l
     return found
 
 
-def _text_part(opened: _OpenFile, member: Member, layouts: Sequence[Layout], path: str) -> Part:
+def _text_part(opened: OpenFile, member: Member, layouts: Sequence[Layout], path: str) -> Part:
     with member.open() as stream:
         sample, is_whole = take_sample(stream, path)
     encodings, length = encodings_to_try(sample, layouts, path)
@@ -364,7 +367,7 @@ def _cannot_serve(path: str, layout: Layout, lacking: Sequence[str]) -> str:
     return f"{sentence}, so no city's exports can be built from it; it is set aside.{note}"
 
 
-def _reader(opened: _OpenFile, part: Part, piece: Piece, layout: Layout) -> Iterator[Rows]:
+def _reader(opened: OpenFile, part: Part, piece: Piece, layout: Layout) -> Iterator[Rows]:
     member = opened.member(part.member)
     where = opened.where(member)
     if part.kind == "text":
@@ -383,7 +386,7 @@ def _reader(opened: _OpenFile, part: Part, piece: Piece, layout: Layout) -> Iter
 
 
 def _batches(
-    opened: _OpenFile, part: Part, piece: Piece, layout: Layout
+    opened: OpenFile, part: Part, piece: Piece, layout: Layout
 ) -> Iterator[tuple[pa.RecordBatch, dict[str, int], Rows]]:
     n = 0
     constants = {"flow": part.flow} if part.flow else {}
@@ -402,13 +405,14 @@ def _batches(
         )
 
 
-def _look(opened: _OpenFile, part: Part, piece: Piece, layouts: Sequence[Layout]) -> PieceLook:
+def _look(opened: OpenFile, part: Part, piece: Piece, layouts: Sequence[Layout]) -> PieceLook:
     look = PieceLook()
     layout = _layout(part, layouts)
     for batch, noticed, rows in _batches(opened, part, piece, layout):
+        content = summarise_batch(batch.select(SUMMARISED), may_be_damaged=rows.is_damaged)
         look = PieceLook(
             look.n_rows + len(rows), add_counts(look.noticed, noticed),
-            look.suspicions + Suspicions.of(batch, rows.is_damaged), look.content + summarise_batch(batch),
+            look.suspicions + Suspicions.of(batch, rows.is_damaged), look.content + content,
         )
     return look
 

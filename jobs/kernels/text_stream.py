@@ -62,7 +62,8 @@ def parsed_chunks(
         if to_skip:
             chunk, to_skip = _without_lines(chunk, to_skip)
         rows = parse_lines(chunk, grammar)
-        if b"\xef\xbf\xbd" in chunk:
+        # a separator put back has a damaged character before it
+        if rows.marks or b"\xef\xbf\xbd" in chunk:
             rows = Rows(rows.columns, rows.malformed, rows.marks, rows.noticed, is_damaged=True)
         yield rows
 

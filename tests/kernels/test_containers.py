@@ -1,0 +1,171 @@
+"""Archives, compressed files, workbooks, databases, files of other programs: the same records; bad ones by a sentence."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import zipfile
+
+import pandas as pd
+import py7zr
+import pyreadstat
+import pytest
+from deliveries import HEADINGS, RECORDS, ROWS, lines, values
+
+from jobs.core.errors import InputRefusedError
+from jobs.kernels import limits, sheets
+from jobs.kernels.containers import kind_of
+
+TEXT = lines().encode("gb18030")
+FRAME = pd.DataFrame(ROWS, columns=HEADINGS)
+
+
+def packed(**members: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("__", "/"), content)
+    return stream.getvalue()
+
+
+def seven(tmp_path, name, content, **options) -> bytes:
+    path = tmp_path / "x.7z"
+    with py7zr.SevenZipFile(path, "w", **options) as archive:
+        archive.writestr(content, name)
+    return path.read_bytes()
+
+
+def stata(tmp_path) -> bytes:
+    path = tmp_path / "x.dta"
+    FRAME.to_stata(path, write_index=False, version=118)
+    return path.read_bytes()
+
+
+def excel(**sheets_) -> bytes:
+    stream = io.BytesIO()
+    with pd.ExcelWriter(stream) as book:
+        for name, frame in sheets_.items():
+            frame.to_excel(book, sheet_name=name, index=False)
+    return stream.getvalue()
+
+
+def test_a_compressed_file_is_the_file_itself(deliver, tmp_path):
+    assert values(deliver("data200506.csv.gz", gzip.compress(TEXT))[1]) == RECORDS
+    look, rows = deliver("data200506.dta.gz", gzip.compress(stata(tmp_path)))
+    assert values(rows) == RECORDS and look.parts[0].member == ""
+
+
+def test_members_of_an_archive_are_numbered_through_and_what_holds_no_records_is_named(deliver, tmp_path):
+    content = packed(**{
+        "海关__200506.csv": TEXT, "海关__200507.csv.gz": gzip.compress(TEXT), "b.dta": stata(tmp_path),
+        "说明.txt": b"read me\n", "__MACOSX__._x.csv": b"x", "inner.zip": packed(**{"200508.csv": TEXT}),
+    })
+    look, rows = deliver("2005.zip", content)
+    assert [part.member for part in look.parts] == ["b.dta", "inner.zip/200508.csv", "海关/200506.csv", "海关/200507.csv"] or [
+        part.member for part in look.parts
+    ] == ["b.dta", "200508.csv", "海关/200506.csv", "海关/200507.csv"]
+    assert values(rows) == RECORDS * 4
+    assert [name for name, _ in look.left_out] == ["说明.txt"]
+
+
+def test_names_of_members_in_gbk_are_read_as_that(deliver):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("abcdefgh.csv", TEXT)
+    stored = stream.getvalue().replace(b"abcdefgh.csv", "海关数据".encode("gbk") + b".csv")
+    assert deliver("200506.zip", stored)[0].parts[0].member == "海关数据.csv"
+
+
+def test_a_7z_archive_is_read(deliver, tmp_path):
+    assert values(deliver("200506.7z", seven(tmp_path, "200506.csv", TEXT))[1]) == RECORDS
+
+
+def test_sheets_with_records_are_read_and_others_are_named(deliver):
+    book = excel(一=FRAME, 说明=pd.DataFrame({"a": ["b"]}), 二=FRAME)
+    look, rows = deliver("200506.xlsx", book)
+    assert [part.table for part in look.parts] == ["一", "二"] and values(rows) == RECORDS * 2
+
+
+def test_numbers_of_a_workbook_are_written_as_they_are_seen(deliver):
+    frame = FRAME.assign(税号编码=FRAME["税号编码"].astype(float), 金额=FRAME["金额"].astype(float))
+    _, rows = deliver("200506.xlsx", excel(a=frame))
+    assert [row["hs_code"] for row in rows] == ["85171100", "9024090", "62034290", "84713000", "61091000"]
+    assert [row["value"] for row in rows] == [record["value"] for record in RECORDS]
+
+
+def test_parquet_comes_back_with_whole_numbers_as_such(deliver, tmp_path):
+    path = tmp_path / "x.parquet"
+    FRAME.assign(金额=FRAME["金额"].astype(float), 数量=10).to_parquet(path)
+    assert values(deliver("200506.parquet", path.read_bytes())[1]) == RECORDS
+
+
+def test_labels_of_an_spss_file_win_over_its_numbers(deliver, tmp_path):
+    path = tmp_path / "x.sav"
+    headings = "shipment_date exp_or_imp hs_id party_id company zip city CompanyType country shipment value quantity".split()
+    frame = FRAME.set_axis(headings, axis=1).assign(exp_or_imp=[1.0, 1.0, 1.0, 2.0, 1.0])
+    pyreadstat.write_sav(frame, path, variable_value_labels={"exp_or_imp": {1.0: "出口", 2.0: "进口"}})
+    assert values(deliver("200506.sav", path.read_bytes())[1]) == RECORDS
+
+
+def test_texts_of_access_97_are_gb18030_and_numbers_have_no_point():
+    table = sheets._of_lists("t", {"名": [b"\xb3\xa3".decode("latin-1"), None], "数": [12.0, 0.5]}, True)
+    (rows,) = table.read(0, 2)
+    assert [column.to_pylist() for column in rows.columns] == [["常", None], ["12", "0.5"]]
+
+
+def test_kinds_are_told_by_their_first_bytes():
+    assert kind_of("x.csv", b"PK\x03\x04") == "zip" and kind_of("x.xlsx", b"PK\x03\x04") == "excel"
+    assert kind_of("x.bin", b"<stata_dta>") == "stata" and kind_of("x.pdf", b"%PDF") == ""
+
+
+def _escaping() -> bytes:
+    return packed(**{"..__..__x.csv": TEXT})
+
+
+def _locked() -> bytes:
+    content = bytearray(packed(**{"200506.csv": TEXT}))
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = content.index(signature) + offset
+        content[at : at + 2] = struct.pack("<H", struct.unpack("<H", content[at : at + 2])[0] | 1)
+    return bytes(content)
+
+
+def _deep() -> bytes:
+    content = packed(**{"200506.csv": TEXT})
+    for _ in range(4):
+        content = packed(**{"a.zip": content})
+    return content
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.zip", _escaping(), "would be unpacked outside its folder"),
+        ("a.zip", _locked(), "locked with a password. Unpack it"),
+        ("a.zip", _deep(), "archives inside archives, 3 deep"),
+        ("a.zip", packed(**{"200506.csv": TEXT})[:-30], "a ZIP archive that cannot be read"),
+        ("a.zip", packed(**{"x.txt": b"nothing\n"}), "a text without columns"),
+        ("a.csv.gz", gzip.compress(TEXT)[:-12], "packed, and cannot be read"),
+        ("a.7z", b"7z\xbc\xaf\x27\x1c" + bytes(40), "a 7z archive that cannot be read"),
+        ("a.rar", b"Rar!\x1a\x07\x00" + bytes(40), "RAR archive"),
+        ("a.sas7bdat", bytes.fromhex("000000000000000000000000c2ea8160") + bytes(300), "a SAS file .*proc export"),
+        ("a.xlsx", b"PK\x03\x04 not a book", "an Excel workbook that cannot be read"),
+        ("a.mdb", b"\0\x01\0\0Standard Jet DB" + bytes(100), "an Access database that cannot be read.*mdb-export"),
+    ],
+)
+def test_what_cannot_be_opened_is_refused_by_a_sentence(deliver, name, content, message):
+    with pytest.raises(InputRefusedError, match=f"{name}.*{message}"):
+        deliver(name, content)
+
+
+def test_a_locked_7z_archive_is_refused(deliver, tmp_path):
+    with pytest.raises(InputRefusedError, match="locked with a password"):
+        deliver("a.7z", seven(tmp_path, "a.csv", TEXT, password="x"))
+
+
+@pytest.mark.parametrize("pack", [lambda data: packed(**{"a.csv": data}), gzip.compress], ids=["zip", "gz"])
+def test_a_bomb_is_refused_before_it_is_unpacked(deliver, monkeypatch, pack):
+    monkeypatch.setattr(limits, "PACKING_FREE_BYTES", 1 << 20)
+    with pytest.raises(InputRefusedError, match="unpacks to more than 400 times its size"):
+        deliver("a.csv.gz" if pack is gzip.compress else "a.zip", pack(lines().encode() + b"\n" * (8 << 20)))
