@@ -46,6 +46,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estimation.dynamic_panel.bias_corrected import BiasCorrectedMM
+    from estimation.dynamic_panel.column_file import read_case
     from estimation.dynamic_panel.entity_effects import entity_effects, idiosyncratic_errors
     from estimation.dynamic_panel.hausman import hausman_test
     from estimation.dynamic_panel.hypotheses import DifferenceInHansen, TestResult
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
     from estimation.dynamic_panel.selection import select_moments, selection_table
     from estimation.dynamic_panel.side_by_side import Comparison, compare
     from estimation.dynamic_panel.spec import FitOptions, GMMStyle, IVStyle, PanelSpec
-    from estimation.dynamic_panel.specfile import read_case
     from estimation.dynamic_panel.two_stage import two_stage
     from estimation.dynamic_panel.two_way import two_way_clustered
     from estimation.errors import EstimationError, EstimationWarning
@@ -90,7 +90,7 @@ _HOMES = {
     "hausman_test": "dynamic_panel.hausman",
     "idiosyncratic_errors": "dynamic_panel.entity_effects",
     "jochmans_test": "dynamic_panel.portmanteau",
-    "read_case": "dynamic_panel.specfile",
+    "read_case": "dynamic_panel.column_file",
     "sanderson_windmeijer": "dynamic_panel.identification",
     "select_moments": "dynamic_panel.selection",
     "selection_table": "dynamic_panel.selection",
@@ -98,6 +98,9 @@ _HOMES = {
     "two_way_clustered": "dynamic_panel.two_way",
     "yamagata_test": "dynamic_panel.portmanteau",
 }
+
+# modules that are reached as attributes of the package, such as estimation.stata.parse
+_MODULES = frozenset({"bootstrap", "data_files", "diagnostics", "example_data", "postestimation", "robustness", "stata"})
 
 __all__ = [
     "BiasCorrectedMM",
@@ -136,6 +139,8 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Load a public name from its module when it is first used (PEP 562)."""
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

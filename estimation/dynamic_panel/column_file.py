@@ -28,8 +28,6 @@ column says what is different:
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,7 +47,7 @@ from estimation.dynamic_panel.formula import parse_formula
 from estimation.dynamic_panel.model import PanelGMM
 from estimation.dynamic_panel.results import GMMResults
 from estimation.dynamic_panel.spec import Case, check_truth
-from estimation.dynamic_panel.specfile import case_from_machine, case_from_table
+from estimation.dynamic_panel.specfile import case_from_machine, case_from_table, load_settings
 from estimation.errors import SpecificationError
 from estimation.stata import StataCommand, parse
 
@@ -96,7 +94,7 @@ def read_columns(path: str | Path) -> tuple[Column, ...]:
     SpecificationError
     """
     path = Path(path)
-    content = _loaded(path)
+    content = load_settings(path)
     if "machine_spec" in content or "y" in content:
         return (Column(path.stem, case_from_machine(content)),)
     columns = content.get("column")
@@ -111,17 +109,20 @@ def read_columns(path: str | Path) -> tuple[Column, ...]:
     )
 
 
-def _loaded(path: Path) -> Mapping[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise SpecificationError(f"{path}: the specification cannot be read ({error.strerror}).") from error
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecificationError(f"{path}: expected {path.suffix or 'TOML'}, found a syntax error: {error}.") from error
-    if not isinstance(content, Mapping):
-        raise SpecificationError(f"{path}: expected a table of settings, found {type(content).__name__}.")
-    return content
+def read_case(path: str | Path) -> Case:
+    """Read a file with one specification, TOML or JSON with `machine_spec`.
+
+    Raises
+    ------
+    SpecificationError
+    """
+    columns = read_columns(path)
+    if len(columns) > 1:
+        raise SpecificationError(f"{path}: expected one specification, found {len(columns)} columns; read_columns reads them.")
+    command = columns[0].command
+    if command is not None and (command.condition or command.rows or command.nonlinear):
+        raise SpecificationError(f"{path}: a command with if, in or nl() is more than a case; use estimation.stata.parse.")
+    return columns[0].case
 
 
 def _merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -207,6 +207,9 @@ class PanelGMM:
         SpecificationError
         """
         read = parse_formula(formula)
+        named = sorted({"dependent", "lags", "regressors"} & set(settings))
+        if named:
+            raise SpecificationError(f"from_formula: the formula names {', '.join(named)}; leave {', '.join(named)} out.")
         return cls(
             data,
             dependent=read.dependent,

@@ -88,27 +88,26 @@ _IV_KEYS = frozenset({"variables", "vars", "eq", "equation", "missing", "mz", "p
 _FIT_KEYS = frozenset({"steps", "cov_type", "small", "inverse", "max_iterations", "tolerance", "distribution"})
 
 
-def read_case(path: str | Path) -> Case:
-    """Read a case file, by its suffix .json or .toml.
+def load_settings(path: Path) -> Mapping[str, Any]:
+    """Return the content of a file of settings, by its suffix .json or .toml.
 
     Raises
     ------
     SpecificationError
     """
-    path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SpecificationError(f"{path}: the specification cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise SpecificationError(f"{path}: expected text in UTF-8 ({error}).") from error
     try:
         content = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
         raise SpecificationError(f"{path}: expected {path.suffix or 'TOML'}, found a syntax error: {error}.") from error
     if not isinstance(content, Mapping):
         raise SpecificationError(f"{path}: expected a table of settings, found {type(content).__name__}.")
-    if "machine_spec" in content or "y" in content:
-        return case_from_machine(content)
-    return case_from_table(content, where=str(path))
+    return content
 
 
 def case_from_machine(content: Mapping[str, Any]) -> Case:

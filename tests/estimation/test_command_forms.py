@@ -13,7 +13,7 @@ import pandas as pd
 import pyreadstat
 import pytest
 
-from estimation import SystemGMM
+from estimation import SystemGMM, read_case
 from estimation.__main__ import main
 from estimation.data_files import read_table, recognise_encoding
 from estimation.dynamic_panel.column_file import read_columns
@@ -225,6 +225,21 @@ def test_a_faulty_file_of_columns_says_why(tmp_path, toml, says):
     path.write_text(toml, encoding="utf-8")
     with pytest.raises(SpecificationError, match=says):
         read_columns(path)
+
+
+def test_one_specification_of_a_file_is_a_case(tmp_path):
+    path = tmp_path / "case.toml"
+    path.write_text('dependent = "y"\nendogenous = ["x"]\nentity = "id"\ntime = "year"\n', encoding="utf-8")
+    assert read_case(path).spec == SystemGMM(pd.DataFrame(), dependent="y", endogenous="x").spec
+    path.write_text('stata = "xtabond2 y L.y if x > 0, gmm(y)"', encoding="utf-8")
+    with pytest.raises(SpecificationError, match="estimation.stata.parse"):
+        read_case(path)
+    path.write_text(COLUMNS, encoding="utf-8")
+    with pytest.raises(SpecificationError, match="found 5 columns"):
+        read_case(path)
+    path.write_bytes('dependent = "出口"'.encode("gbk"))
+    with pytest.raises(SpecificationError, match="expected text in UTF-8"):
+        read_case(path)
 
 
 def test_a_column_that_cannot_be_estimated_is_named(data, tmp_path, capsys):

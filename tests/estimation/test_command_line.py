@@ -154,7 +154,7 @@ def test_faulty_files_are_refused(tmp_path):
         ("a.toml", "x = ["),
         ("b.json", "[1]"),
         ("b.toml", "dependent = 'y'"),
-        ("c.toml", "dependent = 'y'\nregressors = ['x']\nlags = 2"),
+        ("c.toml", "dependent = 'y'\nregressors = ['x']\ndepth = 2"),
     ):
         path = tmp_path / name
         path.write_text(text, encoding="utf-8")

@@ -203,6 +203,11 @@ def test_a_regressor_that_only_others_identify_is_noted(panel):
     assert SystemGMM.from_formula(dummies, panel, **KEYS, exogenous="C(province)").fit().params.notna().all()
 
 
+def test_what_the_formula_names_is_not_named_again(panel):
+    with pytest.raises(SpecificationError, match="leave lags out"):
+        SystemGMM.from_formula("y ~ L.y | gmm(y, 2:3)", panel, **KEYS, lags=1)
+
+
 def test_every_model_class_takes_a_formula(panel):
     formula = "y ~ L.y + x + w | gmm(y x, 2:4, collapse, diff) + iv(w, diff)"
     nonlinear = NonlinearGMM.from_formula(formula, panel, **KEYS, nonlinear="noserial").fit()
