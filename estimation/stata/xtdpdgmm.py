@@ -261,7 +261,7 @@ def _nonlinear(options: dict[str, str | None], defaults: _Globals) -> tuple[Nonl
     # before version 2 the kinds were options of their own
     old = next((kind for kind in ("noserial", "iid") if kind in options), None)
     if old is not None:
-        return (NonlinearMoments(old, defaults.collapse, scaling="unit"),)  # type: ignore[arg-type]  # one of the kinds
+        return (NonlinearMoments(old, defaults.collapse, scaling="unit"),)
     if "nl" not in options:
         return ()
     kind, rest = at_comma(options["nl"] or "")

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from estimation import DifferenceGMM, SystemGMM, compare
+from estimation import BiasCorrectedMM, DifferenceGMM, NonlinearGMM, SystemGMM, compare, two_way_clustered
 from estimation.dynamic_panel.restrictions import read_restrictions
 from estimation.errors import SpecificationError, UnknownColumnError
 from estimation.postestimation import linear_combination
@@ -120,6 +120,18 @@ def test_other_results_may_stand_beside(fits):
 
     text = compare(fits[0], Plain()).to_text()
     assert "trend" in text and "0.500***" in text
+
+
+def test_every_estimator_of_the_package_may_stand_beside(panel):
+    system = SystemGMM(panel, **KEYS, dependent="y", endogenous="x", exogenous="w").fit()
+    nonlinear = NonlinearGMM(panel, **KEYS, dependent="y", endogenous="x", exogenous="w").fit()
+    corrected = BiasCorrectedMM(panel, **KEYS, dependent="y", regressors=["x", "w"]).fit()
+    table = compare(system, nonlinear, corrected, two_way_clustered(system, "province"))
+    frame = table.to_frame()
+    assert frame.loc[("L.y", "coef")].notna().all()
+    assert frame.loc[("hansen_p", "")].isna().tolist() == [False, False, True, False]
+    assert all("\n" not in repr(fit) for fit in table.fits)
+    assert corrected.wald_test("x = w").stat == pytest.approx(linear_combination(corrected, "x - w").stat ** 2, rel=1e-9)
 
 
 def test_maketables_takes_the_results_as_they_are(fits):
