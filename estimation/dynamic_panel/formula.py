@@ -25,7 +25,7 @@ from estimation.dynamic_panel.terms import split_outside_brackets
 from estimation.errors import SpecificationError
 
 _LAGGED = re.compile(r"(?<![\w.`])(?:(?:[LFDS]\d*)+|[LFDS]\([^()]*\))\.(?=[^\W\d]|[`(])")
-_NAME = re.compile(r"(?:(?:[LFDS]\d*)+\.|[LFDS]\([^()]*\)\.)*(?:`[^`]*`|[^\W\d]\w*)?")
+_NAME = re.compile(r"(?:(?:[LFDS]\d*)+\.|[LFDS]\([^()]*\)\.)*(?:`[^`]*`|[^\W\d]\w*(?:\.\w+)*)?")
 _GROUP = re.compile(r"^(gmm|iv)\s*\((.*)\)$", re.DOTALL | re.IGNORECASE)
 _LAGS = re.compile(r"^(\d+)\s*(?:(:)\s*(\d+)?)?$")
 _EQUATIONS = {"both": "both", "diff": "difference", "difference": "difference", "level": "level"}

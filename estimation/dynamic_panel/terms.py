@@ -119,6 +119,10 @@ def hint(name: str) -> str:
     if listed is not None:
         inner = listed.group(1)
         return f" Write each lag by itself: 'L.{inner}', 'L2.{inner}'; a formula takes lists (from_formula)."
+    if name.startswith("C("):
+        return " A category is C(column), another base C(column, base=value)."
+    if re.match(r"^(lag|shift|diff)\(", name):
+        return " A lag is L.x, the second L2.x, a difference D.x."
     if re.match(r"^[Ss]\d*\.", name):
         return " Seasonal differences have no operator; make the difference a column of the data first."
     if "#" in name or re.match(r"^([ibc]|ib\d+)\.", name) or "*" in name:

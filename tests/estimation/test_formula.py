@@ -44,6 +44,7 @@ def test_the_example_of_the_documentation_is_read():
         ("y ~ log(q) + L.log(q) + I(x ** 2)", ("log(q)", "L.log(q)", "I(x**2)")),
         ("y ~ `出口 额` + L2.`出口 额` + 出口", ("出口 额", "L2.出口 额", "出口")),
         ("y ~ C(prov, base=3):x", ("C(prov, base=3):x",)),
+        ("y ~ gdp.pc + L.gdp.pc + `2005 share`:x", ("gdp.pc", "L.gdp.pc", "2005 share:x")),
     ],
 )
 def test_regressors_are_spelled_out_in_the_order_written(formula, regressors):
@@ -155,6 +156,8 @@ def test_a_base_may_be_chosen_and_lists_of_columns_are_resolved(gapped):
         ("q*", UnknownColumnError, "no column of the data matches"),
         ("w-x", SpecificationError, "'x' stands before 'w'"),
         ("sin(x)", SpecificationError, "expected arithmetic"),
+        ("lag(x)", SpecificationError, "A lag is L.x"),
+        ("C(province, Treatment(3))", SpecificationError, "C\\(column, base=value\\)"),
         ("__import__('os').getcwd()", SpecificationError, "expected arithmetic"),
         ("log(absent)", UnknownColumnError, "'absent'"),
         ("x:absent", UnknownColumnError, "'absent'"),
