@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from estimation.dynamic_panel.model import PanelGMM
 from estimation.dynamic_panel.nonlinear import fit_nonlinear
+from estimation.dynamic_panel.panel import build_grid
 from estimation.dynamic_panel.quadratic_moments import NonlinearMoments
 from estimation.dynamic_panel.results import GMMResults
 from estimation.dynamic_panel.spec import FitOptions, GMMStyle, IVStyle, PanelSpec
-from estimation.stata.conditions import rows_kept
+from estimation.stata.conditions import operated_names, rows_kept
 
 # fields of a specification that become arguments of the model class
 _SPOKEN = (
@@ -81,7 +83,9 @@ class StataCommand:
         ------
         EstimationError
         """
-        sample = rows_kept(data.reset_index() if data.index.nlevels == 2 else data, self.condition, self.rows)
+        frame = data.reset_index() if data.index.nlevels == 2 else data
+        made = {name: _lagged(data, name, entity, time, time_step) for name in operated_names(self.condition)}
+        sample = rows_kept(frame.assign(**made), self.condition, self.rows)
         return PanelGMM.from_spec(data, self.spec, entity=entity, time=time, time_step=time_step, sample=sample)
 
     def fit(
@@ -101,6 +105,14 @@ class StataCommand:
     def python(self, *, entity: str = "id", time: str = "year") -> str:
         """Return the same model in Python, ready to be pasted."""
         return _python(self, entity, time)
+
+
+def _lagged(data: pd.DataFrame, name: str, entity: str | None, time: str | None, time_step: int) -> np.ndarray:
+    """Return a variable under lag operators, row by row of the data."""
+    grid = build_grid(data, [name], entity=entity, time=time, time_step=time_step)
+    out = np.full(len(data), np.nan)
+    out[grid.row_position[grid.stored]] = grid.series(name)[grid.stored]
+    return out
 
 
 def _python(command: StataCommand, entity: str, time: str) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 from estimation.errors import SpecificationError, UnknownColumnError
 
 _TOKEN = re.compile(
-    r"\s*(?:(\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+)|(\"[^\"]*\")|([^\W\d]\w*)|(==|!=|~=|<=|>=|[-+*/^<>&|!~(),.]))"
+    r"\s*(?:(\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+)|(\"[^\"]*\")|((?:(?:[LFDlfd]\d*)+\.)?[^\W\d]\w*)|(==|!=|~=|<=|>=|[-+*/^<>&|!~(),.]))"
 )
 _LEVELS: tuple[tuple[str, ...], ...] = (
     ("|",),
@@ -43,6 +43,11 @@ _BINARY: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 }
 
 
+def operated_names(condition: str) -> tuple[str, ...]:
+    """Return the names with lag operators in a condition, ``L.x`` of ``L.x > 5``."""
+    return tuple(dict.fromkeys(re.findall(r"(?<![\w.])(?:[LFD]\d*)+\.[^\W\d]\w*", condition, re.IGNORECASE)))
+
+
 def rows_kept(frame: pd.DataFrame, condition: str = "", rows: str = "") -> np.ndarray | None:
     """Return which rows ``if condition in rows`` keeps, shape (n_rows,), or None where there is no restriction.
 
@@ -50,7 +55,8 @@ def rows_kept(frame: pd.DataFrame, condition: str = "", rows: str = "") -> np.nd
     ----------
     frame : DataFrame
     condition : str
-        Comparisons, arithmetic, ``& | !``, ``inrange() inlist() missing()``, text in double quotes.
+        Comparisons, arithmetic, ``& | !``, ``inrange() inlist() missing()``, text in double quotes. A name with an operator,
+        ``L.x``, must be a column of that name; `StataCommand` makes it from the panel.
     rows : str
         ``10``, ``1/500``, ``f/l`` or ``-5/l``, in the order of the table.
 
@@ -190,8 +196,6 @@ class _Condition:
             return np.full(self._length(), float(token))
         if self._peek() == "(":
             return self._function(token)
-        if self._peek() == "." and token[0] in "LFDS":
-            raise self._error(f"found the operator {token}.; make it a column first")
         return self._column(token)
 
     def _function(self, name: str) -> np.ndarray:
@@ -221,6 +225,8 @@ class _Condition:
     def _column(self, name: str) -> np.ndarray:
         if self.frame is None:
             return np.ones(1)
+        if name not in self.frame.columns and "." in name:
+            raise self._error(f"found {name}, which needs the panel's keys; make it a column first")
         if name not in self.frame.columns:
             known = ", ".join(map(str, list(self.frame.columns)[:30]))
             raise UnknownColumnError(f"if {self.text}: {name!r} is not a column of the data ({known}).")

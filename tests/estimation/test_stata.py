@@ -329,6 +329,17 @@ def test_if_with_interactions_and_dummies_runs_as_the_forum_thread_asks(panel):
     assert {"x:north=1", "year=2004"} <= set(results.names)
 
 
+def test_if_may_look_at_the_year_before(gapped):
+    """``if l.x < 0`` of a panel with gaps; Stata's missing lag is larger than zero and so outside."""
+    earlier = gapped[["id", "year", "x"]].assign(year=gapped["year"] + 1).rename(columns={"x": "before"})
+    frame = gapped.merge(earlier, on=["id", "year"], how="left")
+    command = "xtabond2 y L.y x w if {} < 0, gmm(y x, lag(2 3) collapse) iv(w) twostep robust"
+    fits = [parse(command.format(name)).fit(frame, **KEYS) for name in ("l.x", "before")]
+    # the row before is stored where its x is, so that L.y is there as well and every row inside counts
+    assert fits[0].nobs == fits[1].nobs == (frame["before"] < 0).sum()
+    pd.testing.assert_series_equal(fits[0].params, fits[1].params)
+
+
 # -- refusals --------------------------------------------------------------------------------------------------------
 
 
