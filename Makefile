@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 DEMO   ?= build/demo
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test test-fast test-spark test-cluster coverage bench lint zip dictionary clean
+.PHONY: help setup demo test test-fast test-spark test-cluster coverage bench lint docs architecture zip dictionary clean
 
 # what needs no JVM
 PURE := not spark and not lake and not cluster
@@ -49,6 +49,13 @@ lint: $(READY)   ## form, linter, types and spelling; what the continuous integr
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/codespell
+
+docs: $(READY)   ## the documentation site, build/site: static pages, nothing loaded from elsewhere
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
+architecture: $(READY)  ## draw docs/pictures/rooms.svg from the imports
+	@$(BIN)/python docs/tools/architecture.py docs/pictures/rooms.svg
 
 dictionary: $(READY)  ## write docs/data_dictionary.md from the schemas
 	@$(BIN)/python -m schemas.dictionary docs/data_dictionary.md

@@ -42,7 +42,13 @@ _SECRET_NAME = re.compile(r"secret|password|passwd|token|(access|account|api)[._
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """The years and the cities of the study."""
+    """The years and the cities of the study.
+
+    Attributes
+    ----------
+    first_year, last_year : int
+        First and last year of the study.
+    """
 
     first_year: int = 2003
     last_year: int = 2011
@@ -61,7 +67,21 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """How a production place is decided (docs/methodology/places.md)."""
+    """How a production place is decided (docs/methodology/places.md).
+
+    Attributes
+    ----------
+    evidence_order : tuple of str
+        What names the city, in order: ``place_text``, ``postcode``, ``district_code``.
+    fallbacks : tuple of str
+        For years whose files carry no postcode, in order; empty: none.
+    ambiguous : str
+        Cities whose districts and counties share postcodes: ``in``, ``out`` or ``whole_city`` (every record).
+    convention : str
+        Type of a unit in a year: its state at 31 December (``year_end``) or from its ``approval`` on.
+    user_postcodes, user_units, user_cities, user_regions : str
+        CSV files of your own, which go before the shipped tables; empty: none.
+    """
 
     evidence_order: tuple[str, ...] = EVIDENCE
     fallbacks: tuple[str, ...] = FALLBACKS
@@ -83,7 +103,17 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Which counts the study uses; all are columns of gold.city_exports."""
+    """Which counts the study uses; all are columns of gold.city_exports.
+
+    Attributes
+    ----------
+    products : str
+        Codes of each year's revision (``raw``), ``converted`` to ``base_revision``, or ``family``, comparable over time.
+    destinations : str
+        ``economies``, or partner ``codes`` as declared.
+    base_revision : str
+        HS revision that products are converted to.
+    """
 
     products: str = "raw"
     destinations: str = "economies"
@@ -108,19 +138,38 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Bounds of data-quality metrics; a metric outside ends the run with exit code 6 after everything is written."""
+    """Bounds of data-quality metrics; a metric outside ends the run with exit code 6 after everything is written.
+
+    Attributes
+    ----------
+    max_share_quarantined : float
+        Share of a year's records that may be quarantined.
+    max_share_reason : float
+        Share of a year's records that one reason may take.
+    max_share_malformed : float
+        Share of a year's lines that may have the wrong number of columns.
+    max_share_reason_file : float
+        Share of a file's exports that one reason may take.
+    min_kept_to_neighbours : float
+        Kept share of a file, over the median of the other files of its year.
+    """
 
     max_share_quarantined: float = 0.6
     max_share_reason: float = 0.3
     max_share_malformed: float = 0.02
-    # of one file: a single reason that takes more of its exports; less than this part of what its neighbours keep
     max_share_reason_file: float = 0.9
     min_kept_to_neighbours: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Aliases:
-    """Section ``aliases``: headings as delivered, in quotes, and the column each stands for."""
+    """Section ``aliases``: headings as delivered, in quotes, and the column each stands for.
+
+    Attributes
+    ----------
+    headings : dict
+        Heading to column of ``bronze.declaration``; goes before the layouts.
+    """
 
     headings: dict[str, str] = field(default_factory=dict)
 
@@ -134,7 +183,23 @@ class Aliases:
 
 @dataclass(frozen=True, slots=True)
 class Spark:
-    """The session when the product starts it itself; under spark-submit only what is unset is set."""
+    """The session when the product starts it itself; under spark-submit only what is unset is set.
+
+    Attributes
+    ----------
+    master : str
+        Spark master.
+    driver_memory : str
+        Heap of the driver, such as ``4g``.
+    shuffle_partitions : int
+        Partitions after a shuffle; about the number of cores.
+    local_dir : str
+        Scratch folder; empty: Spark's own choice.
+    log_level : str
+        Level of Spark's own log.
+    extra : dict
+        Further Spark settings, ``key:value``; secrets are refused.
+    """
 
     master: str = "local[*]"
     driver_memory: str = "4g"
