@@ -47,7 +47,7 @@ CHANNELS_FURTHER = (
     "natural_std_error", "natural_pvalue",
 )
 PROFILE_MEANING = {
-    "defensible": "what a referee would accept",
+    "defensible": "assumptions stated, choices made by a study",
     "paper": "what the paper says, or its counts imply",
 }
 
