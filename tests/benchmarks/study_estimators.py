@@ -1,6 +1,6 @@
 """Monte Carlo behind docs/methodology/estimators: estimators and tests where their assumptions hold and where they do not.
 
-    python tests/benchmarks/study_estimators.py --replications 300 [--part estimators|tests|selection|stages|clusters]
+    python tests/benchmarks/study_estimators.py --replications 300 [--part estimators] [--part tests] ...
 
 Every replication draws its panel from its own seed. Prints Markdown tables; about 12 minutes on one core with 300.
 """

@@ -458,6 +458,23 @@ def test_printed_estimates_with_nonlinear_moments_on_arellano_and_bonds_data():
     np.testing.assert_allclose(fit.params[:10], printed, atol=0.002)
 
 
+@pytest.mark.skipif(not ABDATA.exists(), reason="Arellano and Bond's data are not distributed with this repository")
+def test_two_steps_hang_on_the_first_weight_and_iterated_ones_do_not_as_the_page_says():
+    instruments = [GMMStyle("n", (2, 4), collapse=True, equation="difference"),
+                   GMMStyle(["w", "k"], (1, 3), collapse=True, equation="difference")]  # fmt: skip
+    model = SystemGMM(pd.read_csv(ABDATA), entity="id", time="year", dependent="n", regressors=["w", "k"],
+                      time_effects="level", instruments=instruments)  # fmt: skip
+    found = {
+        steps: [
+            fit_nonlinear(model, NonlinearMoments(weight=weight), FitOptions(steps=steps)).params["L.n"]
+            for weight in (0.0, 1.0, 10.0)
+        ]
+        for steps in (2, "iterated")
+    }
+    np.testing.assert_allclose(found[2], [0.51, 0.59, 0.72], atol=0.005)
+    np.testing.assert_allclose(found["iterated"], 0.8917, atol=0.0005)
+
+
 def test_what_is_not_defined_is_refused():
     data = draw(n=60, seed=1)
     model = NonlinearGMM(data, dependent="y", regressors=["x"], instruments=LINEAR, **KEYS)
