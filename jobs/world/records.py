@@ -139,10 +139,9 @@ def _reject_rows(
     partner = _beyond(rng, destinations, plan.n_destinations, n)
     firm = _pick_firms(rng, world.roster.district[plan.city_id, plan.year], n)
     masks = dirt.draw_rejects(rng, n)
-    # every postcode of an undivided city is inside it, and a place text that names the district needs none: an unknown
-    # postcode refuses neither
-    needless = world.has_doubtful_postcode[firm] | (plan.city_id in world.undivided_cities)
-    masks[needless & (masks == dirt.BIT["postcode_unknown"])] = dirt.BIT["postcode_malformed"]
+    # an unknown postcode refuses a record of which no more than the province is known; a municipality's is its city
+    if plan.city_id.endswith("0000"):
+        masks[masks == dirt.BIT["postcode_unknown"]] = dirt.BIT["postcode_malformed"]
     foreign = world.foreign_codes(plan.year)
     unknown = masks & dirt.BIT["hs_unknown"] != 0
     code[unknown] = foreign[rng.integers(len(foreign), size=n)][unknown]

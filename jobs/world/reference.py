@@ -78,14 +78,14 @@ class WorldReference:
     @cached_property
     def prefectures(self) -> pd.DataFrame:
         """Prefectures with integer ``valid_from`` and ``valid_to``."""
-        return _with_interval(self.table("prefectures"))
+        return with_interval(self.table("prefectures"))
 
     @cached_property
     def cities(self) -> pd.DataFrame:
         """Cities of the study's list in order of ``city_id``: city_id, province_code, last_year."""
         table = self.prefectures
         cities = table[table["kind"].isin(("municipality", "prefecture_city"))]
-        ids = sorted(set(_valid(cities, CITY_LIST_YEAR)["city_id"]))
+        ids = sorted(set(valid_in(cities, CITY_LIST_YEAR)["city_id"]))
         last = cities.groupby("city_id")["valid_to"].max() - 1
         province = cities.drop_duplicates("city_id").set_index("city_id")["province_code"]
         return pd.DataFrame({"city_id": ids, "province_code": province[ids].to_numpy(), "last_year": last[ids].to_numpy()})
@@ -98,15 +98,20 @@ class WorldReference:
     def prefecture_name(self, prefecture_code: str, year: int) -> str:
         """Name of any prefecture at the end of ``year``, of its last year where it has gone."""
         table = self.prefectures[self.prefectures["prefecture_code"] == prefecture_code]
-        current = _valid(table, year)
+        current = valid_in(table, year)
         return (current if len(current) else table)["name_zh"].iloc[-1]
+
+    @cached_property
+    def province_names(self) -> dict[str, str]:
+        """First two digits to the name of the province."""
+        return dict(zip(self.prefectures["province_code"].str[:2], self.prefectures["province_name"], strict=True))
 
     @cached_property
     def _names(self) -> dict[tuple[str, int], str]:
         return {
             (row.city_id, year): row.name_zh
             for year in ALL_YEARS
-            for row in _valid(self.prefectures, year).itertuples()
+            for row in valid_in(self.prefectures, year).itertuples()
         }
 
     @cached_property
@@ -118,25 +123,20 @@ class WorldReference:
     @cached_property
     def units_of_city(self) -> dict[tuple[str, int], tuple[list[str], list[str]]]:
         """(City id, year) to the codes of its districts (or itself when undivided) and of its other units."""
-        units = _with_interval(self.table("county_units"))
+        units = with_interval(self.table("county_units"))
         cities = units["prefecture_code"].map(self.city_of_prefecture)
         is_inside = units["unit_type"].isin(INSIDE_TYPES)
         found: dict[tuple[str, int], tuple[list[str], list[str]]] = {}
         for year in ALL_YEARS:
-            current = _valid(units, year).sort_values("unit_code")
+            current = valid_in(units, year).sort_values("unit_code")
             for row, city, inside in zip(current.itertuples(), cities[current.index], is_inside[current.index], strict=True):
                 found.setdefault((city, year), ([], []))[0 if inside else 1].append(row.unit_code)
         return found
 
     @cached_property
-    def undivided_cities(self) -> frozenset[str]:
-        """Cities that consist of themselves or of districts only in some study year: any postcode is inside them."""
-        return frozenset(city for (city, _), (_, outside) in self.units_of_city.items() if not outside)
-
-    @cached_property
     def postcodes(self) -> tuple[Postcode, ...]:
         """Every postcode the generator may hand out, in order of its digits."""
-        return _usable_postcodes(_with_interval(self.table("postcode_prefixes")), _with_interval(self.table("county_units")))
+        return _usable_postcodes(with_interval(self.table("postcode_prefixes")), with_interval(self.table("county_units")))
 
     @cached_property
     def known_prefixes(self) -> frozenset[str]:
@@ -149,11 +149,11 @@ class WorldReference:
         aliases = self.table("place_names")
         if "valid_from" not in aliases:
             aliases = aliases.assign(valid_from="", valid_to="")
-        aliases = _with_interval(aliases[aliases["prefecture_code"] != ""])
+        aliases = with_interval(aliases[aliases["prefecture_code"] != ""])
         place = aliases["unit_code"].where(aliases["unit_code"] != "", aliases["prefecture_code"])
         texts: dict[tuple[str, int], list[str]] = {}
         for year in ALL_YEARS:
-            current = _valid(aliases, year).assign(place=place)
+            current = valid_in(aliases, year).assign(place=place)
             current = current[current["alias"].map(current.groupby("alias")["place"].nunique()).eq(1)]
             for code, alias in zip(current["place"], current["alias"], strict=True):
                 texts.setdefault((code, year), []).append(alias)
@@ -166,7 +166,7 @@ class WorldReference:
         return dict(zip(table["city_id"], table["km_nearest_port"].astype(float), strict=True))
 
 
-def _with_interval(table: pd.DataFrame) -> pd.DataFrame:
+def with_interval(table: pd.DataFrame) -> pd.DataFrame:
     """Turn the two interval columns into integers; an empty end is open, an empty start is always."""
     return table.assign(
         valid_from=table["valid_from"].replace("", "0").str[:4].astype(int),
@@ -174,13 +174,14 @@ def _with_interval(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _valid(table: pd.DataFrame, year: int) -> pd.DataFrame:
+def valid_in(table: pd.DataFrame, year: int) -> pd.DataFrame:
+    """Rows that hold in a year."""
     return table[(table["valid_from"] <= year) & (year < table["valid_to"])]
 
 
 def _usable_postcodes(prefixes: pd.DataFrame, units: pd.DataFrame) -> tuple[Postcode, ...]:
     """Build the postcodes that answer in at least one year: all certain ones, doubtful ones where a city has no other."""
-    meanings = {year: _prefix_meanings(_valid(prefixes, year), _valid(units, year)) for year in ALL_YEARS}
+    meanings = {year: _prefix_meanings(valid_in(prefixes, year), valid_in(units, year)) for year in ALL_YEARS}
     studied = prefixes[(prefixes["valid_from"] <= ALL_YEARS[-1]) & (prefixes["valid_to"] > ALL_YEARS[0])]
     ever = frozenset(studied["prefix"])
     usable: list[Postcode] = []

@@ -76,27 +76,30 @@ def _firm_texts(world: World, rows: Records) -> dict[str, np.ndarray]:
 
 
 def _place_texts(world: World, rows: Records, year: int) -> np.ndarray:
-    """Name the production place: the prefecture in one of its spellings, sometimes the county for firms in one.
+    """Name the production place by an entry of customs' list, or by a spelling of its prefecture.
 
     Where districts and a county share a postcode, the text names the district: nothing else tells them apart.
     """
-    spellings = world.reference.place_texts
     flat: list[str] = []
     first, count = np.zeros(len(world.roster.firms), dtype=int), np.ones(len(world.roster.firms), dtype=int)
-    start_of: dict[tuple[str, str], tuple[int, int]] = {}
+    start_of: dict[tuple[str, str, str, bool], tuple[int, int]] = {}
     for position in np.unique(rows.firm):
-        firm = world.roster.firms[position]
-        prefecture = firm.postcode.prefectures[year]
-        names_unit = firm.postcode.is_doubtful or firm.postcode.kinds[year] != "city"
-        unit = firm.postcode.units[year] if names_unit else ""
-        if (prefecture, unit) not in start_of:
-            names = spellings.get((prefecture, year)) or (world.reference.prefecture_name(prefecture, year),)
-            of_unit = spellings.get((unit, year), ())[: len(names)]
-            names = of_unit if of_unit and firm.postcode.is_doubtful else (*names, *of_unit)
-            start_of[prefecture, unit] = (len(flat), len(names))
+        postcode = world.roster.firms[position].postcode
+        key = postcode.prefectures[year], postcode.units[year], postcode.kinds[year], postcode.is_doubtful
+        if key not in start_of:
+            names = _names_of_place(world, *key, year)
+            start_of[key] = (len(flat), len(names))
             flat.extend(names)
-        first[position], count[position] = start_of[prefecture, unit]
+        first[position], count[position] = start_of[key]
     return np.array(flat, dtype=object)[first[rows.firm] + rows.style % count[rows.firm]]
+
+
+def _names_of_place(world: World, prefecture: str, unit: str, kind: str, is_doubtful: bool, year: int) -> list[str]:
+    spellings = world.reference.place_texts
+    if is_doubtful and (of_unit := spellings.get((unit, year))):
+        return list(of_unit)
+    names = world.place_texts.slots(prefecture, unit, year, is_inside=kind == "city")
+    return names or list(spellings.get((prefecture, year)) or (world.reference.prefecture_name(prefecture, year),))
 
 
 def _put_in_dirt(world: World, rows: Records, columns: dict[str, np.ndarray]) -> None:
@@ -109,6 +112,9 @@ def _put_in_dirt(world: World, rows: Records, columns: dict[str, np.ndarray]) ->
     for k in np.flatnonzero(rows.repairs & dirt.REPAIR_BIT["partner_alias"]):
         others = spellings[rows.partner[k]]
         columns["partner"][k] = others[rows.style[k] % len(others)]
+    provinces = world.reference.province_names
+    for k in np.flatnonzero(rows.defects & dirt.BIT["postcode_unknown"]):
+        columns["production_place"][k] = provinces[world.places[rows.place[k]][:2]] + ("其他", "其它")[rows.style[k] % 2]
     for name, (column, edit) in dirt.REJECT_EDITS.items():
         for k in np.flatnonzero(rows.defects & dirt.BIT[name]):
             columns[column][k] = edit(columns[column][k], int(rows.style[k]))

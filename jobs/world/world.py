@@ -12,6 +12,7 @@ from jobs.world.errors import WorldOptionError
 from jobs.world.firms import Roster, build_roster, outside_prefectures
 from jobs.world.goods import SELF, TERRITORY_HOST, Goods
 from jobs.world.latent import LatentPanel, WorldModel, simulate
+from jobs.world.place_texts import PlaceTexts
 from jobs.world.records import (
     IMPORT_SHARE,
     OUTSIDE_PREFECTURE_ROWS,
@@ -76,6 +77,11 @@ class World:
         return simulate(self.model, self.reference)
 
     @cached_property
+    def place_texts(self) -> PlaceTexts:
+        """Texts of the production places."""
+        return PlaceTexts(self.reference)
+
+    @cached_property
     def roster(self) -> Roster:
         """All firms."""
         per_city = self.records / max(len(self.city_ids), 1) / RECORDS_PER_FIRM
@@ -97,11 +103,6 @@ class World:
         known = [place for place in outside_prefectures(self.reference) if (place, ALL_YEARS[0]) in self.roster.outside]
         n_wanted = max(1, round(len(known) * len(self.city_ids) / len(self.reference.cities)))
         return tuple(known[:: max(1, len(known) // n_wanted)])
-
-    @cached_property
-    def undivided_cities(self) -> frozenset[str]:
-        """Cities without counties in some year; they count as a whole."""
-        return self.reference.undivided_cities
 
     @cached_property
     def firm_kinds(self) -> dict[int, np.ndarray]:

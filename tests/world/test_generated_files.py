@@ -11,10 +11,15 @@ import pandas as pd
 import pytest
 
 from jobs.generate import generate
+from jobs.reference.place_book import load_place_book
+from jobs.reference.place_lookups import build_lookups
+from jobs.reference.place_texts import find_text
 from jobs.world import dirt
 from jobs.world.errors import WorldOptionError
 from jobs.world.firm_accounts import write_firm_accounts
-from jobs.world.reference import WorldReference
+from jobs.world.place_texts import PlaceTexts
+from jobs.world.reference import WorldReference, with_interval
+from schemas.places import INSIDE_TYPES
 
 ENCODING = {2003: "utf-8-sig", 2004: "utf-8-sig", 2005: "utf-8-sig", 2006: "gb18030", 2007: "gb18030", 2008: "gb18030"}
 HEADINGS = {
@@ -77,6 +82,11 @@ def test_city_years_recomputed_from_the_files_equal_the_truth(world, lines, ledg
         (alias, year): code
         for (code, year), texts in reference.place_texts.items() for alias in texts
     }
+    provinces = reference.prefectures.drop_duplicates("province_code").set_index("province_code")["province_name"]
+    for row in with_interval(reference.table("customs_districts")).itertuples():
+        for year in range(max(row.valid_from, 2003), min(row.valid_to, 2012)):
+            for name in (row.name, row.name.replace("其他", "其它"), provinces[f"{row.code[:2]}0000"] + row.name):
+                cities[name, year] = row.prefecture_code
     units = reference.table("county_units").set_index("unit_code")["prefecture_code"].to_dict()
     refused = set(zip(ledger["file"], ledger["source_row"], strict=True)) - set(
         ledger.loc[ledger["kind"] == "repair", ["file", "source_row"]].itertuples(index=False, name=None)
@@ -103,6 +113,39 @@ def test_city_years_recomputed_from_the_files_equal_the_truth(world, lines, ledg
         expected = (row.value_usd, row.n_products, row.n_partner_codes, row.n_destinations, row.n_records)
         found = (value[key], len(products[key]), len(codes[key]), len(isos[key]), n_rows[key])
         assert found == expected, key
+
+
+@pytest.mark.parametrize(
+    ("prefecture", "unit", "share"),
+    [("310000", "310115", 0.75), ("320500", "320506", 0.75), ("120000", "120107", 0.75), ("210200", "210213", 0.75),
+     ("330200", "330206", 0.35), ("320500", "320583", 0.75), ("130200", "130203", 0.0)],
+)
+def test_most_places_of_some_cities_are_zones(prefecture, unit, share):
+    """Shanghai, Suzhou, Tianjin and Dalian export from zones; elsewhere the rest of the city is what files carry."""
+    reference = WorldReference()
+    table = reference.table("customs_districts")
+    zones = tuple(table.loc[table["zone_type"] != "other", "name"])
+    texts = PlaceTexts(reference).slots(prefecture, unit, 2005, is_inside=unit != "320583")
+    assert sum(text.endswith(zones) for text in texts) / len(texts) == pytest.approx(share)
+
+
+def test_every_text_of_a_place_finds_its_city_and_side():
+    """The texts are the list's and our own spellings, the resolver has tables of its own: no text may lead elsewhere."""
+    reference = WorldReference()
+    texts, rows = PlaceTexts(reference), {}
+    for row in build_lookups(load_place_book()).texts:
+        rows.setdefault(row["alias"], []).append(row)
+    wrong = set()
+    for year in (2003, 2011):
+        places = {(p.prefectures[year], p.units[year], p.kinds[year]) for p in reference.postcodes if year in p.kinds}
+        for prefecture, unit, kind in places:
+            for text in set(texts.slots(prefecture, unit, year, is_inside=kind == "city")):
+                found = find_text(rows, text, year * 12 + 11)
+                place = found and found["place"]
+                side = place and place["unit_type"] and ("city" if place["unit_type"] in INSIDE_TYPES else "outside")
+                if not place or place["prefecture_code"] != prefecture or (side and (side == "city") != (kind == "city")):
+                    wrong.add((year, text, prefecture, kind))
+    assert wrong == set()
 
 
 def test_rows_and_dollars_are_clean_plus_refused_in_every_file(world, lines):
