@@ -181,7 +181,7 @@ def _firm(rng: np.random.Generator, place: str, serial: int, postcode: Postcode,
     phone = f"{rng.integers(2_000_000, 8_999_999)}"
     contact = _SURNAMES[rng.integers(10)] + _GIVEN[rng.integers(10)]
     return Firm(
-        f"{place[:4]}{zone}{digit}{serial:04d}", name, ownership, f"{town}{_STREETS[rng.integers(9)]}{rng.integers(1, 400)}号",
+        f"{reference.customs_numbers[place]}{zone}{digit}{serial:04d}", name, ownership, f"{town}{_STREETS[rng.integers(9)]}{rng.integers(1, 400)}号",
         phone, postcode, postcode.code, f"firm{place[:4]}{serial}@example.com", contact, place, False,
     )
 
@@ -206,7 +206,7 @@ def _move_registration(
     stable = [one for one in postcodes if len(one.kinds) == len(ALL_YEARS) and not one.is_doubtful]
     written = stable[rng.integers(len(stable))].code if gives_office else firm.written_postcode
     return Firm(
-        f"{office[:4]}8{firm.firm_id[5]}{serial % 10000:04d}", town + firm.name, firm.ownership,
+        f"{reference.customs_numbers[office]}8{firm.firm_id[5]}{serial % 10000:04d}", town + firm.name, firm.ownership,
         f"{town}市{_STREETS[rng.integers(9)]}{rng.integers(1, 400)}号", firm.phone, firm.postcode, written, firm.email,
         firm.contact, office, True,
     )

@@ -107,6 +107,17 @@ class WorldReference:
         return dict(zip(self.prefectures["province_code"].str[:2], self.prefectures["province_name"], strict=True))
 
     @cached_property
+    def customs_numbers(self) -> dict[str, str]:
+        """Prefecture to the first four digits of its codes in customs' list, which are not those of GB/T 2260."""
+        rests = self.table("customs_districts")
+        rests = rests[(rests["zone_type"] == "other") & (rests["unit_code"] == "")]
+        # one number each: the entry's own one, not that of an area it took in, and not that of the city it became
+        rests = rests.sort_values("code").drop_duplicates("prefecture_code")
+        rests = rests.sort_values(["code", "prefecture_code"]).drop_duplicates("code")
+        numbers = dict(zip(rests["prefecture_code"], rests["code"].str[:4], strict=True))
+        return {code: numbers.get(code, code[:4]) for code in self.prefectures["prefecture_code"]}
+
+    @cached_property
     def _names(self) -> dict[tuple[str, int], str]:
         return {
             (row.city_id, year): row.name_zh
