@@ -181,7 +181,8 @@ def _firm(rng: np.random.Generator, place: str, serial: int, postcode: Postcode,
     phone = f"{rng.integers(2_000_000, 8_999_999)}"
     contact = _SURNAMES[rng.integers(10)] + _GIVEN[rng.integers(10)]
     return Firm(
-        f"{reference.customs_numbers[place]}{zone}{digit}{serial:04d}", name, ownership, f"{town}{_STREETS[rng.integers(9)]}{rng.integers(1, 400)}号",
+        f"{reference.customs_numbers[place]}{zone}{digit}{serial:04d}", name, ownership,
+        f"{town}{_STREETS[rng.integers(9)]}{rng.integers(1, 400)}号",
         phone, postcode, postcode.code, f"firm{place[:4]}{serial}@example.com", contact, place, False,
     )
 
