@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobs.reference.place_book import USER_NAME, PlaceBook
 from schemas.places import OPEN_END
-from schemas.reference.builders.names import PROVINCE_ENDINGS, strip_ending
+from schemas.reference.builders.names import WITH_HEADS, province_heads
 from schemas.reference.place_keys import place_key, without_ending
 
 if TYPE_CHECKING:
     from jobs.reference.place_lookups import Gazetteer
 
 OF_USER, OF_DISTRICTS, OF_NAMES = range(3)
+OF_COMPOSED = 3
+"""Added to the rank of a spelling that only arises from another one with its province in front."""
 REST_DIGIT = "9"
 """Fifth digit of the entry that stands for all of a place that has no entry of its own."""
 
@@ -36,10 +38,15 @@ def text_rows(book: PlaceBook, gazetteer: Gazetteer) -> Iterator[dict]:
     """Rows ``alias, from_month, to_month, province_code, place``; the spans of an alias never overlap."""
     provinces = {row.prefecture_code: row.province_code for row in book.prefectures.itertuples()}
     claims: dict[str, list[Claim]] = {}
+    heads = province_heads(book.prefectures)
     for row in book.names.itertuples():
-        claims.setdefault(place_key(row.alias), []).extend(_named(row, gazetteer, provinces))
+        key, named = place_key(row.alias), list(_named(row, gazetteer, provinces))
+        claims.setdefault(key, []).extend(named)
+        known_heads = heads.get(row.prefecture_code[:2], []) if row.kind in WITH_HEADS else []
+        # 江苏省苏州市昆山 is written with the province's full name, which comes first
+        for head in known_heads[:1] if row.kind == "unit_with_place" else known_heads:
+            claims.setdefault(head + key, []).extend(claim._replace(rank=claim.rank + OF_COMPOSED) for claim in named)
     entries = _entries(book, gazetteer)
-    heads = _province_heads(book)
     for row in book.district_names.itertuples():
         for head in heads[row.code[:2]] if row.needs_province == "1" else ("", *heads[row.code[:2]]):
             claims.setdefault(head + row.alias, []).extend(entries[row.code])
@@ -95,15 +102,6 @@ def _entry(row, gazetteer: Gazetteer) -> Iterator[Claim]:
     kind = {"inside": "district", "outside": "county"}.get(row.side)
     for start, end in gazetteer.prefecture_spans(row.prefecture_code, row.valid_from, row.valid_to):
         yield Claim(OF_DISTRICTS, start, end, province, gazetteer.place(row.prefecture_code, start, kind=kind))
-
-
-def _province_heads(book: PlaceBook) -> dict[str, list[str]]:
-    """Two digits of a province to the ways it is written before a place: 江苏, 江苏省; 新疆维吾尔 for files that cut it."""
-    heads = {}
-    for row in book.prefectures.drop_duplicates("province_code").itertuples():
-        name, stem = row.province_name, strip_ending(row.province_name, PROVINCE_ENDINGS)
-        heads[row.province_code[:2]] = sorted({name, stem, stem + "省", name.removesuffix("自治区")})
-    return heads
 
 
 def _named(row, gazetteer: Gazetteer, provinces: dict[str, str]) -> Iterator[Claim]:

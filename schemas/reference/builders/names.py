@@ -29,6 +29,8 @@ ETHNIC = (
 PREFECTURE_ENDINGS = ("自治州", "地区", "盟", "市")
 UNIT_ENDINGS = ("自治县", "自治旗", "新区", "矿区", "林区", "特区", "区", "县", "市", "旗")
 PROVINCE_ENDINGS = ("维吾尔自治区", "壮族自治区", "回族自治区", "自治区", "省", "市")
+WITH_HEADS = ("prefecture", "prefecture_short", "unit", "unit_with_place", "historic", "misspelt", "short", "zone", "user")
+"""Kinds of spellings that are understood with the province in front, too."""
 PROVINCE_PINYIN = {"陕西": "SHAANXI", "内蒙古": "NEIMENGGU", "西藏": "XIZANG"}
 
 
@@ -128,7 +130,7 @@ def build_place_names(units: pd.DataFrame, prefectures: pd.DataFrame) -> pd.Data
         province = stems[f"{row.prefecture_code[:2]}0000"]
         for alias in (row.unit_name, province + row.unit_name):
             names.add(alias, row.prefecture_code, row.unit_code, "historic", row)
-    return names.frame(read_source("place_spellings"))
+    return names.frame(read_source("place_spellings"), province_heads(prefectures))
 
 
 def _former_names(units: pd.DataFrame) -> Iterator[Any]:
@@ -164,7 +166,7 @@ class _Names:
     def add(self, alias: str, prefecture: str, unit: str, kind: str, row: Any, always: bool = False) -> None:
         self.rows.append((alias, prefecture, unit, kind, int(row.valid_from), str(row.valid_to), always))
 
-    def frame(self, spellings: pd.DataFrame) -> pd.DataFrame:
+    def frame(self, spellings: pd.DataFrame, heads: dict[str, list[str]]) -> pd.DataFrame:
         columns = ["alias", "prefecture_code", "unit_code", "kind", "valid_from", "valid_to", "always"]
         table = pd.DataFrame(self.rows, columns=columns).drop_duplicates(columns[:3] + columns[4:6])
         table = table[~table["alias"].isin(spellings["alias"])]
@@ -173,7 +175,33 @@ class _Names:
         table = table[~_overlapping(table)]
         given = spellings.assign(valid_from=2000, valid_to="")
         table = pd.concat([table[columns[:6]], given[columns[:6]]], ignore_index=True)
+        table = table[~_composed(table, heads)]
         return table.sort_values(["prefecture_code", "unit_code", "alias", "valid_from"]).reset_index(drop=True)
+
+
+def province_heads(prefectures: pd.DataFrame) -> dict[str, list[str]]:
+    """Two digits of a province to the ways it is written before a place: 江苏, 江苏省; 新疆维吾尔 for files that cut it."""
+    heads = {}
+    for row in prefectures.drop_duplicates("province_code").itertuples():
+        name, stem = row.province_name, strip_ending(row.province_name, PROVINCE_ENDINGS)
+        heads[row.province_code[:2]] = sorted({name, stem, stem + "省", name.removesuffix("自治区")}, key=len, reverse=True)
+    return heads
+
+
+def _composed(table: pd.DataFrame, heads: dict[str, list[str]]) -> pd.Series:
+    """Mark spellings that are another one of the same place and years with the province in front."""
+    place = list(zip(table["prefecture_code"], table["unit_code"], table["valid_from"], table["valid_to"], strict=True))
+    bare = table["kind"].isin(WITH_HEADS)
+    known = {(alias, *rest) for alias, rest, is_bare in zip(table["alias"], place, bare, strict=True) if is_bare}
+    return pd.Series(
+        [
+            any(
+                alias.startswith(head) and (alias.removeprefix(head), *rest) in known for head in heads.get(rest[0][:2], ())
+            )
+            for alias, rest in zip(table["alias"], place, strict=True)
+        ],
+        index=table.index,
+    )
 
 
 def _overlapping(table: pd.DataFrame) -> pd.Series:
