@@ -128,7 +128,7 @@ PLACE_NAMES = _table(
     "place_names", ("alias", "valid_from"),
     ("alias", "prefecture_code", "unit_code", "kind", "valid_from", "valid_to"),
     "One row per spelling of a place and span of years; kind province means prefecture_code holds a province.",
-    "The same spelling with its province in front is understood, too, and listed only where it is needed to tell places apart.",
+    "A spelling with its province in front is understood, too; it is listed only where it tells places apart.",
 )
 CUSTOMS_DISTRICTS = _table(
     "customs_districts", ("code", "valid_from"),
