@@ -47,12 +47,12 @@ def commands_page() -> str:
 
 
 def help_of(*command: str) -> str:
-    """Output of ``customs-lake COMMAND --help``, 100 columns wide."""
+    """Output of ``customs-lake COMMAND --help``, 84 columns wide, as wide as the page."""
     from jobs.commands.main import run_command
 
     output = io.StringIO()
-    with mock.patch.dict(os.environ, COLUMNS="100"), contextlib.redirect_stdout(output):
-        with contextlib.suppress(SystemExit):
+    with mock.patch.dict(os.environ, COLUMNS="84"), contextlib.redirect_stdout(output):
+        with mock.patch.object(sys, "argv", ["customs-lake"]), contextlib.suppress(SystemExit):
             run_command([*command, "--help"])
     return output.getvalue().strip()
 
@@ -85,7 +85,7 @@ def settings_page() -> str:
         kinds = {one.name: str(one.type) for one in dataclasses.fields(owner)}
         for key, value in values.items():
             meaning = re.sub(r"``([^`]*)``", r"`\1`", meanings.get(key, ""))
-            lines.append(f"| `{section}.{key}` | {_cell(kinds[key])} | {_cell(_shown(value))} | {_cell(meaning)} |")
+            lines.append(f"| `{key}` | {_cell(kinds[key])} | {_cell(_shown(value))} | {_cell(meaning)} |")
         lines.append("")
     return "\n".join(lines)
 
