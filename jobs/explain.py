@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -120,7 +121,7 @@ def _in_words(values: dict) -> str:
     return "; ".join(parts)
 
 
-def _estimate_again(context: JobContext, row, table_files: Path | None) -> tuple[ColumnFit, StudyPanel]:
+def _estimate_again(context: JobContext, row: Any, table_files: Path | None) -> tuple[ColumnFit, StudyPanel]:
     handed = collect_panel(context, at=row["panel_version"])
     table = result_tables(row["result_table"], row["study_profile"], table_files)[0]
     column = next(one for one in table.columns if one.name == row["result_column"])

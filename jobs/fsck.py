@@ -115,11 +115,11 @@ def check_rows(context: JobContext, table: Table) -> Iterator[Finding]:
         for name, expression in rules.items()
         if name.removesuffix("_not_null") in frame.columns or not name.endswith("_not_null")
     }
-    counted = frame.agg(*broken.values()).first().asDict() if broken else {}
+    counted = frame.agg(*broken.values()).collect()[0].asDict() if broken else {}
     for name, n_rows in counted.items():
         if n_rows:
             yield Finding("error", table.name, f"{n_rows:,} rows break {name}", _rebuild(context.lake))
-    repeated = frame.groupBy(*table.key).count().where("count > 1").agg(F.sum(F.col("count") - 1), F.count("*")).first()
+    repeated = frame.groupBy(*table.key).count().where("count > 1").agg(F.sum(F.col("count") - 1), F.count("*")).collect()[0]
     if repeated[0]:
         problems = f"{repeated[0]:,} rows too many for {repeated[1]:,} keys ({', '.join(table.key)})"
         yield Finding("error", table.name, problems, _rebuild(context.lake))
@@ -179,7 +179,7 @@ def check_builds(context: JobContext, table: Table) -> Iterator[Finding]:
         )
     if table is bronze.DECLARATION:
         return
-    rows = dict(lake.read(table).groupBy("year").count().collect())
+    rows: dict[int, int] = dict(lake.read(table).groupBy("year").count().collect())
     problems = [
         f"{year}: {builds.n_rows[year]:,} rows recorded, {rows.get(year, 0):,} found"
         for year, parts in sorted(builds.inputs.items())

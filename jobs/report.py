@@ -178,7 +178,7 @@ def _funnel(context: JobContext, handed: HandOff, tables: list[PrintedTable]) ->
     if lake.exists(ops.RECONCILIATION):
         sums = lake.read(ops.RECONCILIATION).agg(
             F.sum("n_lines"), F.sum("n_rows_in"), F.sum("n_rows_kept"), F.count("*")
-        ).first()
+        ).collect()[0]
         if sums[3]:
             stages += [("lines delivered", sums[0]), ("records read", sums[1]), ("records kept", sums[2])]
     elif lake.exists(silver.DECLARATION):

@@ -82,7 +82,7 @@ def moment_of_run(lake: Lake, run_id: str) -> dt.datetime:
     InputRefusedError
         If the manifest does not know the run.
     """
-    row = lake.read(ops.RUN).where(F.col("run_id") == run_id).agg(F.max("ended_at").alias("end")).first()
+    row = lake.read(ops.RUN).where(F.col("run_id") == run_id).agg(F.max("ended_at").alias("end")).collect()[0]
     if row["end"] is None:
         runs = lake.read(ops.RUN).select("run_id").distinct().orderBy(F.desc("run_id")).limit(5).collect()
         known = ", ".join(item["run_id"] for item in runs) or "none"

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from conf.layouts.layout import FileForm, Layout, plain_heading
 from conf.layouts.parsing import LayoutError, parse_layout, read_toml
@@ -104,7 +105,7 @@ def simplified_characters() -> dict[int, str]:
     return {ord(line[0]): line[2] for line in lines}
 
 
-def _of_folder(folder) -> dict[str, Layout]:
+def _of_folder(folder: Any) -> dict[str, Layout]:
     layouts: dict[str, Layout] = {}
     for item in sorted((item for item in folder.iterdir() if item.name.endswith(".toml")), key=lambda item: item.name):
         text = item.read_text("utf-8")

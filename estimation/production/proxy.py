@@ -12,6 +12,8 @@ lagged proxy)] = 0 are solved for a root.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
@@ -103,7 +105,7 @@ def _minimise_state(
     return _minimise_one(sum_of_squares, start)
 
 
-def _minimise_one(sum_of_squares, start: np.ndarray | None) -> Estimate:
+def _minimise_one(sum_of_squares: Callable[[np.ndarray], Any], start: np.ndarray | None) -> Estimate:
     """One state variable: a grid finds the lowest valley, bounded search its bottom."""
     grids = (STATE_GRID, WIDE_STATE_GRID) if start is None else ((start[0] - 0.5, start[0] + 0.5, 21), WIDE_STATE_GRID)
     for low, high, n_points in grids:
@@ -123,7 +125,7 @@ def _minimise_one(sum_of_squares, start: np.ndarray | None) -> Estimate:
     )
 
 
-def _minimise_many(sum_of_squares, n_state: int, start: np.ndarray | None) -> Estimate:
+def _minimise_many(sum_of_squares: Callable[[np.ndarray], Any], n_state: int, start: np.ndarray | None) -> Estimate:
     """Several state variables: simplex searches from a coarse grid, the lowest end point wins."""
     corners = [np.array(point) for point in itertools.product((0.1, 0.5), repeat=n_state)]
     ends = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -65,7 +66,7 @@ def paper_page(paper: Mapping[tuple[int, int], PaperColumn]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _row(row) -> str:
+def _row(row: Any) -> str:
     return (
         f"| T{row.table}({row.column}) | {three_digits(row.resilience)} | {three_digits(row.productivity)} | "
         f"{three_digits(row.difference)} | {row.z_uncorrelated:.2f} | {row.reading} |"

@@ -10,11 +10,13 @@ import io
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import scipy
+from matplotlib.axes import Axes
 
 matplotlib.use("Agg")
 from matplotlib.figure import Figure
@@ -22,7 +24,7 @@ from matplotlib.figure import Figure
 WIDTH = 4.4  # inches
 #: Okabe-Ito: told apart by colour-blind readers and in grey print.
 OURS, PAPER, TRUTH, SOFT = "#0072B2", "#D55E00", "#009E73", "#999999"
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "customs-lake", "font.family": "sans-serif", "font.size": 8.5,
     "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7, "axes.titlesize": 9,
     "legend.frameon": False, "legend.fontsize": 8, "xtick.labelsize": 8, "ytick.labelsize": 8,
@@ -128,7 +130,7 @@ def residual_plot(residuals: pd.DataFrame, *, title: str) -> str:
 
 
 def city_map(
-    cities: pd.DataFrame, *, value: str, title: str, signed: bool = False, outline: Mapping[str, object] | None = None
+    cities: pd.DataFrame, *, value: str, title: str, signed: bool = False, outline: Mapping[str, Any] | None = None
 ) -> str:
     """Return cities as bubbles at their coordinates; no boundaries unless the user gives them.
 
@@ -201,7 +203,7 @@ def funnel_plot(stages: Sequence[tuple[str, int]], *, title: str) -> str:
         return _svg(figure, title)
 
 
-def _intervals(axes, rows: pd.DataFrame) -> None:
+def _intervals(axes: Axes, rows: pd.DataFrame) -> None:
     """Draw ours, the paper's and the truth, one artist each."""
     spread = [rows["ours"] - rows["ci_low"], rows["ci_high"] - rows["ours"]]
     axes.errorbar(rows["ours"], rows["place"], xerr=spread, fmt="o", markersize=3.5, color=OURS, elinewidth=1, label="ours")
@@ -218,7 +220,7 @@ def _wrapped(title: str) -> str:
     return textwrap.fill(title, 52)
 
 
-def _outline_lines(outline: Mapping[str, object] | None) -> list[np.ndarray]:
+def _outline_lines(outline: Mapping[str, Any] | None) -> list[np.ndarray]:
     """Rings of the polygons of a GeoJSON, as longitude-latitude arrays."""
     if not outline:
         return []

@@ -6,12 +6,14 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
+from rich.console import Console
+
 from jobs.core.errors import EXIT_DONE
 from jobs.pipeline import STEPS, run_through
 from jobs.runtime.context import open_context, run_job
 
 
-def run_demo(out: Path, *, records: int, seed: int, console) -> int:
+def run_demo(out: Path, *, records: int, seed: int, console: Console) -> int:
     """Generate, run all steps, reconcile, compare with the truth, and print Table 1.
 
     Parameters

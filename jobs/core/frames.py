@@ -58,6 +58,7 @@ def rows_to_spark(spark: SparkSession, rows: Sequence[tuple], ddl: str) -> DataF
     from pyspark.sql.types import StructType
 
     schema = StructType.fromDDL(ddl)
+    assert isinstance(schema, StructType)  # columns, so never a single type
     arrow_schema = to_arrow_schema(schema)
     columns = [
         pa.array([row[position] for row in rows], type=arrow_schema.field(position).type)

@@ -256,7 +256,7 @@ class Lake:
                 rows[int(year)] = rows.get(int(year), 0) + json.loads(added["stats"])["numRecords"]
         return rows
 
-    def delta(self, table: Table):
+    def delta(self, table: Table) -> Any:
         """The table as a DeltaTable, for maintenance."""
         from delta.tables import DeltaTable
 
@@ -336,7 +336,7 @@ class Lake:
 
     # --- helpers -------------------------------------------------------------------------------------------------
 
-    def _save(self, table: Table, frame: DataFrame, mode: str, metadata: dict[str, Any] | None, **options) -> Written:
+    def _save(self, table: Table, frame: DataFrame, mode: str, metadata: dict[str, Any] | None, **options: Any) -> Written:
         conformed, write_id = table.conform(frame), uuid.uuid4().hex
 
         def write() -> None:

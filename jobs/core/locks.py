@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 from jobs.core.errors import LakeError, LockedError
 
@@ -81,7 +82,7 @@ def _take(stack: contextlib.ExitStack, folder: Path, name: str, kind: int, what:
     _sign(handle)
 
 
-def _open(folder: Path, name: str):
+def _open(folder: Path, name: str) -> IO[str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return open(folder / name, "a+", encoding="utf-8")
@@ -92,7 +93,7 @@ def _open(folder: Path, name: str):
         ) from error
 
 
-def _sign(handle) -> None:
+def _sign(handle: IO[str]) -> None:
     """Leave the process number, so that the message to the next one can name the holder."""
     # a full disk must not turn a lock that is held into a failure: the number is only for people
     with contextlib.suppress(OSError):
@@ -100,12 +101,12 @@ def _sign(handle) -> None:
         os.write(handle.fileno(), str(os.getpid()).encode())
 
 
-def _holder(handle) -> str:
+def _holder(handle: IO[str]) -> str:
     handle.seek(0)
     return handle.read().strip() or "unknown"
 
 
-def _busy(what: str, folder: Path, handle) -> str:
+def _busy(what: str, folder: Path, handle: IO[str]) -> str:
     return (
         f"{what} in {folder.parent} is being written by another run (process {_holder(handle)})."
         " Wait for it to end, then run again; nothing was changed."

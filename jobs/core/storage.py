@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -103,7 +103,7 @@ class Store:
             return None
         stream = self._filesystem.open(path)
         try:
-            return self._spark._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")
+            return self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")
         except Py4JJavaError as error:
             if "ChecksumException" not in str(error):
                 raise
@@ -132,7 +132,7 @@ class Store:
             self._filesystem.delete(self._path(relative), False)
 
     @cached_property
-    def _filesystem(self):
+    def _filesystem(self) -> Any:
         with explained_store_failure(self.root):
             return self._path("").getFileSystem(self._spark._jsc.hadoopConfiguration())
 
@@ -140,19 +140,27 @@ class Store:
     def _can_rename(self) -> bool:
         return self._filesystem.getUri().getScheme() in ("file", "hdfs", "viewfs")
 
-    def _replace(self, source, target) -> None:
-        hadoop = self._spark._jvm.org.apache.hadoop.fs
+    @property
+    def _gateway(self) -> Any:
+        return self._spark.sparkContext._gateway
+
+    @property
+    def _jvm(self) -> Any:
+        return self._spark._jvm
+
+    def _replace(self, source: Any, target: Any) -> None:
+        hadoop = self._jvm.org.apache.hadoop.fs
         rename = getattr(hadoop, "Options$Rename")
-        options = self._spark.sparkContext._gateway.new_array(rename, 1)
+        options = self._gateway.new_array(rename, 1)
         options[0] = rename.OVERWRITE
         context = hadoop.FileContext.getFileContext(
             self._filesystem.getUri(), self._spark._jsc.hadoopConfiguration()
         )
         context.rename(context.makeQualified(source), context.makeQualified(target), options)
 
-    def _path(self, relative: str):
+    def _path(self, relative: str) -> Any:
         full = f"{self.root}/{relative}" if relative else self.root
-        return self._spark._jvm.org.apache.hadoop.fs.Path(full)
+        return self._jvm.org.apache.hadoop.fs.Path(full)
 
 
 @contextlib.contextmanager

@@ -7,11 +7,15 @@ headless machine have no Chinese glyphs and a row of boxes says nothing.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from schemas.panel import MODEL_VARIABLES, OUTCOMES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PROVINCE_LABELS = {
     "11": "Beijing", "12": "Tianjin", "13": "Hebei", "14": "Shanxi", "15": "Inner Mongolia", "21": "Liaoning",
@@ -81,7 +85,7 @@ def draw_coverage(panel: pd.DataFrame, path: Path) -> Path:
     return path
 
 
-def _label_provinces(axes, city_ids: pd.Index) -> None:
+def _label_provinces(axes: Axes, city_ids: pd.Index) -> None:
     codes = city_ids.str[:2].to_numpy()
     starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
     ends = np.r_[starts[1:], len(codes)]

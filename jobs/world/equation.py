@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -150,7 +151,7 @@ class NaturalEquation:
     def static_part(self, variables: Mapping[str, np.ndarray]) -> np.ndarray:
         """Sum of everything but the lag, the effects and the innovation; same shape as the variables."""
         deviation = {name: variables[name] - centre for name, centre in self.centres.items()}
-        total = self.constant + sum(self.slopes[name] * variables[name] for name in (*self.regressors, *CONTROLS))
+        total: Any = self.constant + sum(self.slopes[name] * variables[name] for name in (*self.regressors, *CONTROLS))
         for name in self.interactions:
             first, second = name.split("*")
             total = total + self.slopes[name] * deviation[first] * deviation[second]
@@ -273,7 +274,7 @@ def standardised_truth(
     return truth
 
 
-def write_model(path, model: WorldModel, equations: Mapping[str, NaturalEquation]) -> None:
+def write_model(path: Path, model: WorldModel, equations: Mapping[str, NaturalEquation]) -> None:
     """Write settings, coefficients and constants as JSON that ``read_model`` turns back into equations."""
     content = {
         "source": "the paper's coefficients times the design spreads",
@@ -283,7 +284,7 @@ def write_model(path, model: WorldModel, equations: Mapping[str, NaturalEquation
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_model(path) -> dict[str, NaturalEquation]:
+def read_model(path: Path) -> dict[str, NaturalEquation]:
     """Read the equations back from ``model.json``."""
     content = json.loads(path.read_text(encoding="utf-8"))
     return {name: NaturalEquation(**equation) for name, equation in content["equations"].items()}

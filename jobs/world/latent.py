@@ -180,7 +180,7 @@ def _published_paths(
 ) -> dict[str, np.ndarray]:
     """Draw everything that answers no shock; what the yearbook prints is rounded as it prints it."""
     size = _city_size(draws)
-    paths = {}
+    paths: dict[str, np.ndarray] = {}
     exogenous: dict[str, np.ndarray] = {}
     for position, name in enumerate(("lnphumc", "lnrd", "lnfdi", "lnroadper", "population", "employed", "inflation")):
         spread = SPREADS[name]

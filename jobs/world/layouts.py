@@ -45,7 +45,8 @@ class RawFile:
 
 
 def _layout(text: str, encoding: str, delimiter: str = ",") -> RawLayout:
-    return RawLayout(tuple(tuple(item.split("=")) for item in text.split()), encoding, delimiter)
+    pairs = (item.split("=") for item in text.split())
+    return RawLayout(tuple((column, heading) for column, heading in pairs), encoding, delimiter)
 
 
 MONTHLY_2003 = _layout(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
+from typing import Any
 
 import pandas as pd
 
@@ -62,7 +63,7 @@ class WorldReference:
         Where the tables are.
     """
 
-    folder: object = field(default_factory=lambda: resources.files("schemas") / "reference")
+    folder: Any = field(default_factory=lambda: resources.files("schemas") / "reference")
 
     def table(self, name: str) -> pd.DataFrame:
         """Read one table; every value stays text, so no leading zero is lost."""

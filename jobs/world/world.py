@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -187,5 +188,5 @@ def pick_cities(reference: WorldReference, n_cities: int, first: Sequence[str]) 
         raise WorldOptionError(f"cities: expected 1 to {len(every)}, found {n_cities}.")
     rest = [city for city in every if city not in first]
     n_rest = max(n_cities - len(first), 0)
-    positions = np.linspace(0, len(rest) - 1, n_rest).astype(int) if n_rest else []
+    positions: Any = np.linspace(0, len(rest) - 1, n_rest).astype(int) if n_rest else []
     return tuple(sorted([*list(first)[:n_cities], *(rest[k] for k in positions)]))
