@@ -11,11 +11,13 @@ Econometrica 89, for the iterated estimator.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import scipy
 
+from estimation.dynamic_panel.blocks import BlockedZ, entity_blocks
 from estimation.dynamic_panel.linear import LinearFit, Weight, solve_linear, weight_from
 from estimation.errors import ConvergenceError
 
@@ -28,7 +30,7 @@ class Stacked:
     ----------
     y : ndarray, shape (N, R)
     X : ndarray, shape (N, R, k)
-    Z : ndarray, shape (N, R, j)
+    Z : ndarray or BlockedZ, shape (N, R, j)
     H_root : ndarray, shape (R, q)
         C with H = C C'.
     row_weights : ndarray or None, shape (N, R)
@@ -46,7 +48,7 @@ class Stacked:
 
     y: np.ndarray
     X: np.ndarray
-    Z: np.ndarray
+    Z: np.ndarray | BlockedZ
     H_root: np.ndarray
     row_weights: np.ndarray | None
     clusters: np.ndarray | None
@@ -70,7 +72,7 @@ class Stacked:
 def stack(
     y: np.ndarray,
     X: np.ndarray,
-    Z: np.ndarray,
+    Z: np.ndarray | BlockedZ,
     H_root: np.ndarray,
     *,
     row_weights: np.ndarray | None = None,
@@ -80,12 +82,21 @@ def stack(
     centre: np.ndarray | None = None,
 ) -> Stacked:
     """Collect the arrays of a fit and form Z'X and Z'y once."""
-    flat = Z.reshape(-1, Z.shape[2])
-    target = np.concatenate([X.reshape(-1, X.shape[2]), y.reshape(-1, 1)], axis=1)
-    if row_weights is not None:
-        target = target * row_weights.reshape(-1, 1)
-    product = flat.T @ target
+    n, rows, j = Z.shape
+    product = np.zeros((j, X.shape[2] + 1))
+    for block in entity_blocks(n, rows * j):
+        target = np.concatenate([X[block].reshape(-1, X.shape[2]), y[block].reshape(-1, 1)], axis=1)
+        if row_weights is not None:
+            target = target * row_weights[block].reshape(-1, 1)
+        product += Z[block].reshape(-1, j).T @ target
     return Stacked(y, X, Z, H_root, row_weights, clusters, multiplicity, product[:, :-1], product[:, -1], units, centre)
+
+
+def blocks_of(data: Stacked) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield blocks of entities with their part of Z."""
+    n, rows, j = data.Z.shape
+    for block in entity_blocks(n, rows * j):
+        yield block, data.Z[block]
 
 
 def in_levels(data: Stacked) -> np.ndarray:
@@ -98,14 +109,22 @@ def in_levels(data: Stacked) -> np.ndarray:
 
 def one_step_covariance(data: Stacked) -> np.ndarray:
     """Return sum_i Z_i'H Z_i, shape (j, j)."""
-    U = one_step_factor(data)
-    return U.T @ U
+    return sum((U.T @ U for U in _one_step_blocks(data)), np.zeros((data.j, data.j)))
 
 
 def one_step_factor(data: Stacked) -> np.ndarray:
-    """Return U with U'U = sum_i Z_i'H Z_i, shape (N q, j)."""
-    Z = data.Z if data.row_weights is None else data.Z * np.sqrt(data.row_weights)[:, :, None]
-    return np.matmul(data.H_root.T, Z).reshape(-1, data.j)
+    """Return U with U'U = sum_i Z_i'H Z_i, shape (m, j); of several blocks the triangle of their QR."""
+    factor = np.zeros((0, data.j))
+    for U in _one_step_blocks(data):
+        factor = U if len(factor) == 0 else scipy.linalg.qr(np.vstack([factor, U]), mode="r")[0][: data.j]
+    return factor
+
+
+def _one_step_blocks(data: Stacked) -> Iterator[np.ndarray]:
+    """Yield H_root'Z_i of blocks of entities, shape (n q, j)."""
+    for block, Z in blocks_of(data):
+        weighted_Z = Z if data.row_weights is None else Z * np.sqrt(data.row_weights[block])[:, :, None]
+        yield np.matmul(data.H_root.T, weighted_Z).reshape(-1, data.j)
 
 
 def one_step_weight(data: Stacked, S1: np.ndarray, inverse: str) -> Weight:
@@ -125,7 +144,8 @@ def weighted(data: Stacked, e: np.ndarray) -> np.ndarray:
 
 def entity_moments(data: Stacked, e: np.ndarray) -> np.ndarray:
     """Return Z_i'e_i for every entity, shape (N, j)."""
-    return np.matmul(weighted(data, e)[:, None, :], data.Z)[:, 0, :]
+    rows = weighted(data, e)[:, None, :]
+    return np.concatenate([np.matmul(rows[block], Z)[:, 0, :] for block, Z in blocks_of(data)])
 
 
 def cluster_sums(data: Stacked, values: np.ndarray) -> np.ndarray:
@@ -171,8 +191,11 @@ def covariance_slope(data: Stacked, e: np.ndarray, v: np.ndarray) -> np.ndarray:
     Zv = data.Z @ v
     xv = cluster_sums(data, np.matmul(weighted(data, Zv)[:, None, :], data.X)[:, 0, :])
     scale = _per_entity(data, G @ v)
-    X = data.X * weighted(data, np.ones_like(data.y))[:, :, None] * scale[:, None, None]
-    return -(data.Z.reshape(-1, data.j).T @ X.reshape(-1, data.k) + G.T @ xv)
+    w = weighted(data, np.ones_like(data.y)) * scale[:, None]
+    total = G.T @ xv
+    for block, Z in blocks_of(data):
+        total += Z.reshape(-1, data.j).T @ (data.X[block] * w[block][:, :, None]).reshape(-1, data.k)
+    return -total
 
 
 def _per_cluster(data: Stacked, cluster_values: np.ndarray) -> np.ndarray:
@@ -256,7 +279,7 @@ def influence_one_step(data: Stacked, step: Step) -> np.ndarray:
     Zv = data.Z @ v
     root_w = np.ones_like(data.y) if data.row_weights is None else np.sqrt(data.row_weights)
     HZv = ((root_w * Zv) @ data.H_root) @ data.H_root.T * root_w
-    through_weight = np.matmul(HZv[:, None, :], data.Z)[:, 0, :]
+    through_weight = np.concatenate([np.matmul(HZv[block][:, None, :], Z)[:, 0, :] for block, Z in blocks_of(data)])
     return _influence(data, step, step.e, through_weight)
 
 

@@ -8,11 +8,12 @@ zero in every row are not built but stay in the moment table, so that counts and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from estimation.dynamic_panel.blocks import IN_MEMORY, BlockedZ, entity_blocks
 from estimation.dynamic_panel.design import Design, Dummies, averaged_rows
 from estimation.dynamic_panel.panel import PanelGrid, shift
 from estimation.dynamic_panel.spec import CONSTANT, Equation, GMMStyle, IVStyle, PanelSpec
@@ -51,13 +52,13 @@ class Instruments:
 
     Attributes
     ----------
-    Z : ndarray, shape (N, R, j)
+    Z : ndarray or BlockedZ, shape (N, R, j)
         Columns that are not zero everywhere.
     moments : tuple of Moment
         All moments, in the order of the specification; `Moment.column` is the column of Z or None.
     """
 
-    Z: np.ndarray
+    Z: np.ndarray | BlockedZ
     moments: tuple[Moment, ...]
 
 
@@ -70,26 +71,95 @@ class _Column:
     values: np.ndarray
 
 
+class Candidates:
+    """Makes the candidate columns of any entities; which there are, and their labels, is the same for all."""
+
+    def __init__(self, grid: PanelGrid, spec: PanelSpec, design: Design, dummies: Dummies) -> None:
+        self.grid, self.spec, self.design, self.dummies = grid, spec, design, dummies
+        self.equations = tuple(self._equation(values) for values in dummies.columns)
+
+    def of(self, entities: slice) -> list[_Column]:
+        """Return the candidate columns of some entities."""
+        grid, design = _sliced_grid(self.grid, entities), _sliced_design(self.design, entities)
+        builder = _Builder(grid, self.spec, design)
+        columns = list(builder.constant())
+        for group in self.spec.instruments:
+            columns += builder.gmm(group) if isinstance(group, GMMStyle) else builder.iv(group)
+        for name, values, equation in zip(self.dummies.names, self.dummies.columns, self.equations, strict=True):
+            columns += builder.period_dummy(name, values[entities], equation)
+        return columns
+
+    def filled(self, entities: slice, used: Sequence[int]) -> np.ndarray:
+        """Return Z of some entities with the candidates `used` as its columns, shape (n, R, len(used))."""
+        columns = self.of(entities)
+        Z = np.zeros((*self.design.rows[entities].shape, len(used)))
+        for c, position in enumerate(used):
+            Z[:, columns[position].where, c] = columns[position].values
+        return Z
+
+    def _equation(self, values: np.ndarray) -> Equation:
+        """Return the equation a period dummy instruments.
+
+        The dummy of a period that no level row of a restricted sample lies in is still in the difference of the row after
+        it, and instruments that one.
+        """
+        if not self.spec.system:
+            return "difference"
+        equation = self.spec.time_effects or "level"
+        at = self.design.level_at
+        if equation == "level" and not (self.design.level_rows[:, at] & (values[:, at] == 1)).any():
+            return "difference"
+        return equation
+
+
 def build_instruments(grid: PanelGrid, spec: PanelSpec, design: Design, dummies: Dummies) -> Instruments:
-    """Build Z for the rows of `design`."""
-    builder = _Builder(grid, spec, design)
-    candidates = list(builder.constant())
-    for group in spec.instruments:
-        candidates += builder.gmm(group) if isinstance(group, GMMStyle) else builder.iv(group)
-    if dummies.names:
-        candidates += builder.time_effects(dummies, spec.time_effects or "level")
-    nonzero = [column.values.any() for column in candidates]
-    Z = np.zeros((*design.rows.shape, sum(nonzero)))
-    moments = []
-    c = 0
-    for candidate, used in zip(candidates, nonzero, strict=True):
-        if used:
-            Z[:, candidate.where, c] = candidate.values
-            moments.append(replace(candidate.moment, column=c))
-            c += 1
-        else:
-            moments.append(replace(candidate.moment, reason="zero in every row"))
-    return Instruments(Z, tuple(moments))
+    """Build Z for the rows of `design`, or what makes it block by block when it would take too much memory."""
+    candidates = Candidates(grid, spec, design, dummies)
+    n, n_rows = design.rows.shape
+    first = candidates.of(slice(0, 1))
+    blocks = list(entity_blocks(n, n_rows * len(first)))
+    nonzero = np.zeros(len(first), dtype=bool)
+    for block in blocks:
+        columns = candidates.of(block)
+        nonzero |= [column.values.any() for column in columns]
+    used = np.flatnonzero(nonzero).tolist()
+    if n * n_rows * len(used) * 8 > IN_MEMORY:
+        Z = BlockedZ(candidates, used)
+    elif len(blocks) == 1:
+        Z = np.zeros((n, n_rows, len(used)))
+        for c, position in enumerate(used):
+            Z[:, columns[position].where, c] = columns[position].values
+    else:
+        Z = np.concatenate([candidates.filled(block, used) for block in blocks])
+    column_of = {position: c for c, position in enumerate(used)}
+    moments = tuple(
+        replace(candidate.moment, column=column_of[position])
+        if position in column_of
+        else replace(candidate.moment, reason="zero in every row")
+        for position, candidate in enumerate(first)
+    )
+    return Instruments(Z, moments)
+
+
+def _sliced_grid(grid: PanelGrid, entities: slice) -> PanelGrid:
+    """Return the part of a panel that instruments are made from."""
+    if entities == slice(0, len(grid.stored)):
+        return grid
+    values = {name: series[entities] for name, series in grid.values.items()}
+    return replace(grid, stored=grid.stored[entities], values=values)
+
+
+def _sliced_design(design: Design, entities: slice) -> Design:
+    """Return the rows of some entities."""
+    if entities == slice(0, len(design.rows)):
+        return design
+    return replace(
+        design,
+        rows=design.rows[entities],
+        complete=design.complete[entities],
+        transformed_rows=design.transformed_rows[entities],
+        level_rows=design.level_rows[entities],
+    )
 
 
 def keep_columns(instruments: Instruments, kept: np.ndarray, reason: str) -> Instruments:
@@ -102,7 +172,8 @@ def keep_columns(instruments: Instruments, kept: np.ndarray, reason: str) -> Ins
             moments.append(replace(moment, column=column))
         else:
             moments.append(replace(moment, column=None, reason=reason))
-    return Instruments(np.ascontiguousarray(instruments.Z[:, :, kept]), tuple(moments))
+    Z = instruments.Z
+    return Instruments(Z.select(kept) if isinstance(Z, BlockedZ) else np.ascontiguousarray(Z[:, :, kept]), tuple(moments))
 
 
 class _Builder:
@@ -152,17 +223,9 @@ class _Builder:
                 group.label, variable, self.grid.series(variable), group.equation, group.passthrough
             )
 
-    def time_effects(self, dummies: Dummies, equation: Equation) -> Iterator[_Column]:
-        """Period dummies as their own instruments.
-
-        The dummy of a period that no level row of a restricted sample lies in is still in the difference of the row after
-        it, and instruments that one.
-        """
-        for name, values in zip(dummies.names, dummies.columns, strict=True):
-            own = equation if self.spec.system else "difference"
-            if own == "level" and not (self.in_level & (values[:, self.design.level_at] == 1)).any():
-                own = "difference"
-            yield from self._standard("time effects", name, values, own, False)
+    def period_dummy(self, name: str, values: np.ndarray, equation: Equation) -> Iterator[_Column]:
+        """A period dummy as its own instrument."""
+        yield from self._standard("time effects", name, values, equation, False)
 
     def _last(self, group: GMMStyle) -> int:
         """One past the deepest lag that can exist."""

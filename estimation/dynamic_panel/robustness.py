@@ -19,7 +19,7 @@ from estimation.dynamic_panel.engine import estimate
 from estimation.dynamic_panel.hypotheses import DifferenceInHansen
 from estimation.dynamic_panel.panel import PanelGrid
 from estimation.dynamic_panel.postestimation import autoregressive_terms
-from estimation.dynamic_panel.preparation import counted_rows, prepare_grid
+from estimation.dynamic_panel.preparation import Prepared, counted_rows, prepare_grid
 from estimation.dynamic_panel.results import GMMResults
 from estimation.dynamic_panel.spec import CONSTANT, FitOptions, GMMStyle, PanelSpec, Steps, Transform
 from estimation.dynamic_panel.specification_tests import LEVEL_MOMENTS
@@ -135,8 +135,16 @@ def sensitivity_grid(
                     changed = replace(_with_lags(spec, depth, collapsed), transform=transform)
                     points.append((changed, replace(options, steps=step, cov_type=kind)))
                     choices.append({"transform": transform, "steps": step, "collapse": collapsed, "n_lags": depth})
-    found = spread(_one_choice, (results.fit.prepared.grid, shown), points, n_jobs=n_jobs, what="sensitivity grid")
-    rows = [choice | row for choice, row in zip(choices, found, strict=True)]
+    # one specification is prepared once for all its steps
+    by_spec: dict[PanelSpec, list[int]] = {}
+    for position, (changed, _) in enumerate(points):
+        by_spec.setdefault(changed, []).append(position)
+    work = [(changed, [points[position][1] for position in positions]) for changed, positions in by_spec.items()]
+    found = spread(_rows_of_spec, (results.fit.prepared.grid, shown), work, n_jobs=n_jobs, what="sensitivity grid")
+    rows: list[dict[str, object]] = [{} for _ in points]
+    for positions, made in zip(by_spec.values(), found, strict=True):
+        for position, row in zip(positions, made, strict=True):
+            rows[position] = choices[position] | row
     return pd.DataFrame(rows).astype({"n_lags": "Int64"})
 
 
@@ -151,14 +159,25 @@ def _with_lags(spec: PanelSpec, depth: int | None, collapse: bool) -> PanelSpec:
     return replace(spec, instruments=tuple(groups))
 
 
-def _one_choice(shared: tuple[PanelGrid, list[str]], point: tuple[PanelSpec, FitOptions]) -> dict[str, object]:
+def _rows_of_spec(
+    shared: tuple[PanelGrid, list[str]], work: tuple[PanelSpec, list[FitOptions]]
+) -> list[dict[str, object]]:
+    """Return the rows of one specification, one for each way to estimate it."""
+    (grid, shown), (spec, ways) = shared, work
+    try:
+        prepared = prepare_grid(grid, spec)
+    except EstimationError as error:
+        return [{"problem": f"{type(error).__name__}: {error}"} for _ in ways]
+    return [_row(prepared, options, shown) for options in ways]
+
+
+def _row(prepared: Prepared, options: FitOptions, shown: list[str]) -> dict[str, object]:
     """Return one row of the grid."""
-    (grid, shown), (spec, options) = shared, point
     row: dict[str, object] = {"problem": ""}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", EstimationWarning)
-            fitted = GMMResults(estimate(prepare_grid(grid, spec), options))
+            fitted = GMMResults(estimate(prepared, options))
     except EstimationError as error:
         return {"problem": f"{type(error).__name__}: {error}"}
     row |= {"n_instruments": fitted.n_instruments, "n_groups": fitted.n_groups}
