@@ -17,9 +17,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.reference.place_lookups import Convention, arrow_to_frame
-from jobs.transforms.declarations import carries_postcode
+from jobs.transforms.declarations import carries_postcode, firm_code
 from jobs.transforms.places import PLACE_COLUMNS, firm_postcode_history
-from jobs.transforms.text import clean_text
 from schemas import bronze
 
 SITE, ANSWER = "_site", "_answer"
@@ -132,7 +131,7 @@ def _site_columns(
         columns["source_month"] = F.col("source_month")
     if years_without or files_without:
         carries = F.col("has_postcode_column") if is_parsed else carries_postcode(years_without, files_without)
-        firm = F.col("firm_id") if is_parsed else clean_text(F.col("firm_id"))
+        firm = F.col("firm_id") if is_parsed else firm_code(F.col("firm_id"))
         columns |= {"firm_id": F.when(~carries, firm), "firm_address": F.when(~carries, F.col("firm_address"))}
         if files_without:
             # the year no longer says it

@@ -126,6 +126,15 @@ def partner_aliases(partners: pd.DataFrame | None = None, aliases: pd.DataFrame 
     joined = aliases.merge(partners, on="code", how="left", validate="many_to_one")
     joined = joined.rename(columns={"code": "partner_code", "iso3": "country_iso3", "kind": "partner_kind"})
     joined["country_iso3"] = [code or None for code in joined["country_iso3"]]
+    # a code with its name behind it, 502美国: only together are they a spelling, so a code of another list finds nothing
+    names = joined.loc[~joined["alias"].str[0].str.isdigit(), ["alias", "partner_code", "country_iso3"]]
+    # of an economy with codes of both vintages either may stand there
+    codes = joined.loc[joined["alias"] == joined["partner_code"], ["partner_code", "country_iso3", "partner_kind"]]
+    own = names[["alias", "partner_code"]].merge(codes, on="partner_code")
+    shared = names.dropna()[["alias", "country_iso3"]].merge(codes.dropna(), on="country_iso3")
+    both = pd.concat([own, shared], ignore_index=True)[joined.columns.intersection(own.columns)]
+    both = both.assign(alias=both["partner_code"] + both["alias"]).drop_duplicates("alias")
+    joined = pd.concat([joined, both[~both["alias"].isin(joined["alias"])]], ignore_index=True)
     return joined[["alias", "partner_code", "country_iso3", "partner_kind"]]
 
 

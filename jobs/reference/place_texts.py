@@ -46,6 +46,8 @@ def text_rows(book: PlaceBook, gazetteer: Gazetteer) -> Iterator[dict]:
         # 江苏省苏州市昆山 is written with the province's full name, which comes first
         for head in known_heads[:1] if row.kind == "unit_with_place" else known_heads:
             claims.setdefault(head + key, []).extend(claim._replace(rank=claim.rank + OF_COMPOSED) for claim in named)
+    for row in _division_codes(book):
+        claims.setdefault(row.alias, []).extend(_named(row, gazetteer, provinces))
     entries = _entries(book, gazetteer)
     for row in book.district_names.itertuples():
         for head in heads[row.code[:2]] if row.needs_province == "1" else ("", *heads[row.code[:2]]):
@@ -79,6 +81,15 @@ def find_text(rows_by_alias: dict[str, list[dict]], text: str, month: int) -> di
             if row["from_month"] <= month < row["to_month"]:
                 return row
     return None
+
+
+def _division_codes(book: PlaceBook) -> Iterator:
+    """The six digits of GB/T 2260 as spellings of a place: some vintages carry them instead of its name (``city11``)."""
+    columns = ["alias", "prefecture_code", "unit_code", "kind", "valid_from", "valid_to"]
+    prefectures = book.prefectures.assign(alias=book.prefectures["prefecture_code"], unit_code="", kind="code")
+    units = book.units.assign(alias=book.units["unit_code"], kind="code")
+    yield from prefectures[columns].itertuples()
+    yield from units.loc[~units["alias"].isin(prefectures["alias"]), columns].drop_duplicates().itertuples()
 
 
 def _entries(book: PlaceBook, gazetteer: Gazetteer) -> dict[str, list[Claim]]:

@@ -56,6 +56,15 @@ def _worker(function: str, arguments: bytes) -> Callable[[Iterator], Iterator]:
     return work
 
 
+def run_on_executors(spark: SparkSession) -> Callable[[Sequence[str], str, tuple], list[str]]:
+    """What :func:`jobs.kernels.side_by_side.look_side_by_side` shares its tasks out with."""
+
+    def run(tasks: Sequence[str], function: str, arguments: tuple) -> list[str]:
+        return [row["result"] for row in spread(spark, tasks, function, arguments, "result string").collect()]
+
+    return run
+
+
 @contextlib.contextmanager
 def explained_refusals() -> Iterator[None]:
     """Turn a refusal that was raised on an executor back into itself."""

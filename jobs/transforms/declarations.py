@@ -16,8 +16,14 @@ from conf.rules import Rule
 from jobs.transforms.text import FULL_WIDTH, SPACES, clean_text
 from schemas.fields import MONEY_TYPE, QUANTITY_TYPE
 
-EXPORT_MARKS = ("出口", "0", "E", "EXP", "EXPORT", "EXPORTS")
-IMPORT_MARKS = ("进口", "1", "I", "IMP", "IMPORT", "IMPORTS")
+EXPORT_MARKS = ("出口", "0", "E", "EXP", "EXPORT", "EXPORTS", "出", "0出口", "出口0")
+IMPORT_MARKS = ("进口", "1", "I", "IMP", "IMPORT", "IMPORTS", "进", "進口", "進", "1进口", "进口1")
+# a code and its word beside it, whatever stands between them
+FLOW_SEPARATORS = "[-_:.()（）：]"
+# what a spreadsheet needs to keep a code a text: an apostrophe before it, or a formula ="..." around it
+SPREADSHEET_QUOTES = "^=?[\"'\u2018\u2019`]+|[\"'\u2019]+$"
+QUOTED = "[\"'\u2018\u2019`]"
+SCIENTIFIC_CODE = "^[0-9]\\.?([0-9]*)[eE]\\+?0?([0-9])$"
 FLOAT_CODE = "^[0-9]{5,10}\\.0+$"
 DOTTED_CODE = "^[0-9]{1,4}(\\.[0-9]{2,4})+$"
 PLAIN_NUMBER = "^[-+]?[0-9]{1,17}(\\.[0-9]+)?$"
@@ -54,15 +60,16 @@ def parse_declarations(
             {
                 "year": F.col("source_year"),
                 "month": F.col("source_month"),
-                "flow_text": F.upper(clean_text(F.col("flow"))),
-                "hs_text": clean_text(F.col("hs_code")),
-                "value_text": clean_text(F.col("value")),
+                "flow_text": _flow_text(),
+                "hs_text": _unquoted(clean_text(F.col("hs_code"))),
+                "value_text": _unquoted(clean_text(F.col("value"))),
                 "quantity_text": clean_text(F.col("quantity")),
                 "partner_text": clean_text(F.col("partner")),
-                "place_text": clean_text(F.col("production_place_raw")),
-                "postcode_text": F.regexp_replace(clean_text(F.col("postcode_raw")), "\\.0+$", ""),
-                "district_code": F.regexp_extract(clean_text(F.col("production_place_code")), "^([0-9]{5})$", 1),
-                "firm_id": clean_text(F.col("firm_id")),
+                "place_text": F.regexp_replace(clean_text(F.col("production_place_raw")), "^([0-9]{4,6})\\.0+$", "$1"),
+                "postcode_text": F.regexp_replace(_unquoted(clean_text(F.col("postcode_raw"))), "\\.0+$", ""),
+                "district_code": F.regexp_extract(clean_text(F.col("production_place_code")), "^([0-9]{5})(?:\\.0+)?$", 1),
+                "firm_text": _unquoted(clean_text(F.col("firm_id"))),
+                "firm_id": firm_code(F.col("firm_id")),
                 "has_postcode_column": F.col("has_postcode_column")
                 if "has_postcode_column" in bronze.columns
                 else carries_postcode(years_without_postcode, files_without_postcode),
@@ -91,9 +98,42 @@ def parse_declarations(
             }
         )
         .withColumn("hs6_code", F.substring("hs8_code", 1, 6))
-        .withColumn("repairs", _repairs())
-        .drop("flow_text", "hs_digits", "value_number", "quantity_text")
+        .withColumn("repairs", _with_reading_marks(bronze, _repairs()))
+        .drop("flow_text", "firm_text", "hs_digits", "value_number", "quantity_text")
     )
+
+
+def firm_code(delivered: Column) -> Column:
+    """The firm's customs code as delivered, without what a spreadsheet or a float put to it; null when its digits are lost."""
+    text = _unquoted(clean_text(delivered))
+    return (
+        F.when(text.rlike(FLOAT_CODE), F.regexp_extract(text, "^([0-9]+)", 1))
+        .when(text.rlike(SCIENTIFIC_CODE), _exact_digits(text))
+        .otherwise(text)
+    )
+
+
+def _unquoted(text: Column) -> Column:
+    return F.nullif(F.regexp_replace(text, SPREADSHEET_QUOTES, ""), F.lit(""))
+
+
+def _flow_text() -> Column:
+    """The mark in capitals, without a float's ending and what stands between a code and its word."""
+    text = F.regexp_replace(F.upper(clean_text(F.col("flow"))), "^([01])\\.0+$", "$1")
+    return F.when(F.length(text) > 2, F.regexp_replace(text, FLOW_SEPARATORS, "")).otherwise(text)
+
+
+def _exact_digits(text: Column) -> Column:
+    """The digits of a code written as 3.204910001E9; null when the mantissa has not all of them."""
+    decimals, power = F.regexp_extract(text, SCIENTIFIC_CODE, 1), F.regexp_extract(text, SCIENTIFIC_CODE, 2)
+    is_exact = F.length(decimals) == F.coalesce(power.try_cast("int"), F.lit(-1))
+    return F.when(is_exact, F.concat(F.substring(text, 1, 1), decimals))
+
+
+def _with_reading_marks(bronze: DataFrame, repairs: Column) -> Column:
+    if "reading_marks" not in bronze.columns:
+        return repairs
+    return F.concat(repairs, F.coalesce(F.col("reading_marks"), F.array().cast("array<string>")))
 
 
 def carries_postcode(years_without: Sequence[int], files_without: Sequence[str]) -> Column:
@@ -116,7 +156,7 @@ def hs_revision(year: Column) -> Column:
 
 def readable_value(bronze: DataFrame) -> Column:
     """The value in dollars a bronze row carries, null where it cannot be read: what reconciliation starts from."""
-    number = _number_text(clean_text(bronze["value"]))
+    number = _number_text(_unquoted(clean_text(bronze["value"])))
     return F.when(bronze["malformed_row"].isNull(), _number(number, MONEY_TYPE))
 
 
@@ -140,6 +180,7 @@ def _code_digits(text: Column) -> Column:
         F.when(text.rlike(FLOAT_CODE), F.regexp_extract(text, "^([0-9]+)", 1))
         .when(text.rlike(DOTTED_CODE), F.regexp_replace(text, "\\.", ""))
         .when(text.rlike("^[0-9]+$"), text)
+        .when(text.rlike(SCIENTIFIC_CODE), _exact_digits(text))
     )
 
 
@@ -151,6 +192,8 @@ def _eight_digits(digits: Column) -> Column:
         .when(length == 7, F.concat(F.lit("0"), digits))
         .when(length == 6, F.concat(digits, F.lit("00")))
         .when(length == 5, F.concat(F.lit("0"), digits, F.lit("00")))
+        # ten digits of a chapter below 10, stored as a number
+        .when(length == 9, F.concat(F.lit("0"), F.substring(digits, 1, 7)))
         .when(length == 10, F.substring(digits, 1, 8))
     )
 
@@ -184,7 +227,12 @@ def _repairs() -> Column:
         "hs_full_width": F.col("hs_code").rlike(f"[{FULL_WIDTH}]"),
         "hs_float": hs.rlike(FLOAT_CODE),
         "hs_dotted": hs.rlike(DOTTED_CODE) & ~hs.rlike(FLOAT_CODE),
-        "hs_leading_zero": digits.isin(5, 7),
+        "hs_leading_zero": digits.isin(5, 7, 9),
+        "hs_quoted": F.col("hs_code").rlike(QUOTED),
+        "hs_scientific": hs.rlike(SCIENTIFIC_CODE),
+        "firm_code_float": F.col("firm_text").rlike(FLOAT_CODE),
+        # the firm's digits are lost: its record counts, but not for the number of firms
+        "firm_code_lost": F.col("firm_text").rlike(SCIENTIFIC_CODE) & F.col("firm_id").isNull(),
         "value_spaces": F.col("value").rlike(SPACES) & value.isNotNull(),
         "value_full_width": F.col("value").rlike(f"[{FULL_WIDTH}]"),
         "value_thousands": value.rlike(THOUSANDS_NUMBER),

@@ -50,7 +50,14 @@ def test_hs_codes_are_repaired_to_eight_digits(spark):
             ("847130", "84713000"),
             ("10121", "01012100"),
             ("8471301000", "84713010"),
-            ("847130100", None),
+            # ten digits of a chapter below 10 that lost their zero
+            ("902409000", "09024090"),
+            ("'85171100", "85171100"),
+            ('="85171100"', "85171100"),
+            ("8.5171100E+07", "85171100"),
+            # two of eight digits are gone
+            ("8.51711E+07", None),
+            ("8.52E+07", None),
             ("8471", None),
             ("8471301O", None),
             ("电脑", None),
@@ -109,10 +116,35 @@ def test_postcodes_get_their_lost_zero_back(spark):
 def test_flow_marks_of_all_vintages(spark):
     _check(
         spark,
-        [("出口", "export"), ("0", "export"), (" 1 ", "import"), ("进口", "import"), ("exp", "export"), ("2", None)],
+        [
+            ("出口", "export"), ("0", "export"), (" 1 ", "import"), ("进口", "import"), ("exp", "export"), ("2", None),
+            ("0.0", "export"), ("1.0", "import"), ("出", "export"), ("进", "import"), ("E", "export"), ("I", "import"),
+            ("0-出口", "export"), ("1：进口", "import"), ("出口(0)", "export"), ("1-出口", None), ("X", None),
+            ("進口", "import"),
+        ],
         "flow",
         "flow_kind",
     )
+
+
+def test_firm_codes_lose_what_a_spreadsheet_put_to_them_and_a_lost_code_is_said_so(spark):
+    frame = _bronze(
+        spark,
+        [
+            ("3204910001", "3204910001", ""), ("3204910001.0", "3204910001", "firm_code_float"),
+            ("'310491000A", "310491000A", ""), ("3.204910001E9", "3204910001", ""),
+            ("3.20491E+09", None, "firm_code_lost"), (None, None, ""),
+        ],
+        "firm_id string", "expected string", "marks string",
+    )
+    parsed = parse_declarations(frame)
+    rows = parsed.orderBy("id").select("firm_id", "expected", F.array_join("repairs", " ").alias("found"), "marks").collect()
+    assert [(row["firm_id"], row["found"]) for row in rows] == [(row["expected"], row["marks"]) for row in rows]
+
+
+def test_marks_of_the_reading_are_among_the_repairs(spark):
+    frame = _bronze(spark, [(["damaged_text"],), (None,)], "reading_marks array<string>")
+    assert [row["repairs"] for row in parse_declarations(frame).orderBy("id").collect()] == [["damaged_text"], []]
 
 
 def test_each_repair_is_recorded_once_and_sound_values_carry_none(spark):

@@ -193,6 +193,13 @@ def test_partners_by_name_and_code_of_both_vintages(spark):
         "意大利共和国": ("307", "ITA", "normal", True),
         "ＴＨＡＩＬＡＮＤ": ("136", "THA", "normal", True),
         "亚特兰蒂斯": (None, None, None, False),
+        "US": ("502", "USA", "normal", True),
+        "502美国": ("502", "USA", "normal", True),
+        "502-USA": ("502", "USA", "normal", True),
+        "341哈萨克斯坦": ("341", "KAZ", "superseded", True),
+        # a number beside a name that is not its own is no code
+        "103美国": (None, None, None, False),
+        "9000": (None, None, None, False),
     }
     frame = spark.createDataFrame([(text,) for text in cases] + [(None,)], "partner_text string")
     columns = ("partner_code", "country_iso3", "partner_kind", "is_destination")
