@@ -7,6 +7,7 @@ changed are counted again, with everything else that these two tables depend on 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -15,7 +16,7 @@ if __package__ in (None, ""):
 from pyspark.sql import functions as F
 
 from jobs.cleaning.fingerprints import gold_fingerprints
-from jobs.core.ledger import builds_of, record_builds, years_text
+from jobs.core.ledger import blocked_years, builds_of, record_builds, years_text
 from jobs.reference.frames import city_names
 from jobs.runtime.context import JobContext, Outcome, job_main
 from jobs.transforms.counts import build_cube, count_city_exports
@@ -23,13 +24,16 @@ from schemas import gold, silver
 
 
 def run(context: JobContext) -> Outcome:
-    """Recount the years whose declarations changed."""
+    """Recount the years whose declarations changed; a year of which a file could not be taken waits."""
     lake = context.lake
     source = builds_of(lake, silver.DECLARATION)
     wanted = gold_fingerprints(context, {y: value for y, value in source.fingerprints.items() if context.selects(y)})
     stale = sorted(wanted) if context.rebuild else builds_of(lake, gold.CITY_EXPORTS).stale(wanted)
+    blocked = blocked_years(lake)
+    waiting = _waiting({year: blocked[year] for year in stale if year in blocked})
+    stale = [year for year in stale if year not in blocked]
     if not stale:
-        return Outcome("gold counts are up to date", changed=False)
+        return Outcome("gold counts are up to date" if not waiting else waiting, changed=False, unfinished=waiting)
     with lake.lock(gold.CITY_PRODUCT_DESTINATION, gold.CITY_EXPORTS):
         metadata = {"run": context.run_id, "years": stale}
         declarations = lake.read(silver.DECLARATION).where(F.col("year").isin(stale))
@@ -46,7 +50,18 @@ def run(context: JobContext) -> Outcome:
         record_builds(lake, context.run_id, gold.CITY_EXPORTS, exports, {year: wanted[year] for year in stale}, per_year)
     return Outcome(
         f"{years_text(stale)}: {exports.n_rows:,} city-years from {cube.n_rows:,} city x product x destination cells",
-        n_rows=sum(source.n_rows.get(year, 0) for year in stale),
+        n_rows=sum(source.n_rows.get(year, 0) for year in stale), unfinished=waiting,
+    )
+
+
+def _waiting(blocked: Mapping[int, Sequence[str]]) -> str:
+    if not blocked:
+        return ""
+    files = sorted({name for names in blocked.values() for name in names})
+    shown = ", ".join(files[:5]) + (" ..." if len(files) > 5 else "")
+    return (
+        f"{years_text(blocked)} not counted: {shown} could not be taken, a count without would be too small. Repair"
+        " or move away and run again, or say --accept NAME to go on without."
     )
 
 

@@ -13,12 +13,16 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO
+from conf.settings import load_settings
+from jobs.readers.receiving import look_first
 from jobs.runtime.context import (
     JobContext,
     Outcome,
+    add_delivery_arguments,
     command_main,
+    exit_code,
     open_context,
+    parse_years,
     run_job,
 )
 
@@ -47,18 +51,25 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.add_argument("--through", choices=STEPS, default=STEPS[-1], help="last step to run")
     parser.add_argument("--rebuild", action="store_true", help="build the chosen years again, whatever is recorded")
+    add_delivery_arguments(parser)
 
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Run the steps, print the result and return the exit code."""
     start = time.monotonic()
+    if arguments.raw is not None:
+        settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+        look_first(
+            arguments.raw, settings, years=parse_years(arguments.years), accepted=arguments.accept,
+            all_or_nothing=arguments.all_or_nothing,
+        )
     with open_context(arguments) as context:
         outcomes = run_through(replace(context, rebuild=arguments.rebuild), arguments.through)
     if outcomes and outcomes[-1].detail:
         print(outcomes[-1].detail)
     changed = any(outcome.changed for outcome in outcomes)
     print(f"{'Done' if changed else 'Nothing new'} in {time.monotonic() - start:.0f} s. Lake: {arguments.lake}")
-    return EXIT_DONE if changed else EXIT_NOTHING_TO_DO
+    return exit_code(outcomes)
 
 
 if __name__ == "__main__":

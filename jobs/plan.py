@@ -23,18 +23,20 @@ from conf.settings import load_settings
 from jobs.cleaning.fingerprints import bronze_fingerprints, gold_fingerprints, silver_fingerprints, with_emptied_years
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO
 from jobs.core.lake import Lake
-from jobs.core.ledger import Builds, builds_of, latest_receipts, new_run_id
-from jobs.land import Delivery, inspect_folder, sort_delivery
+from jobs.core.ledger import Builds, blocked_years, builds_of, latest_receipts, left_out_files, new_run_id
+from jobs.readers.delivery import Delivery
+from jobs.readers.receiving import left_out_lines, look_at_folder, look_first, receive
 from jobs.runtime.context import (
     JobContext,
     Outcome,
+    add_delivery_arguments,
     command_main,
     parse_years,
 )
 from jobs.runtime.session import build_session
 from schemas import bronze, gold, silver
 
-Action = Literal["load", "build", "rebuild", "clear", "skip"]
+Action = Literal["load", "build", "rebuild", "clear", "skip", "wait"]
 PART_WORDS = {
     "files": "its files changed", "rules": "the cleaning rules changed", "references": "the reference tables changed",
     "places": "the settings of [places] changed", "base_revision": "count.base_revision changed",
@@ -50,7 +52,7 @@ class PlannedYear:
     ----------
     year : int
     bronze, silver, gold : str
-        load, build (first time), rebuild, clear (no file left) or skip.
+        load, build (first time), rebuild, clear (no file left), skip, or wait (for a file that cannot be taken).
     n_files, n_lines : int
         Files in force after the delivery, and their data lines.
     why : str
@@ -68,7 +70,7 @@ class PlannedYear:
     @property
     def is_idle(self) -> bool:
         """Tell whether nothing would be done."""
-        return {self.bronze, self.silver, self.gold} == {"skip"}
+        return {self.bronze, self.silver, self.gold} <= {"skip", "wait"}
 
 
 def run(context: JobContext) -> Outcome:
@@ -76,7 +78,8 @@ def run(context: JobContext) -> Outcome:
     receipts = latest_receipts(context.lake)
     delivery = _delivery(context, receipts)
     future = receipts_after(receipts, delivery)
-    years = plan_years(context, future)
+    blocked = delivery.blocked_years if delivery else tuple(blocked_years(context.lake))
+    years = plan_years(context, future, blocked)
     busy = [item for item in years if not item.is_idle]
     message = f"{len(busy)} of {len(years)} years to do" if busy else f"nothing to do, {len(years)} years are up to date"
     return Outcome(message, changed=bool(busy), detail="\n".join([*delivery_lines(delivery, receipts), "", *_table(years)]))
@@ -84,16 +87,20 @@ def run(context: JobContext) -> Outcome:
 
 def receipts_after(receipts: Sequence[Row], delivery: Delivery | None) -> list[Row]:
     """Receipts that would be in force after a delivery has landed."""
-    in_force = {row["source_file"]: row for row in receipts if row["receipt_status"] == "received"}
-    for item in (*delivery.new, *delivery.corrected) if delivery else ():
-        in_force[item.source_file] = Row(
-            source_file=item.source_file, file_sha256=item.sha256, source_year=item.year, n_lines=item.n_lines,
-            layout=item.layout.name, headings=list(item.headings),
-        )
-    return [row for _, row in sorted(in_force.items())]
+    gone = {item.source_file for item in delivery.arrived} | set(delivery.replaced) if delivery else set()
+    in_force = [row for row in receipts if row["receipt_status"] == "received" and row["source_file"] not in gone]
+    for item in delivery.arrived if delivery else ():
+        in_force += [
+            Row(
+                source_file=item.source_file, file_sha256=item.sha256, source_year=year.year, n_lines=year.n_lines,
+                layout=item.layout, headings=list(item.headings), has_postcodes=item.has_postcodes,
+            )
+            for year in item.years
+        ]
+    return sorted(in_force, key=lambda row: (row["source_file"], row["source_year"]))
 
 
-def plan_years(context: JobContext, future: Sequence[Row]) -> list[PlannedYear]:
+def plan_years(context: JobContext, future: Sequence[Row], blocked: Sequence[int] = ()) -> list[PlannedYear]:
     """Compare the fingerprints that would be wanted with those that were built, layer by layer."""
     lake = context.lake
     chosen = [row for row in future if context.selects(row["source_year"])]
@@ -108,11 +115,12 @@ def plan_years(context: JobContext, future: Sequence[Row]) -> list[PlannedYear]:
     planned = []
     for year in sorted(wanted_cleans):
         rows = [row for row in chosen if row["source_year"] == year]
+        count: Action = "wait" if year in blocked else _action(counts, year, wanted_counts, empty)
         to_load = loads.fingerprints.get(year) != wanted_loads.get(year) and year not in empty
         planned.append(
             PlannedYear(
                 year, "load" if to_load else "skip", _action(cleans, year, wanted_cleans, empty),
-                _action(counts, year, wanted_counts, empty), len(rows), sum(row["n_lines"] for row in rows),
+                count, len(rows), sum(row["n_lines"] for row in rows),
                 reason_to_build(cleans, wanted_cleans[year], year) or reason_to_build(counts, wanted_counts[year], year),
             )
         )
@@ -120,10 +128,11 @@ def plan_years(context: JobContext, future: Sequence[Row]) -> list[PlannedYear]:
 
 
 def delivery_lines(delivery: Delivery | None, receipts: Sequence[Row]) -> list[str]:
-    """What the raw folder holds, in words; at most five names each."""
+    """What the raw folder holds, in words; of files that are taken at most five names each."""
     if delivery is None:
         return ["no --raw: only what is in the lake is looked at"]
     present = {item.source_file for items in _groups(delivery).values() for item in items}
+    present |= {item.source_file for item in delivery.left_out}
     absent = [
         row["source_file"] for row in receipts
         if row["receipt_status"] == "received" and row["source_file"] not in present
@@ -139,13 +148,21 @@ def delivery_lines(delivery: Delivery | None, receipts: Sequence[Row]) -> list[s
     ]
     if absent:
         lines.append(f"{len(absent):>5} in the lake but not in this folder, they stay in force: {_names(absent)}")
-    return lines
+    if delivery.replaced:
+        lines.append(f"{len(delivery.replaced):>5} in force, withdrawn for an accepted file: {_names(delivery.replaced)}")
+    if delivery.left_out:
+        lines += [f"{len(delivery.left_out):>5} not taken:", *left_out_lines(delivery.left_out)]
+    return [*lines, *(f"  - noted: {note}" for note in delivery.notes)]
 
 
 def _delivery(context: JobContext, receipts: Sequence[Row]) -> Delivery | None:
     if context.raw is None:
         return None
-    return sort_delivery(inspect_folder(context.raw, context, receipts), receipts)
+    looked = look_at_folder(context.raw, context.settings, receipts=receipts)
+    return receive(
+        looked, receipts, context.settings, years=context.years, accepted=context.accepted,
+        former=left_out_files(context.lake), all_or_nothing=context.all_or_nothing, where=str(context.raw),
+    )
 
 
 def _groups(delivery: Delivery) -> dict[str, tuple]:
@@ -191,16 +208,20 @@ def _table(years: Sequence[PlannedYear]) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return command_main("plan", __doc__, run_command, argv)
+    return command_main("plan", __doc__, run_command, argv, add=add_delivery_arguments)
 
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Print the plan; exit code 0 when there is something to do, 3 when not."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
     years = parse_years(arguments.years)
+    options = {"accepted": tuple(arguments.accept), "all_or_nothing": arguments.all_or_nothing}
+    if arguments.raw is not None:
+        look_first(arguments.raw, settings, years=years, **options)
     spark = build_session(settings)
     try:
-        context = JobContext(spark, Lake.peek(spark, arguments.lake), settings, new_run_id(), arguments.raw, years)
+        lake = Lake.peek(spark, arguments.lake)
+        context = JobContext(spark, lake, settings, new_run_id(), arguments.raw, years, **options)
         outcome = run(context)
     finally:
         spark.stop()

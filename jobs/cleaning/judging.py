@@ -82,5 +82,7 @@ def without_postcode(receipts: Sequence[Row]) -> tuple[list[int], list[str]]:
 
 def carries_postcodes(receipt: Row) -> bool:
     """Tell whether a file carries postcodes: by its column of them, as landing found its records, or by its headings."""
+    if receipt["has_postcodes"] is not None:
+        return receipt["has_postcodes"]
     layout = {layout.name: layout for layout in load_layouts()}[receipt["layout"]]
     return "postcode" in layout.assign(receipt["headings"])

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, dict[str, str]] = {
     "From raw files to tables": {
         "run": "all steps in order on a folder of your own (--through STEP)",
+        "sniff": "what a folder of customs files holds and what landing it would do; no Spark",
         "land": "give every delivered file a receipt: hash, strict decoding, layout",
         "ingest": "append delivered lines to bronze, as they are",
         "references": "write the look-up tables to the lake",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED, Custom
 from jobs.core.lake import Lake
 from jobs.core.ledger import new_run_id
 from jobs.core.upkeep import add_declared_columns
+from jobs.core.years import parse_years
 from jobs.runtime.events import observe
 from jobs.runtime.jars import JarsNotFoundError
 from jobs.runtime.java import JavaNotUsableError
@@ -46,6 +46,8 @@ class Outcome:
         record by record; its seconds say nothing per row.
     load_id : str
         Identifier of the rows the job appended to bronze.
+    unfinished : str
+        What could not be done although the job went on, and what to do; it ends the command with exit code 4.
     """
 
     message: str
@@ -53,6 +55,7 @@ class Outcome:
     detail: str = ""
     n_rows: int | None = None
     load_id: str = ""
+    unfinished: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,10 @@ class JobContext:
         Folder for files made for people.
     rebuild : bool
         Build the chosen years again, whatever is recorded.
+    accepted : tuple of str
+        Names or patterns of delivered files to take, or to go without, although landing advises against it.
+    all_or_nothing : bool
+        Refuse a delivery if any file of it cannot be taken.
     """
 
     spark: SparkSession
@@ -83,6 +90,8 @@ class JobContext:
     years: frozenset[int] | None = None
     out: Path | None = None
     rebuild: bool = False
+    accepted: tuple[str, ...] = ()
+    all_or_nothing: bool = False
 
     def __enter__(self) -> JobContext:
         return self
@@ -101,26 +110,6 @@ class JobContext:
         return year in (self.years if self.years is not None else self.settings.study.years)
 
 
-def parse_years(text: str | None) -> frozenset[int] | None:
-    """Turn ``2003-2005,2007`` into a set of years.
-
-    Raises
-    ------
-    InputRefusedError
-        If the text is no list of years or ranges.
-    """
-    if not text:
-        return None
-    years: set[int] = set()
-    for part in text.split(","):
-        match = re.fullmatch(r"(\d{4})(?:-(\d{4}))?", part.strip())
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if last < first:
-            raise InputRefusedError(f"--years: expected years or ranges such as 2003-2011 or 2003,2005; found {text!r}.")
-        years.update(range(first, last + 1))
-    return frozenset(years)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments every job takes."""
     parser.add_argument("--lake", required=True, help="root of the lake: a folder or any URI Hadoop knows")
@@ -137,6 +126,17 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="override one value")
 
 
+def add_delivery_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of commands that look at a delivery."""
+    parser.add_argument(
+        "--accept", action="append", default=[], metavar="NAME",
+        help="take this file although it lost records or overlaps with others, or build its year without it if it is refused",
+    )
+    parser.add_argument(
+        "--all-or-nothing", action="store_true", help="load nothing when a single file of the delivery cannot be taken"
+    )
+
+
 def open_context(arguments: argparse.Namespace, *, create: bool = True) -> JobContext:
     """Load settings, start the session and open the lake."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
@@ -147,12 +147,24 @@ def open_context(arguments: argparse.Namespace, *, create: bool = True) -> JobCo
         log.info("columns that are new in this product were added: %s", ", ".join(added))
     # work locks cover the years asked for, so that runs on different years go on side by side
     lake.scope = years
-    return JobContext(spark, lake, settings, new_run_id(), arguments.raw, years, arguments.out)
+    return JobContext(
+        spark, lake, settings, new_run_id(), arguments.raw, years, arguments.out,
+        accepted=tuple(getattr(arguments, "accept", ())), all_or_nothing=getattr(arguments, "all_or_nothing", False),
+    )
 
 
 def run_job(name: str, run: Callable[[JobContext], Outcome], context: JobContext) -> Outcome:
     """Run one job, time it, log one sentence and record it in ops.run."""
     return observe(name, run, context)
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """Say what could not be done and return the exit code of jobs that ended."""
+    unfinished = list(dict.fromkeys(outcome.unfinished for outcome in outcomes if outcome.unfinished))
+    if unfinished:
+        print("\n" + "\n".join(unfinished), file=sys.stderr)
+        return EXIT_REFUSED
+    return EXIT_DONE if any(outcome.changed for outcome in outcomes) else EXIT_NOTHING_TO_DO
 
 
 def configure_logging() -> None:
@@ -198,7 +210,8 @@ def command_main(
 
 
 def job_main(
-    name: str, run: Callable[[JobContext], Outcome], description: str | None, argv: Sequence[str] | None = None
+    name: str, run: Callable[[JobContext], Outcome], description: str | None, argv: Sequence[str] | None = None,
+    *, add: Callable[[argparse.ArgumentParser], None] | None = None,
 ) -> int:
     """Entry point of one job module: parse arguments, run, print, return the exit code."""
 
@@ -207,6 +220,6 @@ def job_main(
             outcome = run_job(name, run, context)
         if outcome.detail:
             print(outcome.detail)
-        return EXIT_DONE if outcome.changed else EXIT_NOTHING_TO_DO
+        return exit_code([outcome])
 
-    return command_main(name, description, act, argv)
+    return command_main(name, description, act, argv, add=add)

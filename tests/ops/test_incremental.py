@@ -16,6 +16,7 @@ from jobs.core.errors import InputRefusedError, LakeError
 from jobs.core.health import table_health
 from jobs.core.lake import Lake
 from jobs.core.ledger import files_in_force, forget_builds, new_run_id, recorded_builds
+from jobs.readers.receiving import look_at_folder, receive
 from jobs.runtime.context import JobContext, run_job
 from schemas import bronze, gold, ops, silver
 
@@ -48,7 +49,8 @@ class Site:
     def _future(self):
         context = self.context()
         receipts = plan.latest_receipts(context.lake)
-        delivery = plan.sort_delivery(plan.inspect_folder(self.raw, context, receipts), receipts)
+        looked = look_at_folder(self.raw, context.settings, receipts=receipts)
+        delivery = receive(looked, receipts, context.settings)
         return plan.receipts_after(receipts, delivery)
 
     def rows(self, *tables):

@@ -22,8 +22,8 @@ from jobs.core.lake import Written, parse_commit
 from jobs.core.ledger import Builds, fingerprint
 from jobs.core.locks import hold_commit, hold_work
 from jobs.core.storage import explained_store_failure
-from jobs.land import sort_delivery
 from jobs.plan import reason_to_build
+from jobs.readers.delivery import sort_delivery
 from jobs.runtime import events
 from jobs.runtime.context import Outcome
 from jobs.runtime.package import build_zip
@@ -178,7 +178,8 @@ def test_delivery_is_sorted_by_name_and_content():
     ]
     files = {"a": "1", "b": "2", "c": "1", "d": "4"}
     found = sort_delivery([SimpleNamespace(source_file=name, sha256=sha) for name, sha in files.items()], receipts)
-    named = {kind: [item.source_file for item in getattr(found, kind)] for kind in found.__dataclass_fields__}
+    kinds = ("new", "corrected", "unchanged", "renamed", "withdrawn")
+    named = {kind: [item.source_file for item in getattr(found, kind)] for kind in kinds}
     assert named == {"new": ["d"], "corrected": [], "unchanged": ["a"], "renamed": ["c"], "withdrawn": ["b"]}
     again = sort_delivery([SimpleNamespace(source_file="b", sha256="9")], receipts)
     assert [item.source_file for item in again.corrected] == ["b"], "other content under a withdrawn name counts"

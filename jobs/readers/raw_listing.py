@@ -1,0 +1,143 @@
+"""What lies in a raw folder: the files to look at, and everything that is left out, each with a word on why.
+
+Nothing is passed over in silence: folders that start with ``_`` or ``.`` (one entry each, with the number of their files),
+links to folders and links that lead nowhere, and files that a working folder collects and that hold no records.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.core.errors import InputRefusedError
+from jobs.kernels.raw_folder import RawFolder
+
+#: The delivered customs files lie in this folder below the raw folder, if it is there.
+CUSTOMS = "customs"
+_SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "sha256sums", "md5sums")
+#: Endings of programs, notes, pictures, unfinished downloads: what lies beside data.
+_OTHER_ENDINGS = frozenset(
+    "do ado log smcl md pdf doc docx ppt pptx htm html png jpg jpeg gif bmp py pyc r rmd rdata rhistory ipynb sql sps m tmp"
+    " bak part crdownload lnk url ini exe bat sh cmd ps1 rtf tex gph stpr sthlp hlp chm sha256 md5 sfv torrent eml".split()
+)
+_README = re.compile(r"^(read[-_ ]?me|说明|licen[cs]e|copying|changelog)([^a-z].*)?$|说明(文档)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Something in the raw folder that is no delivered file.
+
+    Attributes
+    ----------
+    source_file : str
+        Path below the raw folder.
+    kind : str
+        ``useless`` or ``link``, or ``refused`` for a folder that cannot be opened.
+    reason : str
+    """
+
+    source_file: str
+    kind: str
+    reason: str
+
+
+def list_delivery(folder: RawFolder) -> tuple[list[tuple[str, int]], list[Beside]]:
+    """List a raw folder.
+
+    Returns
+    -------
+    (list of (str, int), list of Beside)
+        Files to look at, as path below the raw folder and size in bytes, and everything else; both by name.
+
+    Raises
+    ------
+    InputRefusedError
+        If there is no such folder.
+    """
+    if not folder.is_local:
+        return _remote(folder)
+    raw = folder.path
+    top = raw / CUSTOMS if (raw / CUSTOMS).is_dir() else raw
+    if not top.is_dir():
+        raise InputRefusedError(f"{folder.address}: no such folder. Expected a folder with customs files.")
+    files: list[tuple[str, int]] = []
+    beside: list[Beside] = []
+    for found in _walk(top, raw):
+        (beside if isinstance(found, Beside) else files).append(found)
+    return sorted(files), sorted(beside, key=lambda item: item.source_file)
+
+
+def why_useless(name: str) -> str:
+    """Why a file of this name holds no records, in words; empty when it may hold some."""
+    lower = name.lower()
+    if lower in _SYSTEM_FILES or lower.startswith((".", "._")):
+        return "a file of the operating system, no records"
+    if lower.startswith("~$") or lower.startswith(".~lock"):
+        return "the lock of a workbook that is or was open, no records"
+    stem, _, ending = lower.rpartition(".")
+    if ending in _OTHER_ENDINGS and stem:
+        return f".{ending}: a program, note or picture, no records"
+    if _README.match(stem or lower) and ending in ("txt", "", lower, "csv", "xls", "xlsx"):
+        return "a note to the reader by its name, no records"
+    return ""
+
+
+def _walk(top: Path, raw: Path) -> Iterator[tuple[str, int] | Beside]:
+    try:
+        entries = sorted(os.scandir(top), key=lambda entry: entry.name)
+    except OSError as error:
+        yield Beside(_name(top, raw), "refused", f"folder that cannot be opened ({error.strerror}): its files are not known")
+        return
+    for entry in entries:
+        path = Path(entry.path)
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name.startswith(("_", ".")):
+                yield _skipped_folder(path, raw)
+            else:
+                yield from _walk(path, raw)
+        else:
+            yield _file(entry, path, raw)
+
+
+def _file(entry: os.DirEntry, path: Path, raw: Path) -> tuple[str, int] | Beside:
+    name = _name(path, raw)
+    if entry.is_symlink() and not path.exists():
+        return Beside(name, "link", f"link that leads nowhere ({os.readlink(path)}): mend it, or copy the file here")
+    if entry.is_dir():
+        return Beside(
+            name, "link", f"linked folder, not followed ({os.readlink(path)}): move its files here, or land it by itself"
+        )
+    if not entry.is_file():
+        return Beside(name, "useless", "neither a file nor a folder")
+    reason = why_useless(entry.name)
+    return Beside(name, "useless", reason) if reason else (name, entry.stat().st_size)
+
+
+def _skipped_folder(path: Path, raw: Path) -> Beside:
+    n_files = sum(len(names) for _, _, names in os.walk(path))
+    return Beside(
+        f"{_name(path, raw)}/", "useless",
+        f"folder whose name starts with {path.name[0]}, left out with its {n_files:,} file{'' if n_files == 1 else 's'}",
+    )
+
+
+def _name(path: Path, raw: Path) -> str:
+    return path.relative_to(raw).as_posix()
+
+
+def _remote(folder: RawFolder) -> tuple[list[tuple[str, int]], list[Beside]]:
+    listed = folder.list_remote()
+    if any(name.startswith(f"{CUSTOMS}/") for name, _ in listed):
+        listed = [(name, size) for name, size in listed if name.startswith(f"{CUSTOMS}/")]
+    files, beside = [], []
+    for name, size in listed:
+        hidden = next((part for part in name.split("/")[:-1] if part.startswith(("_", "."))), None)
+        reason = f"in a folder whose name starts with {hidden[0]}" if hidden else why_useless(name.rsplit("/", 1)[-1])
+        if reason:
+            beside.append(Beside(name, "useless", reason))
+        else:
+            files.append((name, size))
+    return files, beside

@@ -1,0 +1,213 @@
+"""Sniff: what a folder of customs files holds and what landing it would do. No Spark, no lake, nothing is written to it.
+
+In: a folder. Out: a table on the terminal (``--json``: a document), ``--out`` writes all of it. What is learned is kept in
+the user's cache folder, so that an interrupted sniff goes on where it was and ``land`` reads no file a second time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from conf.errors import SettingsError
+from conf.layouts import LayoutError, load_layouts, with_aliases
+from conf.settings import Settings, load_settings
+from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, CustomsLakeError
+from jobs.core.years import parse_years
+from jobs.kernels.raw_folder import raw_folder
+from jobs.readers.delivery import Bounds, Delivery, judge
+from jobs.readers.raw_listing import list_delivery
+from jobs.readers.receiving import Looked, left_out_lines, look_at_folder, receive
+from jobs.readers.sniffing import FileReport, Report, YearReport, estimate_rows, report_on
+
+#: Rows of the terminal's table; the rest is in --json and --out.
+SHOWN_FILES = 60
+SECONDS_BETWEEN_LINES = 2.0
+#: A table is not narrower than this where the output is no terminal.
+WIDTH = 150
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return run_command(arguments)
+    except CustomsLakeError as error:
+        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    except (SettingsError, LayoutError) as error:
+        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Look at the folder, print the report; exit code 4 when no file of it can be loaded."""
+    settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    report, delivery = sniff(arguments.folder, settings, years=arguments.years)
+    if arguments.out:
+        report.write(arguments.out)
+    if arguments.json:
+        print(report.to_json())
+    else:
+        print_report(report, delivery)
+        if arguments.out:
+            print(f"All of it: {arguments.out / 'sniff.json'}, files.csv, years.csv")
+    return EXIT_DONE if any(item.action == "load" for item in report.files) else EXIT_REFUSED
+
+
+def sniff(folder: str, settings: Settings, *, years: str | None = None) -> tuple[Report, Delivery]:
+    """Look at a folder and judge it as a lake without files would.
+
+    Parameters
+    ----------
+    folder : str
+        A folder, or an address that pyarrow knows.
+    settings : Settings
+    years : str, optional
+        Years such as ``2003-2011``; every year when not given.
+    """
+    raw = raw_folder(folder)
+    listed, _ = list_delivery(raw)
+    progress = _Progress(len(listed), sum(n_bytes for _, n_bytes in listed), estimate_rows(raw, listed))
+    looked = look_at_folder(folder, settings, progress=progress)
+    progress.end()
+    layouts = with_aliases(load_layouts(), settings.aliases.headings)
+    delivery = _judged(looked, settings, years)
+    return report_on(raw.address, looked, delivery, layouts), delivery
+
+
+def _judged(looked: Looked, settings: Settings, years: str | None) -> Delivery:
+    if years is None:
+        return judge(
+            looked.files, looked.left_out, (), Bounds(settings.delivery.max_share_overlap, settings.delivery.max_share_lost)
+        )
+    try:
+        return receive(looked, (), settings, years=parse_years(years))
+    except CustomsLakeError:
+        return judge((), looked.left_out, (), Bounds())
+
+
+def print_report(report: Report, delivery: Delivery) -> None:
+    """Print the report as tables, with equal faults together."""
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    readable = [item for item in report.files if item.layout]
+    console.print(_file_table(readable[:SHOWN_FILES]))
+    if len(readable) > SHOWN_FILES:
+        console.print(f"... and {len(readable) - SHOWN_FILES:,} more files; --out FOLDER or --json gives all\n")
+    console.print(_year_table(report.years))
+    lines = left_out_lines(delivery.left_out)
+    if lines:
+        console.print(f"\n{len(delivery.left_out)} not taken:", markup=False)
+        for line in lines:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for note in delivery.notes:
+        console.print(f"  - noted: {note}", markup=False, highlight=False, soft_wrap=True)
+    n_taken = sum(item.action == "load" for item in report.files)
+    console.print(f"\n{n_taken:,} of {len(report.files):,} would be loaded.", markup=False, highlight=False)
+
+
+def _file_table(files: Sequence[FileReport]) -> RichTable:
+    table = RichTable(box=None, pad_edge=False, header_style="bold")
+    for name, side in (
+        ("file", "left"), ("kind", "left"), ("encoding", "left"), ("sep", "left"), ("layout", "left"), ("rows", "right"),
+        ("US$", "right"), ("years and months", "left"), ("not taken", "right"), ("noticed", "left"), ("would be", "left"),
+    ):
+        table.add_column(name, justify=side, overflow="fold")
+    for item in files:
+        noticed = "; ".join(f"{what}: {n:,}" for what, n in item.noticed.items())
+        table.add_row(
+            *map(
+                escape,
+                (
+                    item.file, item.kind, item.encoding, _separator(item.delimiter), item.layout, f"{item.n_rows:,}",
+                    f"{float(item.value_usd):,.0f}", _months(item.years), str(len(item.columns_not_taken) or ""), noticed,
+                    "loaded" if item.action == "load" else item.action.replace("_", " "),
+                ),
+            )
+        )
+    return table
+
+
+def _year_table(years: Sequence[YearReport]) -> RichTable:
+    table = RichTable(box=None, pad_edge=False, header_style="bold")
+    for name, side in (
+        ("year", "left"), ("files", "right"), ("rows", "right"), ("US$", "right"), ("months missing", "left"),
+        ("waits for", "left"),
+    ):
+        table.add_column(name, justify=side, overflow="fold")
+    for item in years:
+        missing = "not known by month" if item.months_missing is None else " ".join(map(str, item.months_missing)) or "none"
+        table.add_row(
+            str(item.year), f"{item.n_files:,}", f"{item.n_rows:,}", f"{float(item.value_usd):,.0f}", missing,
+            escape(", ".join(item.waits_for)),
+        )
+    return table
+
+
+def _separator(delimiter: str) -> str:
+    return {"\t": "tab", "": ""}.get(delimiter, delimiter)
+
+
+def _months(years: dict[int, list[int]]) -> str:
+    """``2003: 1-3, 5`` for each year."""
+    texts = []
+    for year, months in years.items():
+        runs: list[list[int]] = []
+        for month in months:
+            if runs and month == runs[-1][1] + 1:
+                runs[-1][1] = month
+            else:
+                runs.append([month, month])
+        said = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+        texts.append(f"{year}: {said}" if said else str(year))
+    return "; ".join(texts) if len(texts) <= 3 else f"{min(years)}-{max(years)} ({len(years)} years)"
+
+
+class _Progress:
+    """A line on standard error at once, and one every two seconds while files are looked at."""
+
+    def __init__(self, n_files: int, n_bytes: int, n_rows: int) -> None:
+        self._n_files, self._n_bytes = n_files, n_bytes
+        self._done = self._read = self._known = 0
+        self._start = self._last = time.monotonic()
+        print(f"{n_files:,} files, {n_bytes / 1e6:,.1f} MB, about {n_rows:,} rows", file=sys.stderr, flush=True)
+
+    def __call__(self, name: str, n_bytes: int, is_known: bool) -> None:
+        self._done, self._read, self._known = self._done + 1, self._read + n_bytes, self._known + is_known
+        if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            print(
+                f"{self._done:,} of {self._n_files:,} files, {self._read / 1e6:,.0f} of {self._n_bytes / 1e6:,.0f} MB: {name}",
+                file=sys.stderr, flush=True,
+            )
+
+    def end(self) -> None:
+        """Say how long it took."""
+        known = f", {self._known:,} of them known from before" if self._known else ""
+        print(f"{self._done:,} files looked at in {time.monotonic() - self._start:.1f} s{known}", file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="customs-lake sniff", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("folder", help="folder with delivered files, or an address such as s3a://bucket/raw")
+    parser.add_argument("--years", help="judge as if only these years were asked for, such as 2003-2011")
+    parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    parser.add_argument("--out", type=Path, help="folder for sniff.json, files.csv and years.csv")
+    parser.add_argument("--profile", help="a profile of conf/profiles")
+    parser.add_argument("--config", type=Path, help="a TOML file of your own")
+    parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="override one value")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,296 @@
+"""A raw folder from its listing to the judgement: what is taken, what is set aside, and which years wait; no JVM."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from conf.settings import load_settings
+from jobs.core.errors import InputRefusedError
+from jobs.kernels.raw_folder import raw_folder
+from jobs.readers.delivery import grouped
+from jobs.readers.looks import LookCache
+from jobs.readers.raw_listing import list_delivery
+from jobs.readers.receiving import carry_over, left_out_lines, look_at_folder, receive, unfinished_text
+
+HEADINGS = "日期,进口或出口,税号编码,企业编码,邮编,消费地或生产地,起运国或目的国,金额,数量"
+YEARLY = "_日期\t_进口或出口\t_税号编码\t_企业编码\t_消费地进口or生产地出口\t_起运国或目的国\t_金额"
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUSTOMS_LAKE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def settings():
+    return load_settings(environment={}, overrides=["study.first_year=2000", "study.last_year=2011"])
+
+
+@pytest.fixture
+def raw(tmp_path):
+    folder = tmp_path / "raw" / "customs"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _lines(period, n_rows=12, *, first=0):
+    dollars = period % 997 * 7
+    return [
+        f"{period},{'进口' if k % 6 == 5 else '出口'},8471301{k % 10},32049100{k:02d},213000,江苏省常州,美国,{dollars + k}.5,{k + 1}"
+        for k in range(first, first + n_rows)
+    ]
+
+
+def _write(folder, name, lines, headings=HEADINGS, encoding="utf-8"):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = ("\n".join([headings, *lines]) + "\n").encode(encoding)
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    return path
+
+
+def _delivery(raw, settings, receipts=(), **options):
+    looked = look_at_folder(raw.parent, settings, receipts=receipts)
+    return receive(looked, receipts, settings, where=str(raw), **options)
+
+
+def _kinds(delivery):
+    return {item.source_file.removeprefix("customs/"): item.kind for item in delivery.left_out}
+
+
+def _names(items):
+    return [item.source_file.removeprefix("customs/") for item in items]
+
+
+def _receipts(items):
+    """What landing would have written of files."""
+    return [
+        {
+            "source_file": item.source_file, "file_sha256": item.sha256, "bytes": item.n_bytes, "layout": item.layout,
+            "encoding": item.encoding, "delimiter": item.delimiter, "headings": list(item.headings),
+            "source_year": year.year, "source_month": year.month, "n_lines": year.n_lines, "receipt_status": "received",
+            "parts": item.parts, "content": json.dumps(year.content.to_json()), "has_postcodes": item.has_postcodes,
+        }
+        for item in items
+        for year in item.years
+    ]
+
+
+def test_everything_in_a_folder_is_taken_or_named(raw, settings):
+    _write(raw, "data200401.csv", _lines(200401))
+    useless = ("Thumbs.db", "desktop.ini", ".DS_Store", "~$200401.xlsx", "clean.do", "README.txt", "下载说明.pdf", "notes.json")
+    for name in useless:
+        (raw / name).write_bytes(b"x")
+    (raw / "empty_200402.csv").write_bytes(b"")
+    _write(raw, "data200403.csv", [])
+    _write(raw, "_old/data200404.csv", _lines(200404))
+    _write(raw, "__MACOSX/._data200401.csv", [])
+    elsewhere = raw.parent.parent / "elsewhere"
+    _write(elsewhere, "data200405.csv", _lines(200405))
+    os.symlink(elsewhere, raw / "linked")
+    os.symlink(raw / "nowhere", raw / "broken_200406.csv")
+    os.symlink(elsewhere / "data200405.csv", raw / "data200405.csv")
+    delivery = _delivery(raw, settings)
+    assert _names(delivery.new) == ["data200401.csv", "data200405.csv"], "a link to a file is the file"
+    assert _kinds(delivery) == dict.fromkeys(useless, "useless") | {
+        "empty_200402.csv": "empty", "data200403.csv": "empty", "_old/": "useless", "__MACOSX/": "useless",
+        "linked": "link", "broken_200406.csv": "link",
+    }
+    said = "\n".join(left_out_lines(delivery.left_out))
+    assert all(name.rstrip("/") in said for name in _kinds(delivery)) and "left out with its 1 file" in said
+    assert delivery.blocked_years == () and unfinished_text(delivery) == ""
+
+
+def test_bad_file_blocks_its_own_year_only(raw, settings):
+    _write(raw, "data200401.csv", _lines(200401))
+    _write(raw, "data200402.csv", ["1,2,3"], headings="a,b,c")
+    _write(raw, "data200501.csv", _lines(200501))
+    delivery = _delivery(raw, settings)
+    assert _names(delivery.new) == ["data200401.csv", "data200501.csv"]
+    assert delivery.blocked_years == (2004,)
+    assert "the counts of 2004 wait" in unfinished_text(delivery) and "--accept" in unfinished_text(delivery)
+    accepted = _delivery(raw, settings, accepted=["data200402.csv"])
+    assert accepted.blocked_years == () and unfinished_text(accepted) == ""
+    (row,) = (item for item in accepted.left_out if item.kind == "refused")
+    kept = [{"source_file": row.source_file, "left_out_reason": row.reason, "is_accepted": True}]
+    assert _delivery(raw, settings, former=kept).blocked_years == (), "what was accepted stays so while the fault is the same"
+    with pytest.raises(InputRefusedError, match=r"(?s)1 of 3 files cannot be taken; nothing was loaded.*data200402.csv"):
+        _delivery(raw, settings, all_or_nothing=True)
+
+
+def test_delivery_without_a_usable_file_is_refused_with_all_reasons_equal_ones_together(raw, settings):
+    for month in range(1, 13):
+        _write(raw, f"data2004{month:02d}.csv", ["1,2,3"], headings="a,b,c")
+    _write(raw, "data200501.csv", ["1"], headings="x")
+    with pytest.raises(InputRefusedError) as caught:
+        _delivery(raw, settings)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3 and "12 files customs/data200401.csv, customs/data200402.csv" in lines[1]
+
+
+def test_files_of_years_not_asked_for_are_named_and_block_nothing(raw, settings):
+    _write(raw, "data200401.csv", _lines(200401))
+    _write(raw, "data201501.csv", _lines(201501))
+    _write(raw, "data201502.csv", ["1"], headings="x")
+    assert _kinds(_delivery(raw, settings)) == {"data201501.csv": "other_year", "data201502.csv": "other_year"}
+    only = _delivery(raw, settings, years={2015})
+    assert _names(only.new) == ["data201501.csv"] and only.blocked_years == (2015,)
+    assert _kinds(only) == {"data200401.csv": "other_year", "data201502.csv": "refused"}
+    former = [
+        {"source_file": item.source_file, "left_out_kind": item.kind, "left_out_reason": item.reason,
+         "blocked_years": list(item.blocked_years), "is_accepted": False}
+        for item in only.left_out
+    ]
+    later = _delivery(raw, settings, years={2004})
+    carried = carry_over(later.left_out, former, {2004})
+    assert {year for item in carried for year in item.blocked_years} == {2015}, "a year not asked for goes on waiting"
+
+
+def test_name_and_dates_that_disagree_are_refused_beyond_the_bound(raw, settings):
+    _write(raw, "data200401.csv", _lines(200301))
+    _write(raw, "data200502.csv", [*_lines(200502, 40), *_lines(200503, 2, first=40)])
+    delivery = _delivery(raw, settings)
+    (refused,) = (item for item in delivery.left_out if item.kind == "refused")
+    assert "the name says 2004-01, the date column 2003-01 in 12 of 12" in refused.reason and "year_from" in refused.reason
+    assert _names(delivery.new) == ["data200502.csv"]
+    assert "the date column 2005-03 in 2 of 42 dated records; the name decides" in delivery.notes[0]
+
+
+def test_file_of_several_years_is_split_by_its_rows(raw, settings):
+    rows = [*_lines(200403, 10), *_lines(200504, 20, first=10), *_lines(200604, 5, first=40)]
+    _write(raw, "all.csv", [*rows, rows[0].replace("200403", "no date")])
+    (item,) = _delivery(raw, settings).new
+    found = [(year.year, year.month, year.n_lines, year.content.n_rows) for year in item.years]
+    assert found == [(2004, None, 11, 11), (2005, None, 20, 20), (2006, None, 5, 5)]
+    assert "3 years, 2004-2006" in item.notes[0] and "1 records without a readable date go to 2004" in item.notes[0]
+
+
+def test_year_comes_from_the_folder_and_a_file_that_nobody_can_date_is_refused(raw, settings):
+    _write(raw, "2004年/海关数据.csv", _lines(200401))
+    _write(raw, "2005/m03.csv", _lines(200503))
+    _write(raw, "notdated.csv", [line.replace("200401", "") for line in _lines(200401, first=50)])
+    delivery = _delivery(raw, settings)
+    assert {item.source_file: (item.years[0].year, item.years[0].month) for item in delivery.new} == {
+        "customs/2004年/海关数据.csv": (2004, None), "customs/2005/m03.csv": (2005, 3),
+    }
+    assert delivery.blocked_years == () and "no year in" in next(iter(delivery.left_out)).reason
+
+
+def test_correction_that_lost_a_third_of_its_lines_waits_to_be_accepted(raw, settings):
+    path = _write(raw, "data200401.csv", _lines(200401, 60))
+    receipts = _receipts(_delivery(raw, settings).new)
+    path.write_text("\n".join([HEADINGS, *_lines(200401, 40)]) + "\n", encoding="utf-8")
+    delivery = _delivery(raw, settings, receipts)
+    (item,) = delivery.left_out
+    assert (item.kind, delivery.corrected) == ("correction", ()) and "40 lines instead of 60" in item.reason
+    assert delivery.blocked_years == (), "the former file stays in force"
+    assert _names(_delivery(raw, settings, receipts, accepted=["data200401.csv"]).corrected) == ["data200401.csv"]
+    path.write_text("\n".join([HEADINGS, *_lines(200401, 55)]) + "\n", encoding="utf-8")
+    assert _names(_delivery(raw, settings, receipts).corrected) == ["data200401.csv"]
+
+
+@pytest.mark.parametrize(("change", "said"), [("dollars", r"US\$ .* instead of"), ("month", "no records of 2004-02 any")])
+def test_correction_that_lost_dollars_or_a_month_waits_too(raw, settings, change, said):
+    rows = [*_lines(200401, 40), *_lines(200402, 8)]
+    path = _write(raw, "2004.csv", rows)
+    receipts = _receipts(_delivery(raw, settings).new)
+    if change == "dollars":
+        rows = [line.replace(line.split(",")[7], "1") for line in rows]
+    else:
+        rows = [line.replace("200402", "200401") for line in rows]
+    path.write_text("\n".join([HEADINGS, *rows]) + "\n", encoding="utf-8")
+    (item,) = _delivery(raw, settings, receipts).left_out
+    assert item.kind == "correction" and re.search(said, item.reason)
+
+
+def test_same_month_in_other_forms_and_the_years_file_are_taken_once(raw, settings):
+    _write(raw, "data200401.csv", _lines(200401, 30))
+    _write(raw, "data200401.csv.gz", _lines(200401, 30), encoding="gb18030")
+    _write(raw, "data200402.csv", _lines(200402, 30, first=30))
+    _write(raw, "tradedata_2004.csv", [*_lines(200402, 30, first=30), *_lines(200401, 30)])
+    delivery = _delivery(raw, settings)
+    assert _names(delivery.new) == ["data200401.csv", "data200402.csv"]
+    assert _kinds(delivery) == {"data200401.csv.gz": "duplicate", "tradedata_2004.csv": "duplicate"}
+    assert all("data200401.csv" in item.reason for item in delivery.left_out), "both files are named"
+    # delivered later, beside what is in force
+    receipts = _receipts(delivery.new)
+    again = _delivery(raw, settings, receipts)
+    assert _names(again.unchanged) == ["data200401.csv", "data200402.csv"] and again.new == ()
+    assert _kinds(again) == _kinds(delivery)
+
+
+def test_no_file_is_read_twice_and_a_changed_one_is_read_again(raw, settings, monkeypatch):
+    path = _write(raw, "data200401.csv", _lines(200401))
+    _write(raw, "data200402.csv", _lines(200402))
+    seen = []
+
+    def progress(name, n_bytes, is_known):
+        seen.append((name, is_known))
+
+    monkeypatch.setattr("jobs.readers.looks._OPEN", {})
+    first = look_at_folder(raw.parent, settings, progress=progress)
+    monkeypatch.setattr("jobs.readers.looks._OPEN", {})
+    assert look_at_folder(raw.parent, settings, progress=progress) == first
+    assert sorted(is_known for _, is_known in seen) == [False, False, True, True]
+    path.write_text("\n".join([HEADINGS, *_lines(200401, 13)]) + "\n", encoding="utf-8")
+    seen.clear()
+    look_at_folder(raw.parent, settings, progress=progress)
+    assert dict(seen) == {"customs/data200401.csv": False, "customs/data200402.csv": True}
+
+
+def test_cache_survives_a_cut_line_and_a_folder_that_cannot_be_written(raw, settings, tmp_path, monkeypatch):
+    _write(raw, "data200401.csv", _lines(200401))
+    first = look_at_folder(raw.parent, settings)
+    (stored,) = (tmp_path / "cache" / "looks").iterdir()
+    stored.write_text(stored.read_text("utf-8") + '{"version": "x", "fi', encoding="utf-8")
+    monkeypatch.setattr("jobs.readers.looks._OPEN", {})
+    assert look_at_folder(raw.parent, settings) == first
+    cache = LookCache(tmp_path / "cache" / "looks" / stored.name / "below a file", "x")
+    cache.put("a", (1, 1), {"kind": "empty"})
+    assert cache.get("a", (1, 1)) == {"kind": "empty"} and cache.get("a", (1, 2)) is None
+
+
+def test_known_file_without_a_cached_look_costs_its_hash_only(raw, settings, monkeypatch):
+    _write(raw, "data200401.csv", _lines(200401))
+    receipts = _receipts(_delivery(raw, settings).new)
+    monkeypatch.setenv("CUSTOMS_LAKE_CACHE", str(raw.parent.parent / "other"))
+    monkeypatch.setattr("jobs.readers.looks.look_at", lambda *_, **__: pytest.fail("the file was read"))
+    assert _names(_delivery(raw, settings, receipts).unchanged) == ["data200401.csv"]
+
+
+def test_unreadable_file_is_named_with_its_permission(raw, settings):
+    path = _write(raw, "data200401.csv", _lines(200401))
+    _write(raw, "data200501.csv", _lines(200501))
+    path.chmod(0)
+    delivery = _delivery(raw, settings)
+    assert delivery.blocked_years == (2004,) and "no permission" in delivery.left_out[0].reason
+
+
+def test_folder_that_is_not_there_or_empty_is_refused(tmp_path, settings):
+    with pytest.raises(InputRefusedError, match="no such folder"):
+        look_at_folder(tmp_path / "nowhere", settings)
+    (tmp_path / "hollow").mkdir()
+    with pytest.raises(InputRefusedError, match="no files in it"):
+        look_at_folder(tmp_path / "hollow", settings)
+
+
+def test_many_files_are_listed_without_opening_them(raw):
+    for number in range(300):
+        (raw / f"{number}").mkdir()
+        (raw / f"{number}" / "data200401.csv").write_bytes(b"")
+    files, beside = list_delivery(raw_folder(raw.parent))
+    assert len(files) == 300 and beside == []
+
+
+def test_groups_put_what_needs_a_look_first():
+    items = [
+        SimpleNamespace(kind=kind, reason=reason, source_file=name)
+        for kind, reason, name in (("useless", "x", "a"), ("refused", "y", "c"), ("refused", "y", "b"), ("correction", "z", "d"))
+    ]
+    assert grouped(items) == [("refused", "y", ["b", "c"]), ("correction", "z", ["d"]), ("useless", "x", ["a"])]
