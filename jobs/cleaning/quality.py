@@ -1,13 +1,15 @@
-"""Shares of refused records by year and reason, held against the bounds of the configuration."""
+"""Shares of refused records by year and reason, and by file and month, held against the bounds of the configuration."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 from pyspark.sql import functions as F
 
 from conf.rules import load_rules
-from jobs.core.ledger import utc_now
+from jobs.cleaning.file_quality import Count, alarm_sentences, judge_files
+from jobs.core.ledger import files_in_force, utc_now
 from jobs.runtime.context import JobContext
 from schemas import ops, silver
 
@@ -15,13 +17,11 @@ from schemas import ops, silver
 def record_quality(context: JobContext, kept: Mapping[int, int]) -> list[str]:
     """Append the quality metrics of years with their kept rows; return a sentence for each that leaves its bounds."""
     bounds, years = context.settings.quality, sorted(kept)
-    rows = (
-        context.lake.read(silver.QUARANTINE).where(F.col("year").isin(years))
-        .groupBy("year", "primary_reason").agg(F.count("*").alias("n")).collect()
-    )
+    counts = _counts(context, years)
     refused: dict[int, dict[str, int]] = {year: {} for year in years}
-    for row in rows:
-        refused[row["year"]][row["primary_reason"]] = row["n"]
+    for item in counts:
+        if item.reason is not None:
+            refused[item.year][item.reason] = refused[item.year].get(item.reason, 0) + item.n
     metrics = []
     for year in years:
         total = kept.get(year, 0) + sum(refused[year].values())
@@ -43,8 +43,30 @@ def record_quality(context: JobContext, kept: Mapping[int, int]) -> list[str]:
             for year, metric, value, high in metrics
         ],
     )
-    return [
+    judged = judge_files(
+        counts, max_share_reason=bounds.max_share_reason_file, min_kept_to_neighbours=bounds.min_kept_to_neighbours
+    )
+    context.lake.append_rows(
+        ops.FILE_QUALITY,
+        [dataclasses.asdict(item) | {"run_id": context.run_id, "built_at": now} for item in judged],
+    )
+    of_years = [
         f"{year}: {metric} is {value:.3f}, at most {high:.3f} expected"
         for year, metric, value, high in metrics
         if value > high
     ]
+    return [*of_years, *alarm_sentences(judged)]
+
+
+def _counts(context: JobContext, years: list[int]) -> list[Count]:
+    """Records of each file and month of the years, kept and by the reason that refused them."""
+    sides = [
+        context.lake.read(table).where(F.col("year").isin(years)).select("year", "file_sha256", "month", reason)
+        for table, reason in (
+            (silver.QUARANTINE, F.col("primary_reason")),
+            (silver.DECLARATION, F.lit(None).cast("string").alias("primary_reason")),
+        )
+    ]
+    rows = sides[0].unionByName(sides[1]).groupBy("year", "file_sha256", "month", "primary_reason").count().collect()
+    names = {row["file_sha256"]: row["source_file"] for row in files_in_force(context.lake)}
+    return [Count(row["year"], names[row["file_sha256"]], row["month"], row["primary_reason"], row["count"]) for row in rows]

@@ -40,9 +40,9 @@ def raw(tmp_path):
 
 
 def _lines(period, n_rows=12, *, first=0):
-    dollars = period % 997 * 7
+    dollars, flows = period % 997 * 7, ("出口",) * 5 + ("进口",)
     return [
-        f"{period},{'进口' if k % 6 == 5 else '出口'},8471301{k % 10},32049100{k:02d},213000,江苏省常州,美国,{dollars + k}.5,{k + 1}"
+        f"{period},{flows[k % 6]},8471301{k % 10},32049100{k:02d},213000,江苏省常州,美国,{dollars + k}.5,{k + 1}"
         for k in range(first, first + n_rows)
     ]
 
@@ -84,7 +84,7 @@ def _receipts(items):
 
 def test_everything_in_a_folder_is_taken_or_named(raw, settings):
     _write(raw, "data200401.csv", _lines(200401))
-    useless = ("Thumbs.db", "desktop.ini", ".DS_Store", "~$200401.xlsx", "clean.do", "README.txt", "下载说明.pdf", "notes.json")
+    useless = ("Thumbs.db", "desktop.ini", ".DS_Store", "~$200401.xlsx", "clean.do", "README.txt", "下载说明.pdf", "a.json")
     for name in useless:
         (raw / name).write_bytes(b"x")
     (raw / "empty_200402.csv").write_bytes(b"")
@@ -289,8 +289,6 @@ def test_many_files_are_listed_without_opening_them(raw):
 
 
 def test_groups_put_what_needs_a_look_first():
-    items = [
-        SimpleNamespace(kind=kind, reason=reason, source_file=name)
-        for kind, reason, name in (("useless", "x", "a"), ("refused", "y", "c"), ("refused", "y", "b"), ("correction", "z", "d"))
-    ]
+    given = (("useless", "x", "a"), ("refused", "y", "c"), ("refused", "y", "b"), ("correction", "z", "d"))
+    items = [SimpleNamespace(kind=kind, reason=reason, source_file=name) for kind, reason, name in given]
     assert grouped(items) == [("refused", "y", ["b", "c"]), ("correction", "z", ["d"]), ("useless", "x", ["a"])]
