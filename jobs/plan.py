@@ -21,11 +21,11 @@ from pyspark.sql import Row
 
 from conf.settings import load_settings
 from jobs.cleaning.fingerprints import bronze_fingerprints, gold_fingerprints, silver_fingerprints, with_emptied_years
-from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO
+from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED
 from jobs.core.lake import Lake
 from jobs.core.ledger import Builds, blocked_years, builds_of, latest_receipts, left_out_files, new_run_id
 from jobs.readers.delivery import Delivery
-from jobs.readers.receiving import left_out_lines, look_at_folder, look_first, receive
+from jobs.readers.receiving import left_out_lines, look_at_folder, look_first, receive, unfinished_text
 from jobs.runtime.context import (
     JobContext,
     Outcome,
@@ -82,7 +82,9 @@ def run(context: JobContext) -> Outcome:
     years = plan_years(context, future, blocked)
     busy = [item for item in years if not item.is_idle]
     message = f"{len(busy)} of {len(years)} years to do" if busy else f"nothing to do, {len(years)} years are up to date"
-    return Outcome(message, changed=bool(busy), detail="\n".join([*delivery_lines(delivery, receipts), "", *_table(years)]))
+    unfinished = unfinished_text(delivery) if delivery else ""
+    detail = "\n".join([*delivery_lines(delivery, receipts), "", *_table(years)])
+    return Outcome(message, changed=bool(busy), detail=detail, unfinished=unfinished)
 
 
 def receipts_after(receipts: Sequence[Row], delivery: Delivery | None) -> list[Row]:
@@ -212,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Print the plan; exit code 0 when there is something to do, 3 when not."""
+    """Print the plan; exit code 0 when there is something to do, 3 when not, 4 when a file would keep a year waiting."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
     years = parse_years(arguments.years)
     options = {"accepted": tuple(arguments.accept), "all_or_nothing": arguments.all_or_nothing}
@@ -226,6 +228,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     finally:
         spark.stop()
     print(f"{outcome.detail}\n{outcome.message}")
+    if outcome.unfinished:
+        return EXIT_REFUSED
     return EXIT_DONE if outcome.changed else EXIT_NOTHING_TO_DO
 
 

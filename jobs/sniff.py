@@ -27,7 +27,7 @@ from jobs.core.years import parse_years
 from jobs.kernels.raw_folder import raw_folder
 from jobs.readers.delivery import Bounds, Delivery, judge
 from jobs.readers.raw_listing import list_delivery
-from jobs.readers.receiving import Looked, left_out_lines, look_at_folder, receive
+from jobs.readers.receiving import Looked, judge_for_years, left_out_lines, look_at_folder
 from jobs.readers.sniffing import FileReport, Report, YearReport, estimate_rows, report_on
 
 #: Rows of the terminal's table; the rest is in --json and --out.
@@ -91,10 +91,7 @@ def _judged(looked: Looked, settings: Settings, years: str | None) -> Delivery:
         return judge(
             looked.files, looked.left_out, (), Bounds(settings.delivery.max_share_overlap, settings.delivery.max_share_lost)
         )
-    try:
-        return receive(looked, (), settings, years=parse_years(years))
-    except CustomsLakeError:
-        return judge((), looked.left_out, (), Bounds())
+    return judge_for_years(looked, (), settings, years=parse_years(years))
 
 
 def print_report(report: Report, delivery: Delivery) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from jobs.readers.file_names import period_of
+from conf.file_names import period_of
 
 #: Fewer exports than this and a single reason for all of them, or no export at all, may be chance.
 MIN_RECORDS = 3

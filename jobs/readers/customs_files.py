@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from conf.file_names import period_of
 from conf.layouts import Layout, load_layouts
 from jobs.core.errors import InputRefusedError
-from jobs.kernels.containers import SUFFIXES
 from jobs.kernels.content import Content
 from jobs.kernels.parts import Part, path_of
 from jobs.kernels.sources import Look, RawFile, local_file, look_at
-from jobs.readers.file_names import period_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +62,6 @@ class Inspection:
     parts: tuple[Part, ...] = ()
     content: Content = field(default_factory=Content)
     left_out: tuple[tuple[str, str], ...] = ()
-
-
-def list_raw_files(raw: Path) -> list[Path]:
-    """Return the delivered files below ``raw/customs`` (or ``raw`` itself), sorted.
-
-    Raises
-    ------
-    InputRefusedError
-        If there is no folder or no file, or a file is of a kind that cannot be read; all such files are named.
-    """
-    folder = raw / "customs" if (raw / "customs").is_dir() else raw
-    if not folder.is_dir():
-        raise InputRefusedError(f"{raw}: no such folder. Expected a folder with customs files ({_kinds()}).")
-    files = sorted(
-        path for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
-    )
-    if not files:
-        raise InputRefusedError(f"{folder}: no files in it. Expected customs files ({_kinds()}), found an empty folder.")
-    strange = [path for path in files if path.suffix.lower() not in SUFFIXES]
-    if strange:
-        what = "; ".join(f"{path.relative_to(folder)} is of a kind that is not known" for path in strange[:5])
-        raise InputRefusedError(f"{folder}: {len(strange)} of {len(files)} files cannot be read ({_kinds()}): {what}.")
-    return files
 
 
 def inspect_file(
@@ -166,7 +141,3 @@ def _dated(part: Part, source_file: str, layout: Layout) -> Part:
 def _year_of_rows(content: Content) -> int | None:
     years = {year: n for year, n in content.years.items() if year is not None}
     return max(years, key=lambda year: years[year]) if years else None
-
-
-def _kinds() -> str:
-    return " ".join(SUFFIXES)

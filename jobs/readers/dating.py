@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from conf.file_names import LAST_YEAR, Period, period_of
 from conf.layouts import Layout
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.content import Content
 from jobs.kernels.parts import Part, parts_to_json, path_of
 from jobs.readers.customs_files import Inspection
 from jobs.readers.delivery import DeliveredFile, FileYear
-from jobs.readers.file_names import LAST_YEAR, Period, period_of
 
 SHOWN = 3
 

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from conf.file_names import period_of
 from conf.layouts import Layout
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.content import Content
@@ -24,7 +25,6 @@ from jobs.kernels.parts import parts_from_json, parts_to_json
 from jobs.kernels.raw_folder import RawFolder
 from jobs.kernels.sources import RawFile, UnsuitableError, look_at
 from jobs.readers.customs_files import Inspection, hash_file, inspection_of
-from jobs.readers.file_names import period_of
 
 #: Raise it when a look holds or means something else: old looks are then not used.
 LOOK_REVISION = 1

@@ -7,7 +7,8 @@ Only files that share a sampled record are compared, so that a folder of very ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +21,8 @@ CHANCE = 0.05
 #: A record in the sample of more files than this says nothing.
 MAX_FILES_OF_A_RECORD = 50
 SHOWN = 5
+#: What copying leaves in a name.
+COPY_MARK = re.compile(r"copy|副本|复件|拷贝|\(\d\)|[-_ ](old|bak|backup)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ class Holding:
     @property
     def preference(self) -> tuple:
         """Order in which files are kept."""
-        return (not self.is_accepted, not self.is_in_force, len(self.months), self.rank, self.name)
+        is_copy = COPY_MARK.search(self.name) is not None
+        return (not self.is_accepted, not self.is_in_force, len(self.months), self.rank, is_copy, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +242,6 @@ def _settle_rest(
             notes.append(f"{kept[later].name}: {sentence}")
 
 
-def _names(names) -> str:
+def _names(names: Iterable[str]) -> str:
     listed = sorted(names)
     return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from conf.file_names import period_of
 from conf.layouts import Layout, load_layouts, with_aliases
 from conf.settings import Settings
 from jobs.core.errors import InputRefusedError
@@ -25,7 +26,6 @@ from jobs.readers.delivery import (
     judge,
     stored_content,
 )
-from jobs.readers.file_names import period_of
 from jobs.readers.looks import LookCache, Problem, look_at_files, without_name
 from jobs.readers.raw_listing import list_delivery
 
@@ -127,22 +127,7 @@ def receive(
     InputRefusedError
         When nothing can be taken because of refused files, or not everything under ``all_or_nothing``.
     """
-    wanted = set(settings.study.years if years is None else years)
-    bounds = Bounds(settings.delivery.max_share_overlap, settings.delivery.max_share_lost, tuple(accepted))
-    files = [item for item in looked.files if wanted & {year.year for year in item.years}]
-    others = [
-        _of_other_years(item, settings, years) for item in looked.files if not wanted & {year.year for year in item.years}
-    ]
-    aside = [_asked_for(item, wanted, settings, years) for item in looked.left_out]
-    delivery = judge(files, [*aside, *others], receipts, bounds)
-    accepted_before = {(row["source_file"], row["left_out_reason"]) for row in former if row["is_accepted"]}
-    delivery = replace(
-        delivery,
-        left_out=tuple(
-            replace(item, is_accepted=True) if (item.source_file, item.reason) in accepted_before else item
-            for item in delivery.left_out
-        ),
-    )
+    delivery = judge_for_years(looked, receipts, settings, years=years, accepted=accepted, former=former)
     problems = [item for item in delivery.left_out if item.kind not in ("useless", "link", "other_year")]
     taken = (*delivery.arrived, *delivery.unchanged, *delivery.renamed, *delivery.withdrawn)
     if (all_or_nothing and problems) or (not taken and any(item.kind == "refused" for item in problems)):
@@ -152,6 +137,29 @@ def receive(
             + "\n".join(left_out_lines(delivery.left_out))
         )
     return delivery
+
+
+def judge_for_years(
+    looked: Looked, receipts: Sequence[Mapping], settings: Settings, *, years: Collection[int] | None = None,
+    accepted: Sequence[str] = (), former: Sequence[Mapping] = (),
+) -> Delivery:
+    """Judge what was found for the years asked for, whatever it comes to; parameters as of :func:`receive`."""
+    wanted = set(settings.study.years if years is None else years)
+    bounds = Bounds(settings.delivery.max_share_overlap, settings.delivery.max_share_lost, tuple(accepted))
+    files = [item for item in looked.files if wanted & {year.year for year in item.years}]
+    others = [
+        _of_other_years(item, settings, years) for item in looked.files if not wanted & {year.year for year in item.years}
+    ]
+    aside = [_asked_for(item, wanted, settings, years) for item in looked.left_out]
+    delivery = judge(files, [*aside, *others], receipts, bounds)
+    accepted_before = {(row["source_file"], row["left_out_reason"]) for row in former if row["is_accepted"]}
+    return replace(
+        delivery,
+        left_out=tuple(
+            replace(item, is_accepted=True) if (item.source_file, item.reason) in accepted_before else item
+            for item in delivery.left_out
+        ),
+    )
 
 
 def look_first(

@@ -7,7 +7,7 @@ import gzip
 import pytest
 
 from jobs.core.errors import InputRefusedError
-from jobs.readers.customs_files import inspect_file, list_raw_files
+from jobs.readers.customs_files import inspect_file
 
 ENGLISH = "shipment_date,exp_or_imp,hs_id,value,quantity,party_id,company,zip,city,country"
 CHINESE = "日期,进口或出口,税号编码,企业编码,邮编,消费地或生产地,起运国或目的国,金额"
@@ -92,20 +92,3 @@ def test_a_damaged_byte_marks_its_field_and_nothing_else(tmp_path):
     assert (found.n_lines, dict(found.parts[0].noticed)) == (2, {"damaged text in production_place": 1})
     with pytest.raises(InputRefusedError, match="not valid utf-8: texts with damaged bytes: 1 in production_place"):
         inspect_file(path, tmp_path, strict=True)
-
-
-def test_folder_without_files_and_files_of_other_kinds_are_refused(tmp_path):
-    with pytest.raises(InputRefusedError, match="no such folder"):
-        list_raw_files(tmp_path / "nowhere")
-    with pytest.raises(InputRefusedError, match="no files in it"):
-        list_raw_files(tmp_path)
-    _write(tmp_path, "200501.docx", b"x")
-    _write(tmp_path, "200502.csv", b"x")
-    with pytest.raises(InputRefusedError, match="1 of 2 files cannot be read.*200501.docx is of a kind"):
-        list_raw_files(tmp_path)
-
-
-def test_hidden_files_are_not_deliveries(tmp_path):
-    _write(tmp_path, ".DS_Store", b"x")
-    _write(tmp_path, "200502.csv", b"x")
-    assert [path.name for path in list_raw_files(tmp_path)] == ["200502.csv"]

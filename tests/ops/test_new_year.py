@@ -74,7 +74,7 @@ def test_every_command_of_the_page_does_what_the_page_says(shell, write_delivery
     _write_layout(shell.places["LAYOUTS"])
     commands = COMMAND.findall(PAGE.read_text("utf-8"))
     assert [line.split()[1] for line in commands] == [
-        "plan", "CUSTOMS_LAKE_LAYOUTS=LAYOUTS", "plan", "run", "reconcile", "compare", "fsck", "maintain",
+        "sniff", "CUSTOMS_LAKE_LAYOUTS=LAYOUTS", "plan", "run", "reconcile", "compare", "fsck", "maintain",
     ]
     look, export, plan, run, reconcile, compare, fsck, pin = commands
     code, said = shell(look)

@@ -6,8 +6,8 @@ import doctest
 
 import pytest
 
-from jobs.readers import file_names
-from jobs.readers.file_names import period_of
+from conf import file_names
+from conf.file_names import period_of
 
 MONTHLY = [
     ("data200301.csv", 2003, 1),
