@@ -152,10 +152,10 @@ def test_bad_delivery_is_refused_and_nothing_is_written(context, spark, settings
     (raw / "200501.csv").write_bytes(b"a,b\n1,2\n")
     (raw / "data201901.csv").write_bytes(good.read_bytes() + b"\n")
     lake = Lake.open(spark, str(tmp_path / "lake"), create=True)
-    bad = JobContext(spark, lake, settings, "bad", raw=tmp_path / "raw")
+    bad = JobContext(spark, lake, settings, "bad", raw=tmp_path / "raw", all_or_nothing=True)
     with pytest.raises(InputRefusedError) as refused:
         land.run(bad)
-    assert "2 problem(s) in 3 files" in str(refused.value)
+    assert "1 of 3 files cannot be taken; nothing was loaded" in str(refused.value)
     assert "match none of the" in str(refused.value)
     assert "year 2019 is outside the configured years 2003-2011" in str(refused.value)
     assert not lake.exists(ops.FILE_RECEIPT)

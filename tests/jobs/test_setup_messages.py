@@ -100,7 +100,7 @@ def test_every_command_of_the_list_exists(capsys):
 
 def test_unknown_command_is_refused_with_the_list(capsys):
     assert run_command(["estimat"]) == EXIT_REFUSED
-    assert "customs-lake estimat: no such command. There are: run, land" in capsys.readouterr().err
+    assert "customs-lake estimat: no such command. There are: run, sniff, land" in capsys.readouterr().err
     assert run_command([]) == EXIT_DONE
     assert "From raw files to tables" in capsys.readouterr().out
 
