@@ -157,7 +157,7 @@ def test_bad_delivery_is_refused_and_nothing_is_written(context, spark, settings
         land.run(bad)
     assert "1 of 3 files cannot be taken; nothing was loaded" in str(refused.value)
     assert "match none of the" in str(refused.value)
-    assert "year 2019 is outside the configured years 2003-2011" in str(refused.value)
+    assert "of 2019, outside the study's years 2003-2011" in str(refused.value)
     assert not lake.exists(ops.FILE_RECEIPT)
     (raw / "200501.csv").unlink()
     chosen = replace(bad, years=frozenset([2003]))
