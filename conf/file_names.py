@@ -12,6 +12,7 @@ from __future__ import annotations
 import calendar
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
@@ -179,12 +180,12 @@ def _span_of_years(text: str) -> tuple[int, ...]:
     return int(match[1]), int(match[2])
 
 
-def _dates(text: str):
+def _dates(text: str) -> Iterator[Period]:
     for match in re.finditer(rf"(?<!\d)({_YEAR})([-_.]?)({_MONTH})\2{_DAY}(?!\d)", text):
         yield Period((int(match[1]),), int(match[3]))
 
 
-def _chinese(text: str):
+def _chinese(text: str) -> Iterator[Period]:
     for match in re.finditer(
         rf"(?<!\d)({_YEAR}|\d\d)\s*年度?\s*(?:第?([1-4])季度?|(上|下)半年|(1[0-2]|0?[1-9])\s*[-~—至到]\s*(1[0-2]|0?[1-9])\s*月"
         r"|(1[0-2]|0?[1-9])\s*月份?)?",
@@ -201,7 +202,7 @@ def _chinese(text: str):
             yield Period((year,), int(match[6]) if match[6] else None)
 
 
-def _months(text: str):
+def _months(text: str) -> Iterator[Period]:
     """``200301``, ``2003-01``, ``2003m1``, ``2003Q2``, ``2003_Jan``, ``Jan2003``, ``012003``."""
     names = "|".join(_ENGLISH_MONTHS)
     for match in re.finditer(rf"(?<!\d)({_YEAR})[-_. ]?({_MONTH})(?!\d)", text):
@@ -218,13 +219,13 @@ def _months(text: str):
         yield Period((int(match[2]),), int(match[1]))
 
 
-def _numbered(text: str):
+def _numbered(text: str) -> Iterator[Period]:
     """``tradedata_2007_18``, ``2007_1``, ``2003-1``: a month or a part, as the layout says."""
     for match in re.finditer(rf"(?<!\d)({_YEAR})[-_. ](?:part)?[-_ ]?(\d{{1,2}})(?!\d)", text, re.IGNORECASE):
         yield Period((int(match[1]),), number=int(match[2]))
 
 
-def _years(text: str):
+def _years(text: str) -> Iterator[Period]:
     for match in re.finditer(rf"(?<!\d)({_YEAR})(?!\d)", text):
         yield Period((int(match[1]),))
 

@@ -22,8 +22,9 @@ from rich.table import Table as RichTable
 from conf.errors import SettingsError
 from conf.layouts import LayoutError, load_layouts, with_aliases
 from conf.settings import Settings, load_settings
-from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, CustomsLakeError
+from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, CustomsLakeError, InputRefusedError
 from jobs.core.years import parse_years
+from jobs.kernels.proposals import propose_layout
 from jobs.kernels.raw_folder import raw_folder
 from jobs.readers.delivery import Bounds, Delivery, judge
 from jobs.readers.raw_listing import list_delivery
@@ -35,11 +36,15 @@ SHOWN_FILES = 60
 SECONDS_BETWEEN_LINES = 2.0
 #: A table is not narrower than this where the output is no terminal.
 WIDTH = 150
+NUMBERS = ("files", "rows", "US$", "not taken")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if not arguments.folder and not arguments.propose:
+        parser.error("say which folder")
     try:
         return run_command(arguments)
     except CustomsLakeError as error:
@@ -53,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_command(arguments: argparse.Namespace) -> int:
     """Look at the folder, print the report; exit code 4 when no file of it can be loaded."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    if arguments.propose:
+        return propose(arguments.folder, arguments.propose, settings)
     report, delivery = sniff(arguments.folder, settings, years=arguments.years)
     if arguments.out:
         report.write(arguments.out)
@@ -63,6 +70,18 @@ def run_command(arguments: argparse.Namespace) -> int:
         if arguments.out:
             print(f"All of it: {arguments.out / 'sniff.json'}, files.csv, years.csv")
     return EXIT_DONE if any(item.action == "load" for item in report.files) else EXIT_REFUSED
+
+
+def propose(folder: str | None, name: str, settings: Settings) -> int:
+    """Print a layout to edit for a file of no known layout; ``name`` is its path, below the folder if one is given."""
+    if folder is None:
+        folder, _, name = name.rpartition("/")
+    raw = raw_folder(folder or ".")
+    if raw.size_of(name) is None:
+        found = ", ".join(path for path, _ in list_delivery(raw)[0][:5])
+        raise InputRefusedError(f"{name}: no such file in {raw.address}. There are {found} ...")
+    print(propose_layout(raw.file(name), with_aliases(load_layouts(), settings.aliases.headings)))
+    return EXIT_DONE
 
 
 def sniff(folder: str, settings: Settings, *, years: str | None = None) -> tuple[Report, Delivery]:
@@ -115,11 +134,8 @@ def print_report(report: Report, delivery: Delivery) -> None:
 
 def _file_table(files: Sequence[FileReport]) -> RichTable:
     table = RichTable(box=None, pad_edge=False, header_style="bold")
-    for name, side in (
-        ("file", "left"), ("kind", "left"), ("encoding", "left"), ("sep", "left"), ("layout", "left"), ("rows", "right"),
-        ("US$", "right"), ("years and months", "left"), ("not taken", "right"), ("noticed", "left"), ("would be", "left"),
-    ):
-        table.add_column(name, justify=side, overflow="fold")
+    names = "file", "kind", "encoding", "sep", "layout", "rows", "US$", "years and months", "not taken", "noticed", "would be"
+    _add_columns(table, *names)
     for item in files:
         noticed = "; ".join(f"{what}: {n:,}" for what, n in item.noticed.items())
         table.add_row(
@@ -137,11 +153,7 @@ def _file_table(files: Sequence[FileReport]) -> RichTable:
 
 def _year_table(years: Sequence[YearReport]) -> RichTable:
     table = RichTable(box=None, pad_edge=False, header_style="bold")
-    for name, side in (
-        ("year", "left"), ("files", "right"), ("rows", "right"), ("US$", "right"), ("months missing", "left"),
-        ("waits for", "left"),
-    ):
-        table.add_column(name, justify=side, overflow="fold")
+    _add_columns(table, "year", "files", "rows", "US$", "months missing", "waits for")
     for item in years:
         missing = "not known by month" if item.months_missing is None else " ".join(map(str, item.months_missing)) or "none"
         table.add_row(
@@ -149,6 +161,11 @@ def _year_table(years: Sequence[YearReport]) -> RichTable:
             escape(", ".join(item.waits_for)),
         )
     return table
+
+
+def _add_columns(table: RichTable, *names: str) -> None:
+    for name in names:
+        table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
 
 
 def _separator(delimiter: str) -> str:
@@ -196,10 +213,13 @@ class _Progress:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="customs-lake sniff", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("folder", help="folder with delivered files, or an address such as s3a://bucket/raw")
+    parser.add_argument("folder", nargs="?", help="folder with delivered files, or an address such as s3a://bucket/raw")
     parser.add_argument("--years", help="judge as if only these years were asked for, such as 2003-2011")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     parser.add_argument("--out", type=Path, help="folder for sniff.json, files.csv and years.csv")
+    parser.add_argument(
+        "--propose", metavar="FILE", help="print a layout to edit for this file (a path, or one below FOLDER), and nothing else"
+    )
     parser.add_argument("--profile", help="a profile of conf/profiles")
     parser.add_argument("--config", type=Path, help="a TOML file of your own")
     parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="override one value")

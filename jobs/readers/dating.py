@@ -68,7 +68,8 @@ def _by_name(
                 f' your own: year_from = "name" or year_from = "rows".'
             )
         note = f"{item.source_file}: {told}; the name decides"
-    return tuple(_file_year(year, parts, item.content) for year in sorted({part.year for part in parts})), parts, note
+    years = sorted({part.year for part in parts if part.year is not None})
+    return tuple(_file_year(year, parts, item.content) for year in years), parts, note
 
 
 def _file_year(year: int, parts: Sequence[Part], content: Content) -> FileYear:
@@ -106,7 +107,7 @@ def _by_rows(
     if not counted or n_rows - n_dated > max_share * n_rows:
         raise InputRefusedError(f"{item.source_file}: {_no_year(named, n_dated, n_rows)}")
     ranges = [period.years for period in named.values() if len(period.years) == 2]
-    outside = {
+    outside: dict[tuple[int, int | None], int] = {
         (year, None): n for year, n in counted.items() if ranges and not any(a <= year <= b for a, b in ranges)
     }
     if sum(outside.values()) > max_share * n_dated:
@@ -116,7 +117,7 @@ def _by_rows(
         )
     # bronze gives a row without a readable date to the first year of its file (jobs/kernels/loading.py)
     first = min(counted)
-    years = []
+    years: list[FileYear] = []
     for year in sorted(counted):
         own = content.of_year(year)
         if year == first:

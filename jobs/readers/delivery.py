@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from jobs.kernels.content import Content, Part
 from jobs.readers.overlaps import Holding, find_overlaps
@@ -23,6 +23,13 @@ Kind = Literal[
 ]
 #: What a user should look at; the other kinds say what is left out as a matter of course.
 NOTABLE = ("refused", "correction", "overlap", "link", "unsuitable")
+
+
+class Receipt(Protocol):
+    """A row of ``ops.file_receipt`` or ``ops.left_out``: Spark's, or a dictionary."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """Value of a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +187,7 @@ class Delivery:
 
 
 def judge(
-    files: Sequence[DeliveredFile], left_out: Sequence[LeftOut], receipts: Sequence[Mapping], bounds: Bounds
+    files: Sequence[DeliveredFile], left_out: Sequence[LeftOut], receipts: Sequence[Receipt], bounds: Bounds
 ) -> Delivery:
     """Judge a delivery against the latest receipts.
 
@@ -219,7 +226,7 @@ def judge(
     )
 
 
-def sort_delivery(files: Iterable[DeliveredFile], receipts: Sequence[Mapping]) -> Delivery:
+def sort_delivery(files: Iterable[DeliveredFile], receipts: Sequence[Receipt]) -> Delivery:
     """Compare a delivery with the latest receipts of each file, by name and hash."""
     known = {row["source_file"]: row for row in receipts}
     in_force = {row["file_sha256"] for row in receipts if row["receipt_status"] == "received"}
@@ -234,7 +241,10 @@ def sort_delivery(files: Iterable[DeliveredFile], receipts: Sequence[Mapping]) -
             sorts["corrected"].append(item)
         else:
             sorts["renamed" if item.sha256 in in_force else "new"].append(item)
-    return Delivery(**{name: tuple(items) for name, items in sorts.items()})
+    return Delivery(
+        tuple(sorts["new"]), tuple(sorts["corrected"]), tuple(sorts["unchanged"]), tuple(sorts["renamed"]),
+        tuple(sorts["withdrawn"]),
+    )
 
 
 def grouped(left_out: Iterable[LeftOut]) -> list[tuple[Kind, str, list[str]]]:
@@ -247,7 +257,7 @@ def grouped(left_out: Iterable[LeftOut]) -> list[tuple[Kind, str, list[str]]]:
     return sorted(listed, key=lambda group: (order.get(group[0], len(order)), group[0], group[2]))
 
 
-def _loss(item: DeliveredFile, former: Sequence[Mapping], bound: float) -> str:
+def _loss(item: DeliveredFile, former: Sequence[Receipt], bound: float) -> str:
     """What a file lost against the one it would replace, if it is more than may be; in words."""
     former = [row for row in former if row["receipt_status"] == "received"]
     if not former:
@@ -273,13 +283,13 @@ def _loss(item: DeliveredFile, former: Sequence[Mapping], bound: float) -> str:
     )
 
 
-def stored_content(receipt: Mapping) -> Content | None:
+def stored_content(receipt: Receipt) -> Content | None:
     """Content of a receipt; None for receipts of older products."""
     stored = receipt["content"]
     return Content.from_json(json.loads(stored)) if stored else None
 
 
-def _holdings(taken: Sequence[DeliveredFile], receipts: Sequence[Mapping], bounds: Bounds) -> list[Holding]:
+def _holdings(taken: Sequence[DeliveredFile], receipts: Sequence[Receipt], bounds: Bounds) -> list[Holding]:
     """Everything that would be in force, file by file and year by year."""
     names = {item.source_file for item in taken}
     holdings = [

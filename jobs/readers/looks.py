@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from conf.file_names import period_of
 from conf.layouts import Layout
@@ -41,13 +42,13 @@ class Problem:
     ----------
     source_file : str
     kind : str
-        ``refused``, ``unsuitable`` (recognised, lacks what the study needs) or ``empty``.
+        ``refused``, ``unsuitable`` (recognised, lacks what the study needs), ``empty`` or ``useless``.
     reason : str
         A sentence that does not start with the file's name.
     """
 
     source_file: str
-    kind: str
+    kind: Literal["refused", "unsuitable", "empty", "useless"]
     reason: str
 
 
@@ -180,7 +181,7 @@ def _hash(folder: RawFolder, name: str, n_bytes: int) -> str:
         return ""
 
 
-def kind_of(error: InputRefusedError) -> str:
+def kind_of(error: InputRefusedError) -> Literal["refused", "unsuitable", "empty", "useless"]:
     """What kind of problem a refusal is."""
     if isinstance(error, UnsuitableError):
         return "unsuitable"

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.raw_folder import RawFolder
@@ -40,7 +41,7 @@ class Beside:
     """
 
     source_file: str
-    kind: str
+    kind: Literal["useless", "link", "refused"]
     reason: str
 
 
@@ -66,7 +67,10 @@ def list_delivery(folder: RawFolder) -> tuple[list[tuple[str, int]], list[Beside
     files: list[tuple[str, int]] = []
     beside: list[Beside] = []
     for found in _walk(top, raw):
-        (beside if isinstance(found, Beside) else files).append(found)
+        if isinstance(found, Beside):
+            beside.append(found)
+        else:
+            files.append(found)
     return sorted(files), sorted(beside, key=lambda item: item.source_file)
 
 
@@ -132,7 +136,8 @@ def _remote(folder: RawFolder) -> tuple[list[tuple[str, int]], list[Beside]]:
     listed = folder.list_remote()
     if any(name.startswith(f"{CUSTOMS}/") for name, _ in listed):
         listed = [(name, size) for name, size in listed if name.startswith(f"{CUSTOMS}/")]
-    files, beside = [], []
+    files: list[tuple[str, int]] = []
+    beside: list[Beside] = []
     for name, size in listed:
         hidden = next((part for part in name.split("/")[:-1] if part.startswith(("_", "."))), None)
         reason = f"in a folder whose name starts with {hidden[0]}" if hidden else why_useless(name.rsplit("/", 1)[-1])

@@ -5,7 +5,7 @@ No Spark and no lake: ``sniff`` uses it before there is either, ``plan`` and ``r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,17 +21,19 @@ from jobs.readers.delivery import (
     DeliveredFile,
     Delivery,
     FileYear,
+    Kind,
     LeftOut,
+    Receipt,
     grouped,
     judge,
     stored_content,
 )
 from jobs.readers.looks import LookCache, Problem, look_at_files, without_name
-from jobs.readers.raw_listing import list_delivery
+from jobs.readers.raw_listing import Beside, list_delivery
 
 Progress = Callable[[str, int, bool], None]
 SHOWN_NAMES = 12
-KIND_WORDS = {
+KIND_WORDS: dict[Kind, str] = {
     "refused": "refused", "correction": "set aside", "overlap": "set aside", "link": "left out", "unsuitable": "set aside",
     "duplicate": "set aside", "empty": "left out", "other_year": "left out", "useless": "left out",
 }
@@ -54,7 +56,7 @@ class Looked:
 
 
 def look_at_folder(
-    raw: str | Path, settings: Settings, *, receipts: Sequence[Mapping] = (),
+    raw: str | Path, settings: Settings, *, receipts: Sequence[Receipt] = (),
     progress: Progress = lambda name, n_bytes, is_known: None,
 ) -> Looked:
     """Look at everything in a raw folder.
@@ -83,7 +85,8 @@ def look_at_folder(
     cache = LookCache.of(folder, layouts, strict=strict)
     known = _known(receipts, layouts)
     hashes = {name: (item.n_bytes, item.sha256) for name, item in known.items()}
-    files, aside = [], [LeftOut(item.source_file, item.kind, item.reason, _blocked(item)) for item in beside]
+    files: list[DeliveredFile] = []
+    aside = [LeftOut(item.source_file, item.kind, item.reason, _blocked(item)) for item in beside]
     looks = look_at_files(folder, listed, layouts, cache, known=hashes, strict=strict, progress=progress)
     for found in looks:
         if isinstance(found, str):
@@ -100,8 +103,8 @@ def look_at_folder(
 
 
 def receive(
-    looked: Looked, receipts: Sequence[Mapping], settings: Settings, *, years: Collection[int] | None = None,
-    accepted: Sequence[str] = (), former: Sequence[Mapping] = (), all_or_nothing: bool = False, where: str = "",
+    looked: Looked, receipts: Sequence[Receipt], settings: Settings, *, years: Collection[int] | None = None,
+    accepted: Sequence[str] = (), former: Sequence[Receipt] = (), all_or_nothing: bool = False, where: str = "",
 ) -> Delivery:
     """Judge what was found for the years asked for.
 
@@ -140,8 +143,8 @@ def receive(
 
 
 def judge_for_years(
-    looked: Looked, receipts: Sequence[Mapping], settings: Settings, *, years: Collection[int] | None = None,
-    accepted: Sequence[str] = (), former: Sequence[Mapping] = (),
+    looked: Looked, receipts: Sequence[Receipt], settings: Settings, *, years: Collection[int] | None = None,
+    accepted: Sequence[str] = (), former: Sequence[Receipt] = (),
 ) -> Delivery:
     """Judge what was found for the years asked for, whatever it comes to; parameters as of :func:`receive`."""
     wanted = set(settings.study.years if years is None else years)
@@ -207,7 +210,7 @@ def unfinished_text(delivery: Delivery) -> str:
 
 
 def carry_over(
-    left_out: Sequence[LeftOut], former: Sequence[Mapping], years: Collection[int] | None
+    left_out: Sequence[LeftOut], former: Sequence[Receipt], years: Collection[int] | None
 ) -> tuple[LeftOut, ...]:
     """Files left out, those of years that were not asked for as they were found when they were."""
     if years is None:
@@ -223,10 +226,10 @@ def carry_over(
     return tuple(before.get(item.source_file, item) if item.kind == "other_year" else item for item in left_out)
 
 
-def _known(receipts: Sequence[Mapping], layouts: Sequence[Layout]) -> dict[str, DeliveredFile]:
+def _known(receipts: Sequence[Receipt], layouts: Sequence[Layout]) -> dict[str, DeliveredFile]:
     """Files by their receipts, where these say all that a look would."""
     names = {layout.name for layout in layouts}
-    rows: dict[str, list[Mapping]] = {}
+    rows: dict[str, list[Receipt]] = {}
     for row in receipts:
         rows.setdefault(row["source_file"], []).append(row)
     known = {}
@@ -246,7 +249,7 @@ def _known(receipts: Sequence[Mapping], layouts: Sequence[Layout]) -> dict[str, 
     return known
 
 
-def _blocked(item) -> tuple[int, ...]:
+def _blocked(item: Beside | Problem) -> tuple[int, ...]:
     """Years whose counts wait for a file that is refused: those its name speaks of."""
     if item.kind != "refused":
         return ()

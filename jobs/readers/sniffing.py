@@ -13,7 +13,7 @@ from typing import Any
 from conf.layouts import Layout
 from jobs.kernels.parts import parts_from_json
 from jobs.kernels.raw_folder import RawFolder
-from jobs.readers.delivery import DeliveredFile, Delivery
+from jobs.readers.delivery import DeliveredFile, Delivery, FileYear
 from jobs.readers.receiving import Looked
 
 #: Bytes at the start of a text by which its lines are estimated, and files looked at for it.
@@ -137,9 +137,8 @@ def report_on(folder: str, looked: Looked, delivery: Delivery, layouts: Sequence
         left = aside.get(item.source_file)
         action, reason = (left.kind, left.reason) if left else ("load", "")
         reports[item.source_file] = _file_report(item, by_name[item.layout], action, reason)
-    for item in delivery.left_out:
-        if item.source_file not in reports:
-            reports[item.source_file] = FileReport(item.source_file, item.kind, item.reason)
+    for name, out in aside.items():
+        reports.setdefault(name, FileReport(name, out.kind, out.reason))
     return Report(folder, tuple(reports[name] for name in sorted(reports)), tuple(_year_reports(delivery)))
 
 
@@ -198,10 +197,10 @@ def _kind(item: DeliveredFile, parts: Sequence) -> str:
 
 
 def _year_reports(delivery: Delivery) -> list[YearReport]:
-    years: dict[int, list] = {}
+    years: dict[int, list[FileYear]] = {}
     for item in (*delivery.arrived, *delivery.unchanged):
-        for year in item.years:
-            years.setdefault(year.year, []).append(year)
+        for of_file in item.years:
+            years.setdefault(of_file.year, []).append(of_file)
     waits: dict[int, list[str]] = {}
     for left in delivery.left_out:
         for year in () if left.is_accepted else left.blocked_years:
@@ -209,11 +208,11 @@ def _year_reports(delivery: Delivery) -> list[YearReport]:
     reports = []
     for year in sorted({*years, *waits}):
         of_year = years.get(year, [])
-        months = {month for item in of_year for month in item.by_month()}
-        value = sum((item.content.value_usd for item in of_year), Decimal(0))
+        months = {month for part in of_year for month in part.by_month()}
+        value = sum((part.content.value_usd for part in of_year), Decimal(0))
         reports.append(
             YearReport(
-                year, len(of_year), sum(item.n_lines for item in of_year), str(value),
+                year, len(of_year), sum(part.n_lines for part in of_year), str(value),
                 None if None in months else sorted(MONTHS - months), waits.get(year, []),
             )
         )

@@ -72,6 +72,18 @@ def test_years_choose_and_a_folder_without_a_usable_file_ends_with_four(folder, 
     assert "between 0 and 1" in capsys.readouterr().err
 
 
+def test_layout_is_proposed_for_a_file_and_a_wrong_name_is_refused(folder, capsys):
+    renamed = (folder / "data200401.csv").read_text("gb18030").replace("金额", "总值")
+    (folder / "data200407.csv").write_text(renamed, encoding="gb18030")
+    assert sniff.main([str(folder), "--propose", "data200407.csv"]) == 0
+    proposed = capsys.readouterr().out
+    assert 'production_place = ["消费地或生产地"]' in proposed and "总值" in proposed
+    assert sniff.main(["--propose", str(folder / "data200407.csv")]) == 0
+    assert capsys.readouterr().out == proposed
+    assert sniff.main([str(folder), "--propose", "nowhere.csv"]) == 4
+    assert "nowhere.csv: no such file" in capsys.readouterr().err
+
+
 def test_no_spark_is_loaded(folder):
     program = (
         "import sys; from jobs import sniff; code = sniff.main([sys.argv[1], '--json']);"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from conf.file_names import period_of
 from conf.layouts import load_layouts
 from jobs.kernels.sources import local_file, look_at, read_batches
-from jobs.readers.file_names import period_of
 
 # the records and their writers lie beside the tests
 sys.path.insert(0, str(Path(__file__).parent))
