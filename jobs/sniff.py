@@ -218,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     parser.add_argument("--out", type=Path, help="folder for sniff.json, files.csv and years.csv")
     parser.add_argument(
-        "--propose", metavar="FILE", help="print a layout to edit for this file (a path, or one below FOLDER), and nothing else"
+        "--propose", metavar="FILE", help="print a layout to edit for this file, a path or one below FOLDER, and end"
     )
     parser.add_argument("--profile", help="a profile of conf/profiles")
     parser.add_argument("--config", type=Path, help="a TOML file of your own")
