@@ -53,7 +53,9 @@ define("parts", "string", "The tables in the file and how they are read, as JSON
 define("has_postcodes", "boolean", "Records of the file carry postcodes; null in receipts that do not know")
 define(
     "left_out_kind", "string", "Why a delivered file was not taken",
-    allowed=("useless", "link", "empty", "unsuitable", "other_year", "duplicate", "overlap", "correction", "refused", "nothing"),
+    allowed=(
+        "useless", "link", "empty", "unsuitable", "other_year", "duplicate", "overlap", "correction", "refused", "nothing",
+    ),
 )
 define("left_out_reason", "string", "What was found and what to do, in a sentence")
 define("blocked_years", "array<int>", "Years whose counts wait until the file is repaired, moved away or accepted as missing")
