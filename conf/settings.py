@@ -25,6 +25,7 @@ from conf.errors import SettingsError, require_one_of
 from conf.operations import Operations
 from conf.panel import Panel
 from conf.productivity import Productivity
+from conf.rules import RuleError, rules_in_force
 from schemas.fields import RAW_COLUMNS
 
 # what the settings of places and counts allow; the transforms take these lists from here
@@ -32,6 +33,7 @@ EVIDENCE = ("place_text", "postcode", "district_code")
 FALLBACKS = ("place_text", "firm_history", "address")
 TREATMENTS = ("in", "out", "whole_city")
 CONVENTIONS = ("year_end", "approval")
+UNKNOWN_POSTCODE = ("keep", "refuse")
 BASE_REVISIONS = ("1996", "2002", "2007", "2012")
 
 ENVIRONMENT_PREFIX = "CUSTOMS_LAKE__"
@@ -87,6 +89,7 @@ class Places:
     fallbacks: tuple[str, ...] = FALLBACKS
     ambiguous: str = "in"
     convention: str = "year_end"
+    unknown_postcode: str = "keep"
     user_postcodes: str = ""
     user_units: str = ""
     user_cities: str = ""
@@ -99,6 +102,7 @@ class Places:
             require_one_of("places", "fallbacks", value, FALLBACKS)
         require_one_of("places", "ambiguous", self.ambiguous, TREATMENTS)
         require_one_of("places", "convention", self.convention, CONVENTIONS)
+        require_one_of("places", "unknown_postcode", self.unknown_postcode, UNKNOWN_POSTCODE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,14 @@ class Quality:
     max_share_malformed: float = 0.02
     max_share_reason_file: float = 0.9
     min_kept_to_neighbours: float = 0.5
+    # cleaning rules that refuse nothing; only those marked optional in conf/rules/declaration.toml
+    rules_off: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            rules_in_force(self.rules_off)
+        except RuleError as error:
+            raise SettingsError(f"quality.{error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,8 +74,10 @@ def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[i
     record_builds(lake, context.run_id, silver.DECLARATION, kept, fingerprints, per_year)
     if alarms:
         raise QualityError("; ".join(alarms) + ". Everything is written; look at silver.quarantine and ops.quality.")
+    off = context.settings.quality.rules_off
     return Outcome(
-        f"{years_text(years)}: {kept.n_rows:,} declarations kept, {quarantined.n_rows:,} quarantined",
+        f"{years_text(years)}: {kept.n_rows:,} declarations kept, {quarantined.n_rows:,} quarantined"
+        + (f"; rules switched off: {', '.join(off)}" if off else ""),
         n_rows=kept.n_rows + quarantined.n_rows,
     )
 

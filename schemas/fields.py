@@ -196,6 +196,8 @@ define("n_pairs", "bigint", "Product x partner pairs with trade", unit="pairs")
 define("n_firms", "bigint", "Exporting firms (distinct customs codes)", unit="firms")
 define("share_value_by_fallback", "double", "Share of value placed by other evidence than the postcode", unit="share")
 define("share_value_ambiguous", "double", "Share of value in places marked ambiguous", unit="share")
+define("n_records_postcode_unknown", "bigint", "Records that count for the city alone: no source knows their postcode")
+define("share_value_postcode_unknown", "double", "Share of value in records whose postcode no source knows", unit="share")
 
 # --- development zones: the shipped list and the one in use -----------------------------------------------------------
 define("approved_year", "int", "Year from which the city has a national economic and technological development zone")

@@ -25,7 +25,7 @@ CITY_EXPORTS = Table(
     fields=fields(
         "year!", "city_id!", "city_name", "province_code", "value_usd!", "n_products!", "n_products_converted!",
         "n_products_family!", "n_destinations!", "n_partner_codes!", "n_pairs!", "n_firms!", "n_records!",
-        "share_value_by_fallback", "share_value_ambiguous",
+        "share_value_by_fallback", "share_value_ambiguous", "n_records_postcode_unknown", "share_value_postcode_unknown",
     ),
     key=("year", "city_id"),
     partition_by=("year",),

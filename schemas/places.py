@@ -22,6 +22,8 @@ PREFECTURE_KINDS = (
 
 #: Unit types inside a city's municipal districts; a city without districts is wholly city.
 INSIDE_TYPES = ("district", "whole_city")
+USER_NAME = "user"
+"""Kind of the names that come with a user's cities."""
 #: Kinds of prefecture that are cities of the study.
 CITY_KINDS = ("municipality", "prefecture_city")
 #: End of an interval that is still open, where integers are compared.
@@ -38,8 +40,9 @@ define("name_en", "string", "English name, or pinyin without the ending")
 define("kind", "string", "Kind of the row (kinds are listed in the table's description)")
 define("province_name", "string", "Name of the province")
 define("prefix", "string", "First four, five or six digits of a postcode")
-define("n_sources", "int", "Seat-postcode lists that have the unit; 0 for a delivery area that is one whole city")
-define("n_agree", "int", "Of these, the lists that give this prefix")
+define("n_sources", "int", "Sources that have the unit: lists of seats, the directory; 0 if the row follows from its zone")
+define("n_agree", "int", "Of these, the sources that have it under this prefix")
+define("n_codes", "int", "Codes of the unit under this prefix in the directory")
 define("is_ambiguous", "int", "1 when the prefix also belongs to a unit of other standing or prefecture")
 define("units_outside", "string", "Codes of the units outside the districts that share six digits with a district")
 define("alias", "string", "Spelling, whitespace removed; letters in upper case")
@@ -116,13 +119,13 @@ PREFECTURES = _table(
 )
 POSTCODE_PREFIXES = _table(
     "postcode_prefixes", ("prefix", "unit_code", "valid_from"),
-    ("prefix", "unit_code", "n_sources", "n_agree", "is_ambiguous", "valid_from", "valid_to"),
-    "One row per postcode prefix, county unit it may mean and span of years, by vote of three lists of seat postcodes.",
-    "Seats only: town postcodes that overlap a neighbour are not known, so four digits look better than they are.",
+    ("prefix", "unit_code", "n_sources", "n_agree", "n_codes", "is_ambiguous", "valid_from", "valid_to"),
+    "One row per postcode prefix, county unit it may mean and span of years, by vote of three lists and a directory.",
+    "The directory stands for about 2007; codes given out or withdrawn in other years are known only from the lists.",
 )
 AMBIGUOUS_CITIES = _table(
     "ambiguous_cities", ("city_id", "valid_from"), ("city_id", "units_outside", "valid_from", "valid_to"),
-    "One row per city and span of years in which six digits do not tell its districts from another of its units.",
+    "One row per city and span of years in which six digits do not tell its districts from other units of it.",
 )
 PLACE_NAMES = _table(
     "place_names", ("alias", "valid_from"),

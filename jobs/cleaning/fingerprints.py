@@ -35,9 +35,11 @@ def silver_fingerprints(context: JobContext, receipts: Sequence[Row]) -> dict[in
     # a file without postcodes borrows its firms' postcodes from all others
     borrowing = years_that_borrow(receipts) if uses_history(context) else []
     everything = sorted(row["file_sha256"] for row in receipts)
+    # a lake that was built before rules could be off keeps its years
+    off = {"rules_off": sorted(context.settings.quality.rules_off)} if context.settings.quality.rules_off else {}
     return {
         year: fingerprint(
-            files=sorted(hashes), rules=rules, references=reference_hash(context.settings), places=policy,
+            files=sorted(hashes), rules=rules, **off, references=reference_hash(context.settings), places=policy,
             base_revision=context.settings.count.base_revision,
             **({"history": everything} if year in borrowing else {}),
         )

@@ -8,8 +8,9 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from conf.layouts import load_layouts
-from conf.rules import load_rules
+from conf.rules import rules_in_force
 from jobs.cleaning.sites import firm_postcodes, place_by_site
+from jobs.kernels.placing import PlacePolicy
 from jobs.reference.frames import references_for
 from jobs.runtime.context import JobContext
 from jobs.transforms.declarations import apply_rules, parse_declarations
@@ -27,7 +28,7 @@ def judge_declarations(context: JobContext, rows: DataFrame, receipts: Sequence[
         .transform(add_products, references.products, base_revision=context.settings.count.base_revision)
         .transform(add_partners, references.partners)
         .transform(lambda parsed: place_records(context, parsed, rows, receipts))
-        .transform(apply_rules, load_rules())
+        .transform(apply_rules, rules_in_force(context.settings.quality.rules_off))
     )
 
 
@@ -45,8 +46,7 @@ def place_records(context: JobContext, parsed: DataFrame, rows: DataFrame, recei
     return place_by_site(
         parsed, rows,
         lambda records: resolve_places(
-            records, references_for(context).places, evidence_order=places.evidence_order, fallbacks=places.fallbacks,
-            ambiguous=places.ambiguous, firm_postcodes=borrowed,
+            records, references_for(context).places, PlacePolicy.of(places), firm_postcodes=borrowed,
         ),
         lambda sites: parse_records(sites, receipts),
         convention=places.convention, years_without_postcode=years, files_without_postcode=files,

@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.reference.place_lookups import Convention, arrow_to_frame
+from jobs.core.frames import arrow_to_frame
+from jobs.kernels.placing import PLACE_COLUMNS, PLACE_INPUTS
+from jobs.reference.place_lookups import Convention
 from jobs.transforms.declarations import carries_postcode, firm_code
-from jobs.transforms.places import PLACE_COLUMNS, firm_postcode_history
+from jobs.transforms.places import firm_postcode_history
 from schemas import bronze
 
 SITE, ANSWER = "_site", "_answer"
@@ -64,11 +66,12 @@ def place_by_site(
     without = years_without_postcode, files_without_postcode
     columns = _site_columns(convention, *without, is_parsed=False)
     sites = rows.select(*(column.alias(name) for name, column in columns.items())).distinct()
-    resolved = sites.transform(_completed).transform(parse).transform(resolve)
     site = _hash(_site_columns(convention, *without, is_parsed=True))
+    inputs = [name for name in (*PLACE_INPUTS, "firm_id") if name in parsed.columns]
+    resolved = sites.transform(_completed).transform(parse).select(site.alias(SITE), *inputs).transform(resolve)
     # places are few, however many sites (4,131 answers for 118,855): with each answer the hashes of its sites
     found = (
-        resolved.select(site.alias(SITE), *PLACE_COLUMNS).limit(MAX_SITES + 1)
+        resolved.select(SITE, *PLACE_COLUMNS).limit(MAX_SITES + 1)
         .groupBy(*PLACE_COLUMNS).agg(F.collect_list(SITE).alias(SITE)).toArrow().combine_chunks()
     )
     hashes, numbers = pc.list_flatten(found[SITE]), pc.list_parent_indices(found[SITE])

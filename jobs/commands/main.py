@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from conf.settings import load_settings
+from conf.settings import Places, load_settings
 from conf.tables import STUDY_PROFILES
 from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, InputRefusedError
 from jobs.runtime.context import (
@@ -167,9 +167,13 @@ def places(argv: Sequence[str]) -> int:
     """Explain a postcode, or show how the records of a lake were placed."""
     parser = _parser("places", "What a postcode is in a year, and how the records of a lake were placed.")
     actions = parser.add_subparsers(dest="action", required=True)
-    explain = actions.add_parser("explain", help="what a postcode is in a year, by which evidence, what else it could be")
-    explain.add_argument("postcode")
-    explain.add_argument("year", type=int)
+    explain = actions.add_parser("explain", help="what a postcode is in a year, or what is decided for a whole record")
+    explain.add_argument("postcode", nargs="?", help="six digits, or - for none")
+    explain.add_argument("year", nargs="?")
+    explain.add_argument("--text", default="", help="production place as delivered: what is decided for such a record")
+    explain.add_argument("--code", default="", help="customs' district code, five digits")
+    explain.add_argument("--file", type=Path, help="many at once: CSV with postcode, year and, if you like, text, code, month")
+    explain.add_argument("--json", action="store_true", help="decisions as JSON, one object a line for a file")
     add_settings_arguments(explain)
     explain.set_defaults(act=_explain_postcode)
     for name, text in {
@@ -191,13 +195,37 @@ def places(argv: Sequence[str]) -> int:
 
 
 def _explain_postcode(arguments: argparse.Namespace) -> int:
+    """A postcode by its candidates; a record, or a file of them, by what is decided."""
+    settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    if arguments.file is None and (arguments.postcode is None or arguments.year is None):
+        return _refuse("places explain: expected POSTCODE YEAR, or --file CSV.")
+    is_record = arguments.text or arguments.code or arguments.json or arguments.file or arguments.postcode == "-"
+    print(_decide(arguments, settings.places) if is_record else _candidates(arguments, settings.places))
+    return EXIT_DONE
+
+
+def _candidates(arguments: argparse.Namespace, places: Places) -> str:
+    from jobs.commands.explain_places import ask
     from jobs.commands.places import explain_postcode
     from jobs.reference.place_book import configured_place_book
 
-    settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
-    book, convention = configured_place_book(settings.places), settings.places.convention
-    print(explain_postcode(arguments.postcode, arguments.year, book=book, convention=convention))
-    return EXIT_DONE
+    year = ask(arguments.postcode, arguments.year).year
+    return str(explain_postcode(arguments.postcode, year, book=configured_place_book(places), convention=places.convention))
+
+
+def _decide(arguments: argparse.Namespace, places: Places) -> str:
+    from jobs.commands import explain_places
+
+    if arguments.file is not None:
+        questions = explain_places.read_questions(arguments.file)
+    else:
+        questions = [explain_places.ask(arguments.postcode, arguments.year, arguments.text, arguments.code)]
+    answers = explain_places.decide_places(questions, places)
+    if arguments.json:
+        return explain_places.render_json(answers)
+    if arguments.file is not None:
+        return explain_places.render_csv(questions, answers)
+    return explain_places.render_decision(questions[0], answers[0])
 
 
 def _show_places(arguments: argparse.Namespace) -> int:

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from itertools import pairwise
 
 from jobs.core.errors import InputRefusedError
+from jobs.kernels.placing import MONTH_OF_YEARLY_FILES
 from jobs.reference.place_book import PlaceBook, load_place_book
 from jobs.reference.place_lookups import Convention, Lookups, build_lookups
-from jobs.transforms.places import MONTH_OF_YEARLY_FILES
 from schemas.places import INSIDE_TYPES, OPEN_END
 from schemas.reference.builders.common import read_source
-
-if TYPE_CHECKING:
-    pass
 
 LISTS = {
     "postcode_a": "libaddressinput 2010", "postcode_b": "chinese-postcode 2018", "postcode_c": "china-region 2019",
@@ -47,7 +44,10 @@ class Candidate:
     city_name : str
         Its prefecture in the year.
     n_agree, n_sources : int
-        Lists that give the prefix, of the lists that have the unit; a user's row counts as one of one.
+        Sources (three lists of seats, a directory) that give the prefix, of those that have the unit; a user's row
+        counts as one of one.
+    n_codes : int
+        Codes of the unit under the prefix in the directory.
     is_user : bool
         From the user's own directory.
     seats : dict
@@ -63,6 +63,7 @@ class Candidate:
     city_name: str
     n_agree: int
     n_sources: int
+    n_codes: int
     is_user: bool
     seats: dict[str, str]
     approved_on: str
@@ -189,6 +190,7 @@ def _candidates(book: PlaceBook, postcode: str, year: int) -> list[Candidate]:
             city_name=names.get(units[row.unit_code].prefecture_code, ""),
             n_agree=int(row.n_agree),
             n_sources=int(row.n_sources),
+            n_codes=int(row.n_codes),
             is_user=bool(row.is_user),
             seats=seats.get(row.unit_code, {}),
             approved_on=units[row.unit_code].approved_on,
@@ -196,7 +198,7 @@ def _candidates(book: PlaceBook, postcode: str, year: int) -> list[Candidate]:
         for row in prefixes.itertuples()
         if row.unit_code in units
     ]
-    return sorted(found, key=lambda c: (-len(c.prefix), -c.n_agree, c.unit_type not in INSIDE_TYPES, c.unit_code))
+    return sorted(found, key=lambda c: (-len(c.prefix), -c.n_codes - c.n_agree, c.unit_type not in INSIDE_TYPES, c.unit_code))
 
 
 def _others(found: Sequence[Candidate], longest: int) -> tuple[Candidate, ...]:
@@ -221,9 +223,14 @@ def _seats(year: int) -> dict[str, dict[str, str]]:
 
 def _spans(lookups: Lookups, postcode: str) -> list[tuple[int, int, dict]]:
     """Months and the place the resolver takes in them when the text adds nothing."""
-    rows = [(row, row["place"]) for row in lookups.postcodes if row["prefix4"] == postcode[:4]]
-    rows += [(row, row["places"][0]) for row in lookups.shared if postcode.startswith(row["key"])]
-    return [(row["from_month"], row["to_month"], place) for row, place in rows if place]
+    rows = sorted((row for row in lookups.postcodes if postcode.startswith(row["prefix"])), key=lambda row: row["prefix"])
+    months = sorted({month for row in rows for month in (row["from_month"], row["to_month"])})
+    spans = []
+    for start, end in pairwise(months):
+        held = [row for row in rows if row["from_month"] <= start < row["to_month"]]
+        if held:
+            spans.append((start, end, held[-1]["places"][0]))
+    return spans
 
 
 def _fold_years(spans: Sequence[tuple[int, int, dict]]) -> tuple[tuple[int, int, str], ...]:
@@ -239,9 +246,12 @@ def _fold_years(spans: Sequence[tuple[int, int, dict]]) -> tuple[tuple[int, int,
 
 
 def _candidate_line(lead: str, candidate: Candidate) -> str:
-    vote = "your own directory" if candidate.is_user else f"{candidate.n_agree} of {candidate.n_sources} lists"
+    vote = "your own directory" if candidate.is_user else f"{candidate.n_agree} of {candidate.n_sources} sources"
+    if candidate.n_codes and not candidate.is_user:
+        vote += f", {candidate.n_codes} code{'s' if candidate.n_codes > 1 else ''} in the directory"
     if not candidate.is_user and candidate.n_sources == 0:
-        vote = "delivery area of the whole city"
+        whole = candidate.unit_type == "whole_city"
+        vote = "delivery area of the whole city" if whole else "in no source; a core prefix of the city"
     since = f", so since {candidate.approved_on}" if candidate.approved_on else ""
     seats = ", ".join(f"{label} {code}" for label, code in candidate.seats.items())
     return (

@@ -13,6 +13,7 @@ import pandas as pd
 
 from conf.settings import BASE_REVISIONS
 from jobs.core.errors import InputRefusedError
+from jobs.core.frames import lookup_frame
 from jobs.transforms.partners import PartnerReference
 from jobs.transforms.products import ProductReference
 from schemas.reference.shipped import read_shipped
@@ -155,10 +156,8 @@ def partner_reference(spark: SparkSession, **tables: pd.DataFrame) -> PartnerRef
 
 
 def _frame(spark: SparkSession, table: pd.DataFrame):
-    from jobs.reference.place_lookups import to_frame
-
     ddl = ", ".join(f"{name} string" for name in table.columns)
-    return to_frame(spark, table.to_dict("records"), ddl)
+    return lookup_frame(spark, table.to_dict("records"), ddl)
 
 
 def _steps(conversions: pd.DataFrame) -> dict[tuple[str, str, str], str | None]:

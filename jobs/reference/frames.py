@@ -11,12 +11,12 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
 from conf.settings import Places, Settings
+from jobs.kernels.placing import PlaceTables
 from jobs.reference.codebooks import partner_reference, product_reference
 from jobs.reference.place_book import configured_place_book, user_files_hash
-from jobs.reference.place_lookups import place_reference
+from jobs.reference.place_lookups import place_tables
 from jobs.runtime.context import JobContext
 from jobs.transforms.partners import PartnerReference
-from jobs.transforms.places import PlaceReference
 from jobs.transforms.products import ProductReference
 from schemas.reference.shipped import TABLE_NAMES, read_shipped
 from schemas.table import Table
@@ -26,7 +26,7 @@ from schemas.table import Table
 class References:
     """Look-up frames of the cleaning job."""
 
-    places: PlaceReference
+    places: PlaceTables
     products: ProductReference
     partners: PartnerReference
 
@@ -35,7 +35,7 @@ class References:
 def load_references(spark: SparkSession, places: Places, user_correlations: str = "") -> References:
     """Return the look-up frames under the settings of places, product families joined by a user's correlations."""
     return References(
-        places=place_reference(spark, configured_place_book(places), convention=places.convention),
+        places=place_tables(configured_place_book(places), convention=places.convention),
         products=product_reference(spark, user_correlations=user_correlations),
         partners=partner_reference(spark),
     )

@@ -19,7 +19,7 @@ import pandas as pd
 
 from conf.settings import Places
 from jobs.core.errors import InputRefusedError
-from schemas.places import CITY_KINDS, INSIDE_TYPES, OPEN_END, PREFECTURE_KINDS
+from schemas.places import CITY_KINDS, INSIDE_TYPES, OPEN_END, PREFECTURE_KINDS, USER_NAME
 from schemas.reference.shipped import read_shipped
 
 log = logging.getLogger("customs_lake")
@@ -29,8 +29,6 @@ MAX_EXAMPLES = 5
 POSTCODE_COLUMNS = ("prefix", "unit_code", "valid_from", "valid_to")
 UNIT_COLUMNS = ("unit_code", "unit_name", "unit_type", "prefecture_code", "valid_from", "valid_to")
 CITY_COLUMNS = ("prefecture_code", "city_id", "name_zh", "kind", "province_code", "valid_from", "valid_to")
-USER_NAME = "user"
-"""Kind of the names that come with a user's cities."""
 REGION_COLUMN = "province_code"
 REGION_PREFIX = "region_"
 
@@ -112,7 +110,7 @@ def load_place_book(
         If a file lacks columns, overlaps, contradicts itself, or names units that do not exist in those years.
     """
     prefixes = with_years(read_shipped("postcode_prefixes")).assign(is_user=False)
-    prefixes = prefixes.astype({"n_sources": int, "n_agree": int})
+    prefixes = prefixes.astype({"n_sources": int, "n_agree": int, "n_codes": int})
     book = PlaceBook(
         units=with_years(read_shipped("county_units")),
         prefectures=with_years(read_shipped("prefectures")),
@@ -265,7 +263,7 @@ def overlay_postcodes(book: PlaceBook, prefixes: pd.DataFrame) -> PlaceBook:
     shipped = subtract_intervals(
         book.prefixes, prefixes, "prefix", lambda row: {row["prefix"][:digits] for digits in (4, 5, 6)}
     )
-    added = prefixes.assign(n_sources=1, n_agree=1, is_user=True)[book.prefixes.columns]
+    added = prefixes.assign(n_sources=1, n_agree=1, n_codes=1, is_user=True)[book.prefixes.columns]
     merged = pd.concat([shipped, added], ignore_index=True).sort_values(["prefix", "valid_from", "unit_code"])
     ambiguous = _still_ambiguous(book.ambiguous, merged, book.units)
     return replace(book, prefixes=merged.reset_index(drop=True), ambiguous=ambiguous)

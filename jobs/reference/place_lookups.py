@@ -10,29 +10,37 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING, Literal
 
+import polars as pl
+
 from conf.settings import CONVENTIONS
-from jobs.reference.place_book import PlaceBook
+from jobs.kernels.placing import PlaceTables, place_number
 from jobs.reference.place_texts import district_rows, text_rows
-from jobs.transforms.places import PlaceReference, place_number
 from schemas.places import CITY_KINDS, INSIDE_TYPES
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from jobs.reference.place_book import PlaceBook
 
 Convention = Literal["year_end", "approval"]
-SURE_OF_VOTE = {0: 0.90, 1: 0.70, 2: 0.92, 3: 0.98}
-"""Confidence in a unit by the number of lists that agree; 0 = a delivery area that is wholly one city."""
+SURE_OF_VOTE = {1: 0.70, 2: 0.92, 3: 0.98, 4: 0.99}
+"""Confidence in a unit by the number of sources that agree."""
+SURE_OF_MANY_CODES = 0.92
+"""At least so sure when the directory has :data:`MANY_CODES` codes of the unit under the prefix."""
+MANY_CODES = 3
+DOMINANT = 0.75
+"""Share of the votes of one type and prefecture with which a unit is named; below, only its type is known."""
+SURE_OF_DELIVERY_AREA = 0.90
+"""Confidence in a whole city that fills a zone no source lists in full."""
+SURE_OF_CORE = 0.65
+"""Confidence in the districts by a prefix that no source has, from its place in the zone alone."""
 SURE_OF_USER = 0.99
-PLACE_TYPE = (
-    "place bigint, prefecture_code string, city_id string, is_whole boolean, in_ambiguous_city boolean, unit_code string,"
-    " unit_type string, method string, digits int, n_sources int, share double, is_shared boolean"
-)
-LOCAL_RELATION_THRESHOLD = "spark.sql.execution.arrow.localRelationThreshold"
-SPAN_TYPE = "from_month int, to_month int"
+SPAN = {"from_month": pl.Int32, "to_month": pl.Int32}
+PLACE = {
+    "place": pl.Int64, "prefecture_code": pl.String, "city_id": pl.String, "is_whole": pl.Boolean,
+    "in_ambiguous_city": pl.Boolean, "unit_code": pl.String, "unit_type": pl.String, "method": pl.String,
+    "digits": pl.Int32, "n_sources": pl.Int32, "share": pl.Float64, "is_shared": pl.Boolean,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +50,7 @@ class Lookups:
     Attributes
     ----------
     postcodes : list of dict
-        ``prefix4, from_month, to_month, place, digits``; where four digits do not settle the place, ``place`` is None
-        and ``digits`` says how many are needed.
-    shared : list of dict
-        ``key, from_month, to_month, places``: the heads of these postcodes with their candidates, best first.
+        ``prefix`` (four to six digits), ``from_month, to_month, places``: what it may be, best candidate first.
     texts : list of dict
         ``alias, from_month, to_month, province_code, place``; ``place`` is None for a province.
     districts : list of dict
@@ -53,7 +58,6 @@ class Lookups:
     """
 
     postcodes: list[dict]
-    shared: list[dict]
     texts: list[dict]
     districts: list[dict]
 
@@ -69,10 +73,8 @@ def build_lookups(book: PlaceBook, *, convention: Convention = "year_end") -> Lo
     if convention not in CONVENTIONS:
         raise ValueError(f"convention: expected one of {', '.join(CONVENTIONS)}; found {convention!r}.")
     gazetteer = Gazetteer(book, convention)
-    plain, shared = _postcode_rows(book, gazetteer)
     return Lookups(
-        postcodes=plain,
-        shared=shared,
+        postcodes=list(_postcode_rows(book, gazetteer)),
         texts=list(text_rows(book, gazetteer)),
         districts=list(district_rows(book, gazetteer)),
     )
@@ -179,66 +181,52 @@ def _spans_of_districts_only(units: dict[str, list[tuple[int, int, str, str]]]) 
     return found
 
 
-def _postcode_rows(book: PlaceBook, gazetteer: Gazetteer) -> tuple[list[dict], list[dict]]:
-    """Rows by four digits, and rows by as many digits as it takes for areas of which four do not settle the place."""
+def _postcode_rows(book: PlaceBook, gazetteer: Gazetteer) -> Iterator[dict]:
     claims: dict[str, list[tuple]] = {}
     for row in book.prefixes.itertuples():
         for start, end, kind, prefecture in gazetteer.unit_spans(row.unit_code, row.valid_from, row.valid_to):
-            claims.setdefault(row.prefix[:4], []).append((start, end, row, kind, prefecture))
-    plain, shared = [], []
-    for prefix4, rows in claims.items():
+            claims.setdefault(row.prefix, []).append((start, end, row, kind, prefecture))
+    for prefix, rows in claims.items():
         spans = [
-            (start, end, _candidates([r for r in rows if r[0] <= start < r[1]], gazetteer, start))
+            (start, end, _places_of(prefix, [row[2:] for row in rows if row[0] <= start < row[1]], gazetteer, start))
             for start, end in _segments((a, b) for a, b, *_ in rows)
         ]
-        for start, end, candidates in _merge_equal(spans):
-            span = {"from_month": start, "to_month": end}
-            settled = list(candidates) == [prefix4] and len(candidates[prefix4]) == 1
-            digits = max(map(len, candidates))
-            place = candidates[prefix4][0] if settled else None
-            plain.append({"prefix4": prefix4, **span, "place": place, "digits": None if settled else digits})
-            if not settled:
-                shared += _shared_rows(prefix4, digits, candidates, span)
-    return plain, shared
-
-
-def _shared_rows(prefix4: str, digits: int, candidates: dict[str, list[dict]], span: dict) -> Iterator[dict]:
-    """One row per postcode head of the given length, with the candidates of its longest prefix."""
-    for tail in product("0123456789", repeat=digits - 4):
-        key = prefix4 + "".join(tail)
-        matching = [prefix for prefix in candidates if key.startswith(prefix)]
-        if matching:
-            yield {"key": key, **span, "places": candidates[max(matching, key=len)]}
-
-
-def _candidates(rows: list[tuple], gazetteer: Gazetteer, month: int) -> dict[str, list[dict]]:
-    """Prefix to the places it may be, best vote first, districts before counties on a tie."""
-    by_prefix: dict[str, list[tuple]] = {}
-    for _, _, row, kind, prefecture in rows:
-        by_prefix.setdefault(row.prefix, []).append((row, kind, prefecture))
-    return {prefix: _places_of(prefix, claims, gazetteer, month) for prefix, claims in sorted(by_prefix.items())}
+        for start, end, places in _merge_equal(spans):
+            yield {"prefix": prefix, "from_month": start, "to_month": end, "places": places}
 
 
 def _places_of(prefix: str, claims: list[tuple], gazetteer: Gazetteer, month: int) -> list[dict]:
     """Units of one type in one prefecture need no telling apart: they are one place, without a unit code."""
     shared = len({(kind in INSIDE_TYPES, prefecture) for _, kind, prefecture in claims}) > 1
-    votes = sum(max(row.n_agree, 1) for row, _, _ in claims)
+    votes = sum(_votes(row) for row, _, _ in claims)
     groups: dict[tuple[str, str], list] = {}
     for row, kind, prefecture in claims:
         groups.setdefault((prefecture, kind), []).append(row)
     found = []
     for (prefecture, kind), members in groups.items():
-        best = max(members, key=lambda row: row.n_agree)
-        sure = SURE_OF_USER if best.is_user else SURE_OF_VOTE[best.n_agree]
-        weight = sum(max(row.n_agree, 1) for row in members) / votes if shared else 1.0
-        unit = best.unit_code if len(members) == 1 else None
-        found.append(
-            gazetteer.place(prefecture, month, unit=unit, kind=kind)
-            | {
-                "prefix": prefix, "n_sources": int(best.n_agree), "share": round(sure * weight, 3), "is_shared": shared,
-            }
-        )
-    return sorted(found, key=lambda p: (-p["n_sources"], p["unit_type"] not in INSIDE_TYPES, p["unit_code"] or ""))
+        best = max(members, key=_votes)
+        own = sum(_votes(row) for row in members)
+        # a neighbour's fringe does not hide the district whose area it is
+        unit = best.unit_code if _votes(best) >= DOMINANT * own else None
+        place = gazetteer.place(prefecture, month, unit=unit, kind=kind) | {
+            "prefix": prefix, "n_sources": int(best.n_agree), "is_shared": shared,
+            "share": round(_sureness(best, kind) * (own / votes if shared else 1.0), 3),
+        }
+        found.append((-own, kind not in INSIDE_TYPES, unit or "", place))
+    return [place for *_, place in sorted(found, key=lambda row: row[:3])]
+
+
+def _votes(row) -> int:
+    """Codes and lists behind a candidate; a row that nothing is behind counts as one."""
+    return max(row.n_codes + row.n_agree - (row.n_codes > 0), 1)
+
+
+def _sureness(row, kind: str) -> float:
+    if row.is_user:
+        return SURE_OF_USER
+    if row.n_agree == 0:
+        return SURE_OF_DELIVERY_AREA if kind == "whole_city" else SURE_OF_CORE
+    return max(SURE_OF_VOTE[row.n_agree], SURE_OF_MANY_CODES if row.n_codes >= MANY_CODES else 0.0)
 
 
 def _segments(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -249,8 +237,8 @@ def _segments(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
             yield start, end
 
 
-def _merge_equal(spans: list[tuple[int, int, dict]]) -> list[tuple[int, int, dict]]:
-    merged: list[tuple[int, int, dict]] = []
+def _merge_equal(spans: list[tuple[int, int, list]]) -> list[tuple[int, int, list]]:
+    merged: list[tuple[int, int, list]] = []
     for start, end, value in spans:
         if merged and merged[-1][1] == start and merged[-1][2] == value:
             merged[-1] = (merged[-1][0], end, value)
@@ -259,13 +247,11 @@ def _merge_equal(spans: list[tuple[int, int, dict]]) -> list[tuple[int, int, dic
     return merged
 
 
-def place_reference(spark: SparkSession, book: PlaceBook, *, convention: Convention = "year_end") -> PlaceReference:
-    """Turn a place book into the frames that :func:`jobs.transforms.places.resolve_places` joins.
+def place_tables(book: PlaceBook, *, convention: Convention = "year_end") -> PlaceTables:
+    """Turn a place book into the tables that :func:`jobs.kernels.placing.place_records` looks up.
 
     Parameters
     ----------
-    spark : SparkSession
-        Session that holds the frames.
     book : PlaceBook
         Shipped or overlaid tables.
     convention : str
@@ -273,24 +259,22 @@ def place_reference(spark: SparkSession, book: PlaceBook, *, convention: Convent
     """
     lookups = build_lookups(book, convention=convention)
     numbers = _PlaceNumbers()
-    postcodes = [row | {"place": numbers.of(row["place"])} for row in lookups.postcodes]
-    shared = [row | {"places": [*map(numbers.of, row["places"])]} for row in lookups.shared]
+    postcodes = [row | {"places": [*map(numbers.of, row["places"])]} for row in lookups.postcodes]
     texts = [
         row | {"place": numbers.of(row["place"]), "province": int(row["province_code"][:2])} for row in lookups.texts
     ]
     districts = [row | {"place": numbers.of(row["place"])} for row in lookups.districts]
-    return PlaceReference(
-        postcodes=to_frame(spark, postcodes, f"prefix4 string, {SPAN_TYPE}, place bigint, digits int"),
-        shared=to_frame(spark, shared, f"key string, {SPAN_TYPE}, places array<bigint>"),
-        texts=to_frame(spark, texts, f"alias string, {SPAN_TYPE}, province int, place bigint"),
-        districts=to_frame(spark, districts, f"code string, {SPAN_TYPE}, place bigint"),
-        places=to_frame(spark, numbers.rows(), PLACE_TYPE),
+    return PlaceTables(
+        postcodes=pl.DataFrame(postcodes, {"prefix": pl.String, **SPAN, "places": pl.List(pl.Int64)}),
+        texts=pl.DataFrame(texts, {"alias": pl.String, **SPAN, "province": pl.Int32, "place": pl.Int64}),
+        districts=pl.DataFrame(districts, {"code": pl.String, **SPAN, "place": pl.Int64}),
+        places=pl.DataFrame(numbers.rows(), PLACE),
         convention=convention,
     )
 
 
 class _PlaceNumbers:
-    """Numbers for places: equal ones share a number (jobs.transforms.places.PlaceReference says how it is made)."""
+    """Numbers for places: equal ones share a number (jobs.kernels.placing.PlaceTables says how it is made)."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple, int] = {}
@@ -314,23 +298,3 @@ class _PlaceNumbers:
             }
             for number, place in ((number, dict(key)) for key, number in self._numbers.items())
         ]
-
-
-def to_frame(spark: SparkSession, rows: list[dict], ddl: str) -> DataFrame:
-    """A small look-up as a frame whose rows stand outside the query plan."""
-    import pyarrow as pa
-    from pyspark.sql.pandas.types import to_arrow_schema
-    from pyspark.sql.types import StructType
-
-    return arrow_to_frame(spark, pa.Table.from_pylist(rows, schema=to_arrow_schema(StructType.fromDDL(ddl))), ddl)
-
-
-def arrow_to_frame(spark: SparkSession, table: pa.Table, ddl: str | None = None) -> DataFrame:
-    """An Arrow table as a frame whose rows stand outside the query plan."""
-    before = spark.conf.get(LOCAL_RELATION_THRESHOLD)
-    # rows inside the plan are copied by every later step: a run over one record took 9 s, without them 1.3 s
-    spark.conf.set(LOCAL_RELATION_THRESHOLD, "0")
-    try:
-        return spark.createDataFrame(table, schema=ddl)
-    finally:
-        spark.conf.set(LOCAL_RELATION_THRESHOLD, before)

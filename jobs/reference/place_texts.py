@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobs.reference.place_book import USER_NAME, PlaceBook
-from schemas.places import OPEN_END
-from schemas.reference.builders.names import WITH_HEADS, province_heads
-from schemas.reference.place_keys import place_key, without_ending
+from schemas.places import OPEN_END, USER_NAME
+from schemas.reference.place_keys import WITH_HEADS, place_key, province_heads, without_ending
 
 if TYPE_CHECKING:
+    from jobs.reference.place_book import PlaceBook
     from jobs.reference.place_lookups import Gazetteer
 
 OF_USER, OF_DISTRICTS, OF_NAMES = range(3)

@@ -1,8 +1,12 @@
-"""Sensitivity: cities, records and result tables with the ambiguous cities in, out, and all of each such city kept.
+"""Sensitivity: cities, records and result tables under each treatment of doubtful places.
+
+Ambiguous cities in, out, and all of each such city kept; and records whose postcode no source knows kept (``in``) or
+refused (``unknown_refused``).
 
 In: ``bronze.declaration`` and the yearbook and productivity of a built lake. Out: text and a frame; no table of the lake.
-The records are placed and judged once, as with ``places.ambiguous = "in"``: the other two treatments only leave out or
-take back whole records, so one pass serves all three. Counts, panel, constants and estimates are then made anew for each.
+The records are placed and judged once, as with ``places.ambiguous = "in"`` and ``places.unknown_postcode = "keep"``: the
+other treatments only leave out or take back whole records, so one pass serves all. Counts, panel, constants and
+estimates are then made anew for each.
 """
 
 from __future__ import annotations
@@ -15,7 +19,6 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from conf.settings import TREATMENTS
 from estimation.tables import PrintedTable, StudyPanel, estimate_tables, print_table
 from estimation.tables.layout import three_digits
 from estimation.tables.printed import COUNTS, STATISTICS
@@ -30,12 +33,13 @@ from jobs.study.assembly import assemble_natural_panel, panel_years, refused_cel
 from jobs.study.handoff import city_classes, result_tables, study_panel
 from jobs.study.missing import explain_missing
 from jobs.transforms.counts import build_cube, count_city_exports
-from jobs.transforms.place_coverage import mark_treatments, only_place
+from jobs.transforms.place_coverage import TREATMENTS, is_postcode_unknown, mark_treatments, only_place
 from schemas import bronze
 
 COUNTED = (
     "year", "city_id", "hs6_code", "partner_code", "hs_revision", "hs6_converted", "hs6_family", "country_iso3",
-    "is_destination", "value_usd", "firm_id", "place_method", "is_place_ambiguous",
+    "is_destination", "value_usd", "firm_id", "place_method", "is_place_ambiguous", "place_conflict",
+    "unit_type",
 )
 TOTALS = {
     "n_cities": "Cities", "n_city_years": "City-years", "n_records": "Records", "value_usd_m": "Value, million US$",
@@ -44,7 +48,7 @@ TOTALS = {
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """What the three treatments give.
+    """What the treatments give.
 
     Attributes
     ----------
@@ -83,7 +87,7 @@ class Sensitivity:
 
 
 def compare_treatments(context: JobContext, *, tables: str = "1", profile: str = "defensible") -> Sensitivity:
-    """Count and estimate under each treatment of the ambiguous cities.
+    """Count and estimate under each treatment of doubtful places.
 
     Parameters
     ----------
@@ -132,13 +136,13 @@ def render_sensitivity(found: Sensitivity) -> str:
     """The numbers of the treatments side by side."""
     lines = [f"{found.n_ambiguous} cities share six digits with a unit outside their districts in some of the years."]
     totals = found.totals.set_index("ambiguous")
-    lines += ["", f"{'Exports':<22}" + "".join(f"{name:>14}" for name in TREATMENTS)]
+    lines += ["", f"{'Exports':<22}" + "".join(f"{name:>16}" for name in TREATMENTS)]
     for name, label in TOTALS.items():
-        lines.append(f"{label:<22}" + "".join(f"{totals.loc[treatment, name]:>14,.0f}" for treatment in TREATMENTS))
+        lines.append(f"{label:<22}" + "".join(f"{totals.loc[treatment, name]:>16,.0f}" for treatment in TREATMENTS))
     for position, table in enumerate(found.tables[TREATMENTS[0]]):
         for number, column in enumerate(table.columns):
             lines += ["", f"{table.title}, column {column.heading}"]
-            lines.append(f"{'':<22}" + "".join(f"{name:>14}" for name in TREATMENTS))
+            lines.append(f"{'':<22}" + "".join(f"{name:>16}" for name in TREATMENTS))
             lines += _column_lines({name: found.tables[name][position].columns[number] for name in TREATMENTS})
     lines += ["", "Coefficients per standard deviation of each treatment's own panel; *** p<0.01, ** p<0.05, * p<0.1."]
     return "\n".join(lines)
@@ -149,14 +153,15 @@ def _judged(context: JobContext, years: Sequence[int]) -> DataFrame:
     receipts = [row for row in files_in_force(context.lake) if row["source_year"] in years]
     if not receipts:
         raise InputRefusedError(f"{context.lake.root}: no files in force in {years[0]}-{years[-1]}; load some first.")
-    usual = dataclasses.replace(context, settings=context.settings.replaced("places", ambiguous="in"))
+    usual = dataclasses.replace(context, settings=context.settings.replaced("places", ambiguous="in", unknown_postcode="keep"))
     in_force = [row["file_sha256"] for row in receipts]
     rows = context.lake.read(bronze.DECLARATION).where(
         F.col("source_year").isin(list(years)) & F.col("file_sha256").isin(in_force)
     )
     reasons = F.col("reasons")
     return judge_declarations(usual, rows, receipts).select(
-        *COUNTED, (F.size(reasons) == 0).alias("was_kept"), only_place(reasons).alias("only_place")
+        *COUNTED, (F.size(reasons) == 0).alias("was_kept"), only_place(reasons).alias("only_place"),
+        is_postcode_unknown().alias("is_postcode_unknown"),
     )
 
 
@@ -190,12 +195,12 @@ def _column_lines(columns: Mapping[str, object]) -> list[str]:
     lines = []
     for term in next(iter(columns.values())).ours:
         numbers = [column.ours[term] for column in columns.values()]
-        lines.append(f"{term:<22}" + "".join(f"{three_digits(n.coefficient) + n.stars:>14}" for n in numbers))
+        lines.append(f"{term:<22}" + "".join(f"{three_digits(n.coefficient) + n.stars:>16}" for n in numbers))
         errors = (f"({three_digits(n.std_error)})" for n in numbers)
-        lines.append(f"{'':<22}" + "".join(f"{error:>14}" for error in errors))
+        lines.append(f"{'':<22}" + "".join(f"{error:>16}" for error in errors))
     for name, label in STATISTICS.items():
         values = [column.statistics.get(name) for column in columns.values()]
         if all(value is not None for value in values):
             shown = (f"{value:,.0f}" if name in COUNTS else three_digits(value) for value in values)
-            lines.append(f"{label:<22}" + "".join(f"{value:>14}" for value in shown))
+            lines.append(f"{label:<22}" + "".join(f"{value:>16}" for value in shown))
     return lines

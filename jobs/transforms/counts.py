@@ -8,6 +8,8 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from jobs.transforms.place_coverage import is_postcode_unknown
+
 POSTCODE_METHODS = ("postcode6", "postcode5", "postcode4")
 
 
@@ -54,6 +56,8 @@ def count_city_exports(cube: DataFrame, declarations: DataFrame, cities: DataFra
         F.count_distinct("firm_id").alias("n_firms"),
         _value_share(by_fallback).alias("share_value_by_fallback"),
         _value_share(F.col("is_place_ambiguous")).alias("share_value_ambiguous"),
+        F.count_if(is_postcode_unknown()).alias("n_records_postcode_unknown"),
+        _value_share(is_postcode_unknown()).alias("share_value_postcode_unknown"),
     )
     return counts.join(coverage, on=["year", "city_id"], how="inner").join(
         F.broadcast(cities), on="city_id", how="left"

@@ -32,8 +32,8 @@ REJECT_PAIRS = (
 )
 REPAIRS = (
     "hs_spaces", "hs_full_width", "hs_dotted", "hs_float", "hs_leading_zero", "value_thousands", "value_spaces",
-    "value_full_width", "postcode_spaces", "postcode_full_width", "postcode_leading_zero", "place_spaces",
-    "partner_spaces", "partner_alias",
+    "value_full_width", "postcode_spaces", "postcode_full_width", "postcode_leading_zero", "postcode_not_listed",
+    "place_spaces", "partner_spaces", "partner_alias",
 )
 BIT = {name: np.int64(1) << k for k, name in enumerate(REJECTS)}
 REPAIR_BIT = {name: np.int64(1) << k for k, name in enumerate(REPAIRS)}
@@ -89,6 +89,8 @@ REPAIR_EDITS: dict[str, tuple[str, Callable[[str, int], str]]] = {
     "postcode_leading_zero": ("postcode", lambda text, _: text.removeprefix("0")),
     "postcode_full_width": ("postcode", full_width),
     "postcode_spaces": ("postcode", add_space),
+    # the text names the city, so the record counts for it
+    "postcode_not_listed": ("postcode", _one_of(UNKNOWN_POSTCODES)),
     "place_spaces": ("production_place", add_space),
     "partner_spaces": ("partner", add_space),
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from schemas.reference.builders import (
+    common,
     district_names,
     districts,
     divisions,
@@ -64,7 +65,7 @@ def build_tables() -> dict[str, pd.DataFrame]:
     units = divisions.build_county_units()
     english = names.english_names(divisions.build_prefectures({}))
     prefectures = divisions.build_prefectures(english)
-    seats = postcodes.seats()
+    seats = common.seats()
     place_names = names.build_place_names(units, prefectures)
     customs_districts = districts.build_customs_districts(units, prefectures)
     codes = products.build_codes()

@@ -2,20 +2,17 @@
 
 Files write one place in many ways: with 其它 or 其他, with brackets, in full-width letters, as the five digits of customs'
 list with or without the name after them, and with a dozen words for one sort of zone. What carries no meaning is taken
-away. ``jobs.transforms.place_keys`` does the same to a column of records, from the same patterns.
+away.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 WIDE = "".join(chr(code) for code in range(0xFF01, 0xFF5F)) + "它"
 PLAIN = "".join(chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)) + "他"
 """Full-width forms and the half-width ones that stand for them; 其它 is 其他."""
-NAME_AFTER_CODE = "(?<=^[0-9]{5})[^0-9].*$"
-"""What follows the five digits of customs' list: the entry's name, or the decimals a spreadsheet gave it."""
-MEANINGLESS = r"[^\p{L}\p{N}]"
-"""For Java; Python has no classes of letters and says the same with ``[\\W_]``."""
 HIGH_TECH_PATTERN = (
     "(?:国家级?)?(?:火炬)?(?:高新技术|高技术|高科技|新技术|新兴技术|高新|科技)"
     "(?:产业|工业|外向型)?(?:开发|实验|试验|产业)*(?:园区|园|区)$"
@@ -38,8 +35,12 @@ ENDINGS = (
 """What stands after a place for its zones and its rest; the place stays the same."""
 ENDINGS_PATTERN = f"(?:{'|'.join(sorted(ENDINGS, key=len, reverse=True))})+$"
 
+PROVINCE_ENDINGS = ("维吾尔自治区", "壮族自治区", "回族自治区", "自治区", "省", "市")
+WITH_HEADS = ("prefecture", "prefecture_short", "unit", "unit_with_place", "historic", "misspelt", "short", "zone", "user")
+"""Kinds of spellings that are understood with the province in front, too."""
 
 _WIDTH = str.maketrans(WIDE, PLAIN)
+# what follows the five digits of customs' list: the entry's name, or the decimals a spreadsheet gave it
 _NAME_AFTER_CODE = re.compile("^([0-9]{5})[^0-9].*$")
 _MEANINGLESS, _HIGH_TECH = re.compile(r"[\W_]"), re.compile(HIGH_TECH_PATTERN)
 # Python knows no look-behind of varying length
@@ -69,3 +70,13 @@ def without_ending(key: str) -> str:
     ('海淀区', '常熟', '昆山')
     """
     return re.sub(ENDINGS_PATTERN, "", key)
+
+
+def province_heads(prefectures: Any) -> dict[str, list[str]]:
+    """Two digits of a province to the ways it is written before a place: 江苏, 江苏省; 新疆维吾尔 for files that cut it."""
+    heads = {}
+    for code, name in {row.province_code: row.province_name for row in prefectures.itertuples()}.items():
+        stem = next((name.removesuffix(ending) for ending in PROVINCE_ENDINGS if name.endswith(ending)), name)
+        ways = {name, stem, stem + "省", name.removesuffix("自治区")}
+        heads[code[:2]] = sorted(ways, key=lambda way: (-len(way), way))
+    return heads

@@ -31,7 +31,7 @@ from jobs.clean import CARRIED
 from jobs.cleaning.sites import firm_postcodes, place_by_site
 from jobs.reference.codebooks import partner_reference, product_reference
 from jobs.reference.place_book import load_place_book
-from jobs.reference.place_lookups import place_reference
+from jobs.reference.place_lookups import place_tables
 from jobs.runtime.session import build_session
 from jobs.transforms.declarations import apply_rules, parse_declarations
 from jobs.transforms.partners import add_partners
@@ -125,7 +125,7 @@ def main() -> None:
     # not the test profile: it switches code generation off, which makes small tests fast and large runs slow
     settings = load_settings(environment={}, overrides=["spark.master=local[2]"])
     spark = build_session(settings, app="bench-places")
-    places = place_reference(spark, load_place_book())
+    places = place_tables(load_place_book())
     products, partners, rules = product_reference(spark), partner_reference(spark), load_rules()
 
     def parse(rows: DataFrame) -> DataFrame:

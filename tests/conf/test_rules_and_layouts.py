@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from conf.layouts import LayoutError, load_layouts, match_layout, nearest_layout, parse_layout, with_aliases
-from conf.rules import RuleError, load_rules, parse_rules
+from conf.rules import RuleError, load_rules, parse_rules, rules_in_force
+from conf.settings import SettingsError, load_settings
 
 
 def test_every_rule_has_its_sentence_and_the_list_ends_for_imports():
@@ -13,6 +14,14 @@ def test_every_rule_has_its_sentence_and_the_list_ends_for_imports():
     assert len({rule.name for rule in rules}) == len(rules)
     assert [rule.name for rule in rules if rule.final] == ["row_malformed", "import"]
     assert all(len(rule.why) > 10 for rule in rules)
+
+
+def test_rule_is_switched_off_by_configuration_unless_its_records_could_not_be_counted():
+    off = load_settings(environment={}, overrides=["quality.rules_off=county,postcode_missing"]).quality.rules_off
+    assert {rule.name for rule in load_rules()} - {rule.name for rule in rules_in_force(off)} == {"county", "postcode_missing"}
+    for name in ("value_missing", "no_such_rule"):
+        with pytest.raises(SettingsError, match=rf"quality\.rules_off: expected some of undecodable, .*; found '{name}'"):
+            load_settings(environment={}, overrides=[f"quality.rules_off={name}"])
 
 
 @pytest.mark.parametrize(

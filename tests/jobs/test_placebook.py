@@ -45,7 +45,9 @@ def test_own_prefix_takes_precedence_in_its_years_only(tmp_path, shipped):
         ("330602", 2005, 2008, True), ("330602", 2000, 2005, False), ("330621", 2008, 2013, False),
     }
     # the shipped five and six digits below the prefix give way in these years too
-    assert prefix_rows(book, "31203") == {("330621", 2000, 2005, False), ("330621", 2008, 2013, False)}
+    both = ("330602", "330621")
+    assert prefix_rows(shipped, "31203") == {(unit, 2000, 2013, False) for unit in both}
+    assert prefix_rows(book, "31203") == {(unit, *years, False) for unit in both for years in ((2000, 2005), (2008, 2013))}
 
 
 def test_own_longer_prefix_settles_part_of_a_shared_area(tmp_path):
@@ -165,7 +167,8 @@ def test_a_row_of_another_kind_takes_a_city_off_the_list(tmp_path):
     names = CityNames(book.prefectures.astype(str).to_dict("records"))
     assert [names.exists("320400", year) for year in (2004, 2005, 2006, 2007)] == [True, False, False, True]
     by_year = {
-        row["from_month"] // 12: row["place"]["city_id"] for row in build_lookups(book).postcodes if row["prefix4"] == "2131"
+        row["from_month"] // 12: row["places"][0]["city_id"] for row in build_lookups(book).postcodes
+        if row["prefix"] == "2131"
     }
     assert (by_year[2000], by_year[2005], by_year[2007]) == ("320400", None, "320400")
 
@@ -208,7 +211,7 @@ def test_file_that_is_no_utf8_is_refused_with_its_name(tmp_path):
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_lookup_spans_of_a_key_never_overlap(shipped, convention):
     lookups = build_lookups(shipped, convention=convention)
-    tables = {"postcodes": "prefix4", "shared": "key", "texts": "alias", "districts": "code"}
+    tables = {"postcodes": "prefix", "texts": "alias", "districts": "code"}
     for rows, key in ((getattr(lookups, name), key) for name, key in tables.items()):
         ordered = sorted(rows, key=lambda row: (row[key], row["from_month"]))
         clashes = [
@@ -224,10 +227,11 @@ def test_explanation_says_what_it_is_by_what_and_what_else():
     answer = explain_postcode("312000", 2007)
     assert [candidate.unit_name for candidate in answer.candidates] == ["越城区", "绍兴县"]
     assert answer.is_ambiguous
-    assert answer.confidence == pytest.approx(0.98 * 3 / 5, abs=1e-3)
+    # three lists and the directory against two lists and the directory
+    assert answer.confidence == pytest.approx(0.99 * 4 / 7, abs=1e-3)
     text = str(answer)
     assert "312000 in 2007: municipal district, 绍兴市" in text
-    assert "3 of 3 lists" in text and "chinese-postcode 2018 312030" in text
+    assert "4 of 4 sources" in text and "chinese-postcode 2018 312030" in text
 
 
 def test_explanation_follows_a_conversion_through_the_years():

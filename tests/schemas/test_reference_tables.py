@@ -54,9 +54,8 @@ def test_ambiguous_cities_hold_the_eleven_that_fail_in_every_source():
     fail_everywhere = {
         "130500", "130700", "130900", "211300", "330600", "431200", "511700", "520200", "530700", "650100",
     }
-    # 晋城 (140500) is told apart by the sixth digit, so it is not ambiguous in the vote
     assert fail_everywhere <= set(in_2005["city_id"])
-    assert len(in_2005) == 18
+    assert len(in_2005) == 22
 
 
 def test_partner_codes_of_both_vintages_mean_one_economy():

@@ -107,7 +107,8 @@ def context(spark, settings, numbers):
     exports = wide[["city_id", "year", "n_products", "n_destinations"]].assign(
         value_usd=[Decimal(f"{value:.2f}") for value in wide["value_usd"]], city_name=None, province_code=None,
         n_products_converted=1, n_products_family=1, n_partner_codes=wide["n_destinations"] + 1, n_pairs=10_000, n_firms=1,
-        n_records=1, share_value_by_fallback=0.0, share_value_ambiguous=0.0,
+        n_records=1, share_value_by_fallback=0.0, share_value_ambiguous=0.0, n_records_postcode_unknown=0,
+        share_value_postcode_unknown=0.0,
     )  # fmt: skip
     exports = exports[~((exports["city_id"] == "110000") & (exports["year"] == 2007))]
     productivity = wide[["city_id", "year", "ln_pro"]].assign(

@@ -38,7 +38,7 @@ _HALF = str.maketrans("０１２３４５６７８９，．", "0123456789,.")
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("world")
-    generate(out, seed=11, preset="small", records=15_000)
+    generate(out, seed=11, preset="small", records=20_000)
     return out
 
 
@@ -205,7 +205,7 @@ def test_registered_place_would_give_other_answers(world):
 
 
 def test_same_seed_gives_the_same_bytes_and_a_smaller_choice_of_years_the_same_files(world, tmp_path):
-    generate(tmp_path, seed=11, preset="small", records=15_000)
+    generate(tmp_path, seed=11, preset="small", records=20_000)
     for path in sorted((world / "raw").rglob("*")):
         if path.is_file() and path.suffix != ".xlsx":  # workbooks carry the time they were saved
             assert path.read_bytes() == (tmp_path / path.relative_to(world)).read_bytes(), path.name
@@ -213,11 +213,11 @@ def test_same_seed_gives_the_same_bytes_and_a_smaller_choice_of_years_the_same_f
 
 def test_world_of_the_same_recipe_is_used_again_and_another_refused(world):
     before = (world / "truth/world.json").stat().st_mtime_ns
-    again = generate(world, seed=11, preset="small", records=15_000)
+    again = generate(world, seed=11, preset="small", records=20_000)
     assert again.n_rows == json.loads((world / "truth/world.json").read_text())["written"]["n_rows"]
     assert (world / "truth/world.json").stat().st_mtime_ns == before
     with pytest.raises(WorldOptionError, match="another world"):
-        generate(world, seed=12, preset="small", records=15_000)
+        generate(world, seed=12, preset="small", records=20_000)
 
 
 def test_years_without_postcode_have_no_such_column(tmp_path):

@@ -10,6 +10,9 @@ FIRST_YEAR = 2000
 LAST_YEAR = 2017
 """Last year whose codebook is read; intervals that reach it stay open."""
 
+SEAT_LISTS = ("postcode_a", "postcode_b", "postcode_c")
+"""Columns of the three lists of seat postcodes."""
+
 
 def read_source(name: str) -> pd.DataFrame:
     """Read a table of ``schemas/reference/sources`` as text, empty cells as empty strings."""
@@ -41,3 +44,8 @@ def to_intervals(yearly: pd.DataFrame, values: list[str]) -> pd.DataFrame:
     last = runs["year"].max()
     folded["valid_to"] = [str(year + 1) if year < LAST_YEAR else "" for year in last]
     return folded.reset_index(drop=True)
+
+
+def seats() -> pd.DataFrame:
+    """The carried-over seat postcodes of the three lists, and units and cities they print under another name."""
+    return pd.concat([read_source("seat_postcodes"), read_source("seat_additions")], ignore_index=True)

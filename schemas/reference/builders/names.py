@@ -18,6 +18,7 @@ import pandas as pd
 
 from schemas.places import OPEN_END
 from schemas.reference.builders.common import FIRST_YEAR, read_source
+from schemas.reference.place_keys import PROVINCE_ENDINGS, WITH_HEADS, province_heads
 
 ETHNIC = (
     "壮族 回族 苗族 彝族 藏族 满族 侗族 瑶族 白族 傣族 黎族 畲族 "
@@ -28,9 +29,6 @@ ETHNIC = (
 ).split()
 PREFECTURE_ENDINGS = ("自治州", "地区", "盟", "市")
 UNIT_ENDINGS = ("自治县", "自治旗", "新区", "矿区", "林区", "特区", "区", "县", "市", "旗")
-PROVINCE_ENDINGS = ("维吾尔自治区", "壮族自治区", "回族自治区", "自治区", "省", "市")
-WITH_HEADS = ("prefecture", "prefecture_short", "unit", "unit_with_place", "historic", "misspelt", "short", "zone", "user")
-"""Kinds of spellings that are understood with the province in front, too."""
 PROVINCE_PINYIN = {"陕西": "SHAANXI", "内蒙古": "NEIMENGGU", "西藏": "XIZANG"}
 
 
@@ -177,15 +175,6 @@ class _Names:
         table = pd.concat([table[columns[:6]], given[columns[:6]]], ignore_index=True)
         table = table[~_composed(table, heads)]
         return table.sort_values(["prefecture_code", "unit_code", "alias", "valid_from"]).reset_index(drop=True)
-
-
-def province_heads(prefectures: pd.DataFrame) -> dict[str, list[str]]:
-    """Two digits of a province to the ways it is written before a place: 江苏, 江苏省; 新疆维吾尔 for files that cut it."""
-    heads = {}
-    for row in prefectures.drop_duplicates("province_code").itertuples():
-        name, stem = row.province_name, strip_ending(row.province_name, PROVINCE_ENDINGS)
-        heads[row.province_code[:2]] = sorted({name, stem, stem + "省", name.removesuffix("自治区")}, key=len, reverse=True)
-    return heads
 
 
 def _composed(table: pd.DataFrame, heads: dict[str, list[str]]) -> pd.Series:
