@@ -1,7 +1,7 @@
 """Audit of the postcode table: every count that docs/methodology/places.md gives, made again from the reference tables.
 
-    python tests/audit/audit_places.py                                  # what the shipped tables say
-    python tests/audit/audit_places.py --units UNITS --seats SEATS      # ... and how right that is, by independent lists
+    python -m tests.audit.postcodes                                  # what the shipped tables say
+    python -m tests.audit.postcodes --units UNITS --seats SEATS      # ... and how right that is, by independent lists
 
 UNITS lists county-level units with intervals (``gb_code, unit_type, prefecture_code, valid_from, valid_to``), SEATS the
 postcode of their seats (``gb_code, name, libaddressinput_2010, chinese_postcode_2018, china_region_2019``). Neither is part
@@ -11,7 +11,6 @@ of the product. A seat is asked under its city's name, as the most lists give it
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,14 +18,12 @@ from pathlib import Path
 import pandas as pd
 import polars as pl
 
-if __package__ in (None, ""):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from conf.settings import Places
 from jobs.commands.explain_places import ask, decide_places
 from jobs.kernels.placing import place_records
 from jobs.reference.place_book import load_place_book
 from jobs.reference.place_lookups import place_tables
+from schemas.places import CITY_KINDS, INSIDE_TYPES
 from schemas.reference.builders.common import read_source, seats
 from schemas.reference.builders.postcodes import (
     UnitEvidence,
@@ -39,9 +36,7 @@ from schemas.reference.builders.postcodes import (
 from schemas.reference.shipped import read_shipped
 
 YEARS = range(2003, 2012)
-CITY_KINDS = ("municipality", "prefecture_city")
 SEAT_COLUMNS = ("libaddressinput_2010", "chinese_postcode_2018", "china_region_2019")
-INSIDE = ("district", "whole_city")
 SPOTS = (
     "524000 湛江", "430400 武汉", "558200 独山", "154100 鹤岗", "745200 宁县", "616250 金阳", "624300 壤塘", "245000 屯溪",
     "431400 新洲", "100101 北京", "100176 北京", "200336 上海", "510660 广州", "116600 大连", "163300 大庆", "257100 东营",
@@ -140,7 +135,14 @@ def settled_by(evidence: Sequence[UnitEvidence], year: int) -> Iterator[dict]:
 
 
 def print_core(evidence: Sequence[UnitEvidence]) -> None:
-    """The rule of the core prefixes, each known prefix left out in turn."""
+    """How often the rule of the core prefixes is right."""
+    n_core, n_right = judge_core_rule(evidence)
+    print(f"\nCore prefixes: of {n_core} known prefixes that the rule would call a city's core were they unknown,"
+          f" {n_right} ({100 * n_right / n_core:.1f} %) are mainly its districts.")
+
+
+def judge_core_rule(evidence: Sequence[UnitEvidence]) -> tuple[int, int]:
+    """Each known prefix left out in turn: how many the rule would call a core, and how many of these are districts."""
     by_code = {unit.unit_code: unit for unit in evidence}
     zones: dict[str, dict[str, list[UnitEvidence]]] = defaultdict(lambda: defaultdict(list))
     for prefix, unit, n_sources, *_ in prefixes_of_year(evidence):
@@ -155,8 +157,7 @@ def print_core(evidence: Sequence[UnitEvidence]) -> None:
             if len(owners) == 1 and any(others.values()) and is_core(prefix, others):
                 n_core += 1
                 n_right += side and {unit.prefecture_code for unit in prefixes[prefix]} == owners
-    print(f"\nCore prefixes: of {n_core} known prefixes that the rule would call a city's core were they unknown,"
-          f" {n_right} ({100 * n_right / n_core:.1f} %) are mainly its districts.")
+    return n_core, n_right
 
 
 def print_ambiguous() -> None:
@@ -173,7 +174,7 @@ def print_rates(units_file: Path, seats_file: Path, columns: Sequence[str]) -> N
         "year": rows["year"].to_list(), "postcode": rows["postcode"].to_list(), "production_place": rows["city"].to_list(),
     })
     answers = place_records(asked, place_tables(load_place_book())).to_pandas()
-    side = answers["unit_type"].map(lambda kind: kind in INSIDE, na_action="ignore")
+    side = answers["unit_type"].map(lambda kind: kind in INSIDE_TYPES, na_action="ignore")
     rows["outcome"] = "wrong"
     rows.loc[(side == rows["is_inside"]) & (answers["prefecture_code"] == rows["prefecture_code"]), "outcome"] = "right"
     rows.loc[answers["unit_type"].isna(), "outcome"] = "unknown"
