@@ -31,7 +31,7 @@ def world(tmp_path_factory) -> Path:
     """A small generated world: raw/ and truth/."""
     out = tmp_path_factory.mktemp("world")
     # all four layouts, the named cities of the preset, few rows: the session of the suite runs without generated code
-    generate(out, seed=11, preset="small", n_cities=16, years=(2003, 2005, 2006, 2007), records=9_000)
+    generate(out, seed=11, preset="small", n_cities=16, years=(2003, 2005, 2006, 2007), records=10_000)
     return out
 
 
