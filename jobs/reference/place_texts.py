@@ -82,13 +82,30 @@ def find_text(rows_by_alias: dict[str, list[dict]], text: str, month: int) -> di
     return None
 
 
-def _division_codes(book: PlaceBook) -> Iterator:
+class _Spelling(NamedTuple):
+    """A row as of the names."""
+
+    alias: str
+    prefecture_code: str
+    unit_code: str
+    kind: str
+    valid_from: int
+    valid_to: int
+
+
+def _division_codes(book: PlaceBook) -> Iterator[_Spelling]:
     """The six digits of GB/T 2260 as spellings of a place: some vintages carry them instead of its name (``city11``)."""
-    columns = ["alias", "prefecture_code", "unit_code", "kind", "valid_from", "valid_to"]
-    prefectures = book.prefectures.assign(alias=book.prefectures["prefecture_code"], unit_code="", kind="code")
-    units = book.units.assign(alias=book.units["unit_code"], kind="code")
-    yield from prefectures[columns].itertuples()
-    yield from units.loc[~units["alias"].isin(prefectures["alias"]), columns].drop_duplicates().itertuples()
+    prefectures = {
+        _Spelling(row.prefecture_code, row.prefecture_code, "", "code", row.valid_from, row.valid_to)
+        for row in book.prefectures.itertuples()
+    }
+    taken = {row.alias for row in prefectures}
+    units = {
+        _Spelling(row.unit_code, row.prefecture_code, row.unit_code, "code", row.valid_from, row.valid_to)
+        for row in book.units.itertuples() if row.unit_code not in taken
+    }
+    yield from sorted(prefectures)
+    yield from sorted(units)
 
 
 def _entries(book: PlaceBook, gazetteer: Gazetteer) -> dict[str, list[Claim]]:
