@@ -32,7 +32,7 @@ _YEAR = r"(?:19[89]\d|20[0-3]\d)"
 _MONTH = r"(?:0[1-9]|1[0-2])"
 _DAY = r"(?:0[1-9]|[12]\d|3[01])"
 
-#: Marks whose number is no year of the records: editions of a nomenclature, versions, dates of a download, copies.
+#: Marks whose number is not a year of the records: editions of a nomenclature, versions, dates of a download, copies.
 VERSION_MARKS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (

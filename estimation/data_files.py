@@ -72,7 +72,7 @@ def recognise_encoding(raw: bytes) -> str:
     Raises
     ------
     ValueError
-        When the bytes are no text.
+        When the bytes are not text.
     """
     for mark, name in _MARKS:
         if raw.startswith(mark):

@@ -23,7 +23,7 @@ class DuplicateRowsError(EstimationError, ValueError):
 
 
 class TimeColumnError(EstimationError, ValueError):
-    """The time column holds something that is no integer, or does not fit the stated period length."""
+    """The time column holds something that is not an integer, or does not fit the stated period length."""
 
 
 class MissingVariableError(EstimationError, ValueError):

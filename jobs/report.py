@@ -140,7 +140,7 @@ def _provenance(
 
 
 def repeat_command(context: JobContext, handed: HandOff, asked: Mapping[str, object]) -> str:
-    """Return the command that makes this report again: panel version, options that are no default, settings by origin."""
+    """Return the command that makes this report again: panel version, options that are not the default, settings by origin."""
     parts = ["customs-lake", "report", "--lake", context.lake.root, "--at", str(handed.panel_version)]
     parts += ["--raw", str(context.raw)] if context.raw else []
     defaults = {"--tables": "all", "--study-profile": ",".join(STUDY_PROFILES)}

@@ -100,7 +100,9 @@ def restore(lake: Lake, targets: Mapping[str, int]) -> Outcome:
     """
     unknown = [name for name in targets if name not in TABLES]
     if unknown:
-        raise InputRefusedError(f"--table: {', '.join(unknown)} is no table of the lake; expected one of {', '.join(TABLES)}.")
+        raise InputRefusedError(
+            f"--table: {', '.join(unknown)} is not a table of the lake; expected one of {', '.join(TABLES)}."
+        )
     tables = [TABLES[name] for name in sorted(targets)]
     with lake.lock_whole(*tables):
         needed = {table.name: targets[table.name] for table in tables if _differs(lake, table, targets[table.name])}

@@ -34,7 +34,7 @@ from jobs.readers.sniffing import FileReport, Report, YearReport, estimate_rows,
 #: Rows of the terminal's table; the rest is in --json and --out.
 SHOWN_FILES = 60
 SECONDS_BETWEEN_LINES = 2.0
-#: A table is not narrower than this where the output is no terminal.
+#: A table is not narrower than this where the output is not a terminal.
 WIDTH = 150
 NUMBERS = ("files", "rows", "US$", "not taken")
 

@@ -48,7 +48,7 @@ define("units_outside", "string", "Codes of the units outside the districts that
 define("alias", "string", "Spelling, whitespace removed; letters in upper case")
 define("code", "string", "Code in the list the table carries")
 define("name", "string", "Name in the list the table carries")
-define("zone_type", "string", "Sort of zone by the fifth digit; other for what is no zone", allowed=ZONE_TYPES)
+define("zone_type", "string", "Sort of zone by the fifth digit; other for what is not a zone", allowed=ZONE_TYPES)
 define(
     "side", "string",
     "Side of the district line; mixed where the list does not say and the postcode decides. The type of the unit, if there is"

@@ -33,7 +33,7 @@ def load_layouts() -> tuple[Layout, ...]:
     shipped = _of_folder(resources.files("conf.layouts"))
     given = os.environ.get(USER_LAYOUTS)
     if given and not Path(given).is_dir():
-        raise LayoutError(f"{USER_LAYOUTS}: expected a folder with layout files; found {given!r}, which is none.")
+        raise LayoutError(f"{USER_LAYOUTS}: expected a folder with layout files; found {given!r}, which is not one.")
     found = shipped | (_of_folder(Path(given)) if given else {})
     return tuple(found[name] for name in sorted(found))
 

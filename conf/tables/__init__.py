@@ -17,7 +17,7 @@ STUDY_PROFILES = ("defensible", "paper")
 
 
 class TableFileError(ValueError):
-    """Raised when a result-table file cannot be read or is no TOML."""
+    """Raised when a result-table file cannot be read or is not TOML."""
 
 
 def read_table_files(user_folder: str | Path | None = None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -31,7 +31,7 @@ def read_table_files(user_folder: str | Path | None = None) -> tuple[dict[str, A
     Raises
     ------
     TableFileError
-        If the folder has no such files or one of them is no TOML.
+        If the folder has no such files or one of them is not TOML.
     """
     shipped = resources.files("conf") / "tables"
     files = {entry.name: entry for entry in shipped.iterdir() if entry.name.endswith(".toml")}

@@ -119,7 +119,7 @@ class PanelEstimates:
         vector = np.zeros(len(self.names))
         for name, value in weights.items():
             if name not in self.names:
-                raise UnknownColumnError(f"{name!r} is no parameter of this fit; there are {', '.join(self.names)}.")
+                raise UnknownColumnError(f"{name!r} is not a parameter of this fit; there are {', '.join(self.names)}.")
             vector[self.names.index(name)] = value
         return vector
 

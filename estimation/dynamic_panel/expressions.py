@@ -161,7 +161,7 @@ def level_label(value: object) -> str:
 
 
 def is_derived(atom: str) -> bool:
-    """Whether an atom that is no column is made from columns: a dummy or a function."""
+    """Whether an atom that is not a column is made from columns: a dummy or a function."""
     return "=" in atom or "(" in atom
 
 

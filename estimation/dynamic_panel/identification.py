@@ -73,7 +73,7 @@ def sanderson_windmeijer(results: GMMResults, names: Sequence[str] | None = None
     data, shown = results.fit.prepared.data, list(results.slope_names if names is None else names)
     unknown = [name for name in shown if name not in results.names]
     if unknown:
-        raise UnknownColumnError(f"{unknown[0]!r} is no parameter of this fit; there are {', '.join(results.names)}.")
+        raise UnknownColumnError(f"{unknown[0]!r} is not a parameter of this fit; there are {', '.join(results.names)}.")
     rows = [_regressor(data, results.names.index(name)) for name in shown]
     return pd.DataFrame(rows, index=shown, columns=["j_stat", "df", "j_pvalue", "F", "F_pvalue"])
 

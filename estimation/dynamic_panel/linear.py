@@ -74,7 +74,7 @@ class LinearFit:
 
 
 def independent_moments(S: np.ndarray, factor: Factor | None = None) -> np.ndarray:
-    """Return the moments that are no combination of those before them, as positions.
+    """Return the moments that are not a combination of those before them, as positions.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The time column as whole periods: what is no time is refused, with the remedy.
+"""The time column as whole periods: what is not time is refused, with the remedy.
 
 A quarter code (20051 for the first quarter of 2005) or a month code would pass for years with gaps, seconds since 1970 for
 a calendar of a billion periods, and exchanged keys for a panel of nine entities. Each is recognised and named.
@@ -74,7 +74,7 @@ def _whole_numbers(column: pd.Series, name: str) -> np.ndarray:
 
 
 def _check_calendar(values: np.ndarray, name: str, step: int) -> None:
-    """Refuse codes that are no count of periods; `values` are the distinct ones, in order."""
+    """Refuse codes that do not count periods; `values` are the distinct ones, in order."""
     if step == 1:
         for what, remedy in _codes(values):
             raise TimeColumnError(
@@ -85,7 +85,7 @@ def _check_calendar(values: np.ndarray, name: str, step: int) -> None:
     if n_periods > MAX_PERIODS:
         raise TimeColumnError(
             f"time column {name!r}: its values run from {int(values[0])} to {int(values[-1])}, {n_periods:,} periods of "
-            f"{step}. Seconds or days since 1970 are no periods: convert them, such as with "
+            f"{step}. Seconds or days since 1970 are not periods: convert them, such as with "
             "pandas.to_datetime(column, unit='s').dt.year."
         )
     if len(values) < SPARSE * n_periods and not spacing_hint(values, step):

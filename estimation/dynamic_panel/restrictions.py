@@ -82,7 +82,7 @@ def _tokens(text: str, names: Sequence[str]) -> list[str]:
         match = pattern.match(text, at)
         if match is None:
             raise UnknownColumnError(
-                f"{text!r}: {text[at:].split()[0]!r} is no parameter of this fit; there are {', '.join(names)}."
+                f"{text!r}: {text[at:].split()[0]!r} is not a parameter of this fit; there are {', '.join(names)}."
             )
         tokens.append(match.group(0).strip())
         at = match.end()

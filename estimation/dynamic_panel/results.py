@@ -7,7 +7,6 @@ an attribute, and every test an object with `stat`, `pvalue`, `df`, `null`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ from estimation.dynamic_panel.hypotheses import DifferenceInHansen, TestResult, 
 from estimation.dynamic_panel.influence import fit_influence
 from estimation.dynamic_panel.instruments import Moment
 from estimation.dynamic_panel.linear import Weight
+from estimation.dynamic_panel.plain_values import as_plain_values
 from estimation.dynamic_panel.prediction import predicted_levels
 from estimation.dynamic_panel.preparation import Prepared, counted_rows
 from estimation.dynamic_panel.restrictions import read_restrictions
@@ -293,7 +293,7 @@ class GMMResults:
         vector = np.zeros(len(self.names))
         for name, value in weights.items():
             if name not in self.names:
-                raise UnknownColumnError(f"{name!r} is no parameter of this fit; there are {', '.join(self.names)}.")
+                raise UnknownColumnError(f"{name!r} is not a parameter of this fit; there are {', '.join(self.names)}.")
             vector[self.names.index(name)] = value
         return vector
 
@@ -416,43 +416,7 @@ class GMMResults:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the results as plain values for JSON; missing numbers are None."""
-        errors = self.std_errors
-        return {
-            "coefs": {name: [_plain(value), _plain(errors[name])] for name, value in self.params.items()},
-            "tests": {
-                "ar1": _plain(self.ar_test(1).stat),
-                "ar2": _plain(self.ar_test(2).stat),
-                "hansen": _plain(self.hansen.stat),
-                "sargan": _plain(self.sargan.stat),
-                "df": self.df,
-                "n_obs": self.nobs,
-                "n_groups": self.n_groups,
-                "n_instruments": self.n_instruments,
-                "ar1_p": _plain(self.ar_test(1).pvalue),
-                "ar2_p": _plain(self.ar_test(2).pvalue),
-                "hansen_p": _plain(self.hansen.pvalue),
-                "sargan_p": _plain(self.sargan.pvalue),
-                "sig2": _plain(self.sigma2),
-                "n_transformed": self.n_transformed,
-                "n_clusters": self.n_clusters,
-            },
-            "diff_in_hansen": [
-                {
-                    "group": d.group,
-                    "excluding": _plain(d.excluding.stat),
-                    "excluding_df": d.excluding.df,
-                    "difference": _plain(d.difference.stat),
-                    "difference_df": d.difference.df,
-                    "p": _plain(d.difference.pvalue),
-                    "reason": d.difference.reason,
-                }
-                for d in self.diff_in_hansen
-            ],
-            "steps": self.steps,
-            "cov_type": self.cov_type,
-            "notes": list(self.notes),
-            "dropped": dict(self.fit.prepared.design.dropped),
-        }
+        return as_plain_values(self)
 
 
 def _why(moment: Moment, weighted: set[int]) -> str:
@@ -465,7 +429,3 @@ def _why(moment: Moment, weighted: set[int]) -> str:
 def prepared_of(results: GMMResults) -> Prepared:
     """Return the arrays behind results."""
     return results.fit.prepared
-
-
-def _plain(value: float) -> float | None:
-    return None if value is None or math.isnan(value) else float(value)

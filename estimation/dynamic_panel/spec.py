@@ -179,7 +179,7 @@ InstrumentGroup = GMMStyle | IVStyle
 
 
 def check_groups(groups: Iterable[object]) -> None:
-    """Refuse anything that is no instrument group, and a single group where several are meant."""
+    """Refuse anything that is not an instrument group, and a single group where several are meant."""
     if isinstance(groups, GMMStyle | IVStyle | str) or not isinstance(groups, Iterable):
         raise SpecificationError(
             f"instruments: expected a list of GMMStyle and IVStyle, found one {type(groups).__name__}. Put it in brackets: "

@@ -24,4 +24,4 @@ class OptionError(ProductionError, ValueError):
 
 
 class SeriesError(ProductionError, ValueError):
-    """Raised when a price series lacks a year that is needed or holds a value that is no price."""
+    """Raised when a price series lacks a year that is needed or holds a value that is not a price."""

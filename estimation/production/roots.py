@@ -1,6 +1,6 @@
 """Search for a parameter vector at which all sample moments vanish, from many starting points.
 
-With as many moments as parameters the criterion must reach zero. A local minimum above zero is no estimate: on the
+With as many moments as parameters the criterion must reach zero. A local minimum above zero is not an estimate: on the
 Chilean plants a published Ackerberg-Caves-Frazer result, (.154, .158, .138) at 6.5e-5, is one, and most starting points
 end in such places. So the search starts from many points, keeps those that are roots and says how many ended where.
 More than one root can exist (with perfectly variable labour, labour near one and capital near zero solve the moments
@@ -21,7 +21,7 @@ SEARCH_TOLERANCE = 1e-14
 # two end points closer than this are one root: the moments are flat to about this distance in double precision
 SAME_ROOT_DISTANCE = 1e-4
 MAX_EVALUATIONS = 2_000
-# an output elasticity outside is no technology; such roots come after all others
+# an output elasticity outside is not a technology; such roots come after all others
 ELASTICITY_RANGE = (0.0, 2.0)
 
 

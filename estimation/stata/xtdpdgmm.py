@@ -158,7 +158,7 @@ def _group(reading: _Reading, argument: str, gmm: bool, defaults: _Globals) -> N
         reading.notes.append(f"{where}({argument}) is for the level equation and left out, as nolevel is given")
         return
     if model == "mean":
-        raise SpecificationError(f"xtdpdgmm: {where}(, model(mean)): within-group means are no equation here; use level.")
+        raise SpecificationError(f"xtdpdgmm: {where}(, model(mean)): within-group means are not an equation here; use level.")
     if model != "level":
         reading.transforms.add("fd" if model == "difference" else "fod")
     difference = "difference" in options

@@ -166,7 +166,7 @@ def _one_later(lags: tuple[int, int | None]) -> tuple[int, int | None]:
 
 
 def cut_before_lags(column: Column) -> bool:
-    """Whether rows outside the sample are no source of lags: asked for, or the year that trimmed must not come back."""
+    """Whether rows outside the sample are not a source of lags: asked for, or the year that trimmed must not come back."""
     return column.options.cut == "before_lags" or (column.sample.rule == "trim" and column.options.trim == "first_year")
 
 

@@ -1,7 +1,7 @@
 """The console script ``customs-lake``: every job as a subcommand, and what people need around them.
 
 A subcommand takes exactly the arguments of its job under spark-submit: the job's own parser reads them, so there is one
-place where an argument is defined. This file holds the list of commands and the few that are no jobs.
+place where an argument is defined. This file holds the list of commands and the few that are not jobs.
 """
 
 from __future__ import annotations

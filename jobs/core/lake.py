@@ -135,7 +135,7 @@ class Lake:
         Raises
         ------
         LakeError
-            If the folder is no lake, was written by a newer or an older product, was left in the middle of a restore,
+            If the folder is not a lake, was written by a newer or an older product, was left in the middle of a restore,
             does not exist (without ``create``), or cannot be written.
         """
         lake = cls(spark, root)
@@ -407,7 +407,7 @@ class Lake:
         found = [name for name in self.store.names("") if name != LOCKS and not name.startswith((MARKER, f".{MARKER}"))]
         if found:
             raise LakeError(
-                f"{self.root} is no lake: it has no {MARKER}, but it holds {', '.join(found[:5])}."
+                f"{self.root} is not a lake: it has no {MARKER}, but it holds {', '.join(found[:5])}."
                 " Give --lake an empty or new folder, or the root of an existing lake."
             )
 

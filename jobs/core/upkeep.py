@@ -32,7 +32,7 @@ def existing_tables(lake: Lake, names: Sequence[str] = ()) -> list[Table]:
     """
     unknown = [name for name in names if name not in TABLES]
     if unknown:
-        raise InputRefusedError(f"--table: {', '.join(unknown)} is no table; expected one of {', '.join(TABLES)}.")
+        raise InputRefusedError(f"--table: {', '.join(unknown)} is not a table; expected one of {', '.join(TABLES)}.")
     return [table for name, table in sorted(TABLES.items()) if (not names or name in names) and lake.exists(table)]
 
 

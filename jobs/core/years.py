@@ -13,7 +13,7 @@ def parse_years(text: str | None) -> frozenset[int] | None:
     Raises
     ------
     InputRefusedError
-        If the text is no list of years or ranges.
+        If the text is not a list of years or ranges.
     """
     if not text:
         return None

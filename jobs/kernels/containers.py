@@ -344,7 +344,7 @@ def _check_ratio(where: str, unpacked: int, packed: int) -> None:
     if unpacked > limits.PACKING_FREE_BYTES and unpacked > limits.MAX_PACKING_RATIO * packed:
         raise InputRefusedError(
             f"{where}: unpacks to more than {limits.MAX_PACKING_RATIO} times its size ({packed:,} bytes to {unpacked:,} or"
-            " more). Records pack ten to twenty times; this is no delivery of records. Unpack it yourself if it is one."
+            " more). Records pack ten to twenty times; this is not a delivery of records. Unpack it yourself if it is one."
         )
 
 

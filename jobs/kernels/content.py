@@ -88,7 +88,7 @@ class Content:
     n_postcodes : int
         Records with a postcode.
     n_unreadable_values : int
-        Records whose value is no number.
+        Records whose value is not a number.
     n_damaged : int
         Records with a replacement character in a key column, the place or the partner.
     """
@@ -309,7 +309,7 @@ def _clean(column: pl.Expr) -> pl.Expr:
 
 
 def _cents(column: pl.Series) -> pl.Series:
-    """Numbers in hundredths, rounded half away from zero as the cleaning step does; null for what is no number."""
+    """Numbers in hundredths, rounded half away from zero as the cleaning step does; null for what is not a number."""
     number = column.cast(MONEY, strict=False)
     odd = number.is_null() & column.is_not_null()
     if odd.any():

@@ -1,4 +1,4 @@
-"""Bytes to text: which encoding, and what to do with a byte that is none of it.
+"""Bytes to text: which encoding, and what to do with a byte that does not belong to it.
 
 A damaged byte becomes U+FFFD and nothing beside it is lost: the separator after a name that was cut in the middle of a
 character stays a separator. The euro sign of code page 936 (byte 0x80) is not in GB 18030's table and is repaired.

@@ -96,7 +96,7 @@ def _parse_sound(chunk: bytes, grammar: Grammar) -> Rows | None:
         )
     except pl.exceptions.PolarsError:
         return None
-    # blanks only: a line that is no row
+    # blanks only: a line that is not a row
     if frame.height != chunk.count(b"\n") or grammar.n_columns == 1:
         return None
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())

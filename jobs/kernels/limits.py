@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: A record longer than this (bytes, after decoding) is no record; the longest field seen in a delivery had 1.2 million.
+#: A record longer than this (bytes, after decoding) is not a record; the longest field seen in a delivery had 1.2 million.
 MAX_RECORD_BYTES = 64 << 20
 #: What is unpacked from an archive may be this many times its size; customs text packs ten to twenty times.
 MAX_PACKING_RATIO = 400

@@ -1,4 +1,4 @@
-"""Rows of a table as delivered: texts by position, the lines that are no rows, and marks on single rows."""
+"""Rows of a table as delivered: texts by position, the lines that are not rows, and marks on single rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Rows:
     marks : dict
         Row number to the marks on it.
     noticed : dict
-        What happened to lines that are no rows, and how often.
+        What happened to lines that are not rows, and how often.
     is_damaged : bool
         Some text holds a mark of damage.
     """

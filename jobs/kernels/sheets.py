@@ -32,7 +32,7 @@ _ENCRYPTED = (b"E\x00n\x00c\x00r\x00y\x00p\x00t\x00e\x00d\x00P\x00a\x00c\x00k\x0
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table inside a file that is no text.
+    """One table inside a file that is not text.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Table:
 
 
 def open_tables(kind: str, stream: BinaryIO, where: str, folder: Path) -> list[Table]:
-    """Open the tables of a file that is no text.
+    """Open the tables of a file that is not text.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from schemas.fields import RAW_COLUMNS
 
 #: Columns that hold codes: another digit is another thing.
 CODE_COLUMNS = ("hs_code", "firm_id", "postcode", "production_place", "production_place_code", "partner")
-#: Column to the pattern of numbers that are no code of its kind, and the share of them at which labels were lost.
+#: Column to the pattern of numbers that are not codes of its kind, and the share of them at which labels were lost.
 _SMALL = {
     "flow": (r"^\s*[2-9](\.0+)?\s*$", 0.005),
     "partner": (r"^\s*[0-9]{1,2}(\.0+)?\s*$", 0.5),

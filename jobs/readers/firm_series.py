@@ -88,7 +88,7 @@ def load_series(raw: Path, choices: Productivity, *, last_year: int) -> FirmSeri
     Raises
     ------
     InputRefusedError
-        For an unknown series, a value that is no positive price, or a missing year.
+        For an unknown series, a value that is not a positive price, or a missing year.
     """
     paths = {
         "deflators": series_path(raw, choices.deflators, "deflators.csv"),
@@ -177,4 +177,4 @@ def _number(path: Path, row: dict[str, str], name: str) -> float:
     try:
         return float(row[name])
     except (TypeError, ValueError) as error:
-        raise InputRefusedError(f"{path.name}: {name} is no number in {row}. Correct the row.") from error
+        raise InputRefusedError(f"{path.name}: {name} is not a number in {row}. Correct the row.") from error

@@ -29,7 +29,7 @@ _README = re.compile(r"^(read[-_ ]?me|说明|licen[cs]e|copying|changelog)([^a-z
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Something in the raw folder that is no delivered file.
+    """Something in the raw folder that is not a delivered file.
 
     Attributes
     ----------

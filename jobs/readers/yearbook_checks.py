@@ -170,11 +170,11 @@ def _correction_problem(row: dict[str, str], config: YearbookConfig, cities: Cit
     if indicator is None or row["area"] not in AREAS:
         return "correction_unknown", f"unknown indicator {row['indicator']!r} or area {row['area']!r}"
     if not row["year"].isdigit() or not cities.exists(row["city_id"], int(row["year"])):
-        return "not_a_city", f"{row['city_id']!r} is no prefecture-level city of {row['year']!r}"
+        return "not_a_city", f"{row['city_id']!r} is not a prefecture-level city of {row['year']!r}"
     if squeeze(row["unit"]) not in indicator.units:
         return "unit_not_declared", f"expected one of {', '.join(indicator.units)}; found {row['unit'] or 'none'!r}"
     if row["value"] != "" and read_number(row["value"]) is None:
-        return "unreadable_number", f"{row['value']!r} is no number"
+        return "unreadable_number", f"{row['value']!r} is not a number"
     return None
 
 

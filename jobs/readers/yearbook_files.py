@@ -24,7 +24,7 @@ TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 BOOK_SUFFIXES = (".xlsx", ".xlsm")
 OLD_BOOK_SUFFIXES = (".xls",)
 CORRECTIONS = "corrections.csv"
-# tables beside the sheets that are no sheets: read by the checks (corrections) and jobs/readers/yearbook_series.py
+# tables beside the sheets that are not sheets: read by the checks (corrections) and jobs/readers/yearbook_series.py
 SIDE_FILES = (CORRECTIONS, "etdz.csv", "exchange_rates.csv", "deflators.csv")
 # openpyxl has no error of its own for broken content: what its parts raise; broken XML is a SyntaxError
 BROKEN_BOOK = (

@@ -40,7 +40,7 @@ def read_zones(path: Path | None, cities: CityNames) -> pd.DataFrame:
     Raises
     ------
     InputRefusedError
-        For a missing column, a city that is none, or a value that is no year.
+        For a missing column, a city that is not one, or a value that is not a year.
     """
     if path is None:
         table = read_shipped("development_zones").astype({"approved_year": int}).assign(closed_year=None)
@@ -140,7 +140,7 @@ def _need(row: dict[str, str], columns: tuple[str, ...], path: Path) -> None:
 def _need_city(city_id: str, cities: CityNames, path: Path, number: int) -> None:
     if not cities.is_city(city_id):
         raise InputRefusedError(
-            f"{path}: line {number}: {city_id!r} is no prefecture-level city (six-digit city_id of prefectures.csv)."
+            f"{path}: line {number}: {city_id!r} is not a prefecture-level city (six-digit city_id of prefectures.csv)."
         )
 
 

@@ -23,7 +23,7 @@ from conf.yearbook import Indicator, YearbookConfig, squeeze
 from jobs.readers.yearbook_files import Sheet, UnusableFileError, open_sheets, yearbook_files
 from jobs.reference.city_names import CityNames
 
-HEADER_ROWS_MAX = 8  # a header longer than this is no header
+HEADER_ROWS_MAX = 8  # a header longer than this is not a header
 AREA_WORDS = {"全市": "whole_city", "市辖区": "districts"}
 NAME_HEADINGS = ("城市", "城市名称", "地区", "地区名称", "城市City", "地区Region")
 _TITLE = re.compile(r"^\d+[-—－]\d+")
@@ -54,7 +54,7 @@ class SheetRows:
     values, refused : list of tuple
         Rows of VALUE_COLUMNS and REFUSED_COLUMNS.
     skipped : Counter
-        Rows and columns that are not city data: province rows, totals, unknown headings, sheets without a header.
+        Rows and columns that are not cities data: province rows, totals, unknown headings, sheets without a header.
     unknown_headings : Counter
         Headings nobody asked for.
     """
@@ -193,7 +193,7 @@ def parse_sheet(
 def read_number(cell: object) -> Decimal | None:
     """Return the number in a cell as an exact decimal, None when it is text.
 
-    Thousands separators and full-width digits are understood; ``12.3.4`` or ``68①`` is no number.
+    Thousands separators and full-width digits are understood; ``12.3.4`` or ``68①`` is not a number.
     """
     if isinstance(cell, bool) or cell is None:
         return None
@@ -226,7 +226,7 @@ def _has_areas(row: Sequence[object]) -> bool:
 
 def _area_of(cell: object) -> str | None:
     text = squeeze(cell) if isinstance(cell, str) else ""
-    # a title such as 市辖区人口 is no area mark: the mark is the word, with or without its translation
+    # a title such as 市辖区人口 is not an area mark: the mark is the word, with or without its translation
     return next((area for word, area in AREA_WORDS.items() if re.fullmatch(f"{word}[A-Za-z()]*", text)), None)
 
 
@@ -349,14 +349,14 @@ def _read_cell(cell: object, column: _Column, city: _CityRow, source: str) -> No
         "indicator": indicator.name, "area": column.area, "value_printed": printed, "unit_printed": column.unit,
     }
     if city.city_id is None:
-        rows.refuse("not_a_city", f"{city.name!r} is no prefecture-level city of {city.year}", source, **known)
+        rows.refuse("not_a_city", f"{city.name!r} is not a prefecture-level city of {city.year}", source, **known)
     elif factor is None:
         declared = ", ".join(indicator.units)
         rows.refuse("unit_not_declared", f"expected one of {declared}; found {column.unit or 'none'!r}", source, **known)
     elif column.area is None:
         rows.refuse("area_unknown", "neither the column nor the title says 全市 or 市辖区", source, **known)
     elif number is None:
-        rows.refuse("unreadable_number", f"{printed!r} is no number", source, **known)
+        rows.refuse("unreadable_number", f"{printed!r} is not a number", source, **known)
     else:
         rows.values.append(
             (

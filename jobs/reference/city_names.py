@@ -2,7 +2,7 @@
 
 From the reference table ``prefectures.csv``. The decision worth knowing: a name counts in the years it was in force and
 in the year before it came (an edition is printed a year later, under the new name); a name that belonged to one city
-only is accepted in any year that city existed; everything else is no city and goes to the quarantine.
+only is accepted in any year that city existed; everything else is not a city and goes to the quarantine.
 """
 
 from __future__ import annotations

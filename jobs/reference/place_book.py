@@ -200,7 +200,7 @@ def overlay_cities(book: PlaceBook, cities: pd.DataFrame) -> PlaceBook:
     is_city = cities["kind"].isin(CITY_KINDS)
     _refuse(cities[~cities["prefecture_code"].str.fullmatch(r"\d{6}")], "prefecture_code must have six digits")
     _refuse(cities[~cities["kind"].isin(PREFECTURE_KINDS)], f"kind must be one of {', '.join(PREFECTURE_KINDS)}")
-    _refuse(cities[~cities["province_code"].isin(provinces.index)], "province_code is none of the 31 provinces")
+    _refuse(cities[~cities["province_code"].isin(provinces.index)], "province_code is not among the 31 provinces")
     _refuse(cities[cities["name_zh"] == ""], "name_zh is empty")
     _refuse(
         cities[is_city != (cities["city_id"] != "")], f"city_id belongs to rows of kind {' or '.join(CITY_KINDS)} only"
@@ -237,7 +237,7 @@ def overlay_units(book: PlaceBook, units: pd.DataFrame) -> PlaceBook:
     _refuse(units[~units["unit_type"].isin(UNIT_TYPES)], f"unit_type must be one of {', '.join(UNIT_TYPES)}")
     _refuse(units[~units["unit_code"].str.fullmatch(r"\d{6}")], "unit_code must have six digits")
     known = set(book.prefectures["prefecture_code"])
-    _refuse(units[~units["prefecture_code"].isin(known)], "prefecture_code is none of the reference's prefectures")
+    _refuse(units[~units["prefecture_code"].isin(known)], "prefecture_code is not among the reference's prefectures")
     _refuse(overlapping(units, ["unit_code"]), "intervals of one unit overlap")
     _report_gaps(units, ["unit_code"], "unit")
     shipped = subtract_intervals(book.units, units, "unit_code", lambda row: (row["unit_code"],))
@@ -256,7 +256,7 @@ def overlay_postcodes(book: PlaceBook, prefixes: pd.DataFrame) -> PlaceBook:
         prefixes that name two units of different type or prefecture in one year.
     """
     _refuse(prefixes[~prefixes["prefix"].str.fullmatch(r"\d{4,6}")], "prefix must have four, five or six digits")
-    _refuse(units_absent(prefixes, book.units), "unit_code is no county unit, or not in all of these years")
+    _refuse(units_absent(prefixes, book.units), "unit_code is not a county unit, or not in all of these years")
     _refuse(overlapping(prefixes, ["prefix", "unit_code"]), "intervals of one prefix and unit overlap")
     _refuse(contradicting(prefixes, book.units), "one prefix names units of different type or prefecture in a year")
     _report_gaps(prefixes, ["prefix"], "prefix")
@@ -318,7 +318,7 @@ def _overlay_regions(shipped: pd.DataFrame, path: Path) -> pd.DataFrame:
             f" found {', '.join(table.columns)}."
         )
     table = table[[REGION_COLUMN, *variants]]
-    _refuse(table[~table[REGION_COLUMN].isin(shipped[REGION_COLUMN])], "province_code is none of the 31 provinces")
+    _refuse(table[~table[REGION_COLUMN].isin(shipped[REGION_COLUMN])], "province_code is not among the 31 provinces")
     _refuse(table[table[REGION_COLUMN].duplicated(keep=False)], "a province is listed twice")
     _refuse(table[(table == "").any(axis=1)], "a class is empty")
     absent = shipped.loc[~shipped[REGION_COLUMN].isin(table[REGION_COLUMN]), [REGION_COLUMN, "province_name"]]

@@ -2,7 +2,7 @@
 
 In: ``gold.city_exports``, ``gold.city_product_destination``, ``silver.declaration``. The decision worth knowing: firms whose
 name says trading (Ahn, Khandelwal and Wei 2011, their list of words) are intermediaries; goods "exported to China" are
-re-imports and are no destination, but count in the paper's value.
+re-imports and are not destinations, but count in the paper's value.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def add_productivity(inputs: DataFrame, technology: DataFrame) -> DataFrame:
         From :func:`build_inputs`.
     technology : DataFrame
         One row per industry: ``industry_code, coef_labour, coef_capital, coef_inputs``; a null coefficient means that
-        the input is none of the function's.
+        the input is not among the function's.
     """
     parts = [
         F.when(F.col(f"coef_{name}").isNull(), F.lit(0.0)).otherwise(F.col(f"coef_{name}") * F.col(LOG_OF[name]))

@@ -29,7 +29,7 @@ LEADING_PARTNERS = (
     "502", "110", "116", "133", "304", "309", "303", "132", "143", "601", "307", "344", "501", "111", "138", "122",
     "312", "410", "429", "112", "136", "131", "141", "301", "315", "244", "137", "127", "139", "215",
 )
-#: Partner codes on sound records that are no destinations: China itself and "unknown".
+#: Partner codes on sound records that are not destinations: China itself and "unknown".
 SELF, UNKNOWN = "142", "701"
 #: A territory that counts as the economy it belongs to.
 TERRITORY, TERRITORY_HOST = "207", "ESP"

@@ -98,7 +98,7 @@ def draw_city_year(world: World, plan: CityYearPlan) -> Records:
 
 
 def draw_outside_prefecture(world: World, prefecture_code: str, year: int) -> Records:
-    """Draw the rows of a prefecture that is no city of the study."""
+    """Draw the rows of a prefecture that is not a city of the study."""
     rng = generator(world.seed, "records", prefecture_code, year)
     codes = rng.permutation(world.goods.slot_codes(year))[:50]
     rows = _outside_rows(

@@ -128,7 +128,7 @@ class WorldReference:
 
     @cached_property
     def city_of_prefecture(self) -> dict[str, str]:
-        """Prefecture code to city id, for every prefecture of any year; those that are no city stand for themselves."""
+        """Prefecture code to city id, for every prefecture of any year; those that are not cities stand for themselves."""
         codes, cities = self.prefectures["prefecture_code"], self.prefectures["city_id"]
         return dict(zip(codes, cities.where(cities != "", codes), strict=True))
 

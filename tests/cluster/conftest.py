@@ -115,7 +115,7 @@ def wait_until_gone(process: subprocess.Popen) -> None:
 
 
 def count_files(folder: Path) -> int:
-    """Data files and log entries of a lake; files vanish while it is walked, which is no error."""
+    """Data files and log entries of a lake; files vanish while it is walked, which is not an error."""
     return sum(
         name.endswith((".parquet", ".json")) and not name.startswith(".")
         for _, _, names in os.walk(folder) for name in names

@@ -1,4 +1,4 @@
-"""Keys that are no periods, exchanged keys, and files with values of the wrong type: each is refused with the remedy."""
+"""Keys that are not periods, exchanged keys, and files with values of the wrong type: each is refused with the remedy."""
 
 from __future__ import annotations
 

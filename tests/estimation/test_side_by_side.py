@@ -180,7 +180,7 @@ def test_restrictions_are_read(text, expected):
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
-        ("q = 1", UnknownColumnError, "'q' is no parameter"),
+        ("q = 1", UnknownColumnError, "'q' is not a parameter"),
         ("ww = 1", UnknownColumnError, "'ww'"),
         ("w = ", SpecificationError, "on either side"),
         ("w +", SpecificationError, "expected a term after"),

@@ -61,8 +61,8 @@ def test_own_longer_prefix_settles_part_of_a_shared_area(tmp_path):
     ("rows", "complaint"),
     [
         ("312,330602,2003,", "prefix must have four, five or six digits"),
-        ("3120,999999,2003,", "unit_code is no county unit"),
-        ("2152,320509,2005,", "unit_code is no county unit, or not in all of these years"),
+        ("3120,999999,2003,", "unit_code is not a county unit"),
+        ("2152,320509,2005,", "unit_code is not a county unit, or not in all of these years"),
         ("3120,330602,2003,2009\n3120,330602,2008,2012", "intervals of one prefix and unit overlap"),
         ("3120,330602,2003,2009\n3120,330621,2008,2012", "one prefix names units of different type or prefecture"),
         ("3120,330602,2009,2003", "valid_to (exclusive) must be later than valid_from"),

@@ -96,7 +96,7 @@ def test_type_widens_and_column_is_renamed_without_touching_a_file(spark, tmp_pa
     assert found.dtypes == [("year", "bigint"), ("place_id", "string"), ("n_rows", "bigint"), ("city_name", "string")]
     assert [tuple(row) for row in found.collect()] == [(2003, "320400", 7, None)]
     assert {item.path for item in lake.store.walk(SCRATCH.relative_path) if item.path.endswith(".parquet")} == files
-    assert all(commit.is_ours for commit in lake.commits(SCRATCH, after=0)), "a migration is no foreign change"
+    assert all(commit.is_ours for commit in lake.commits(SCRATCH, after=0)), "a migration is not a foreign change"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_type_widens_and_column_is_renamed_without_touching_a_file(spark, tmp_pa
         (json.dumps({"format": LAKE_FORMAT + 1}), rf"lake format {LAKE_FORMAT + 1}; this product reads up to {LAKE_FORMAT}"),
         ("{}", "its marker .* cannot be read"),
         ("", "its marker .* cannot be read"),
-        (None, r"is no lake: it has no .*, but it holds data\.csv"),
+        (None, r"is not a lake: it has no .*, but it holds data\.csv"),
     ],
     ids=["newer", "no format", "empty", "foreign folder"],
 )

@@ -29,7 +29,7 @@ def test_row_holds_what_the_estimator_found(accounts, method, measure):
     row = estimate_industry(accounts, choices=choices)
     assert list(row.columns) == NAMES
     row = row.iloc[0]
-    # investment is no input: with gross output Olley-Pakes takes intermediate inputs as one more free input
+    # investment is not an input: with gross output Olley-Pakes takes intermediate inputs as one more free input
     is_op_gross = (method, measure) == ("op", "gross_output")
     alone = ProductionFunction(
         accounts, output="ln_output", free=["ln_workers", "ln_inputs"] if is_op_gross else "ln_workers", state="ln_capital",

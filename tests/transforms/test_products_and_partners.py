@@ -197,7 +197,7 @@ def test_partners_by_name_and_code_of_both_vintages(spark):
         "502美国": ("502", "USA", "normal", True),
         "502-USA": ("502", "USA", "normal", True),
         "341哈萨克斯坦": ("341", "KAZ", "superseded", True),
-        # a number beside a name that is not its own is no code
+        # a number beside a name that is not its own is not a code
         "103美国": (None, None, None, False),
         "9000": (None, None, None, False),
     }

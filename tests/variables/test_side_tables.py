@@ -44,7 +44,7 @@ def test_zone_that_ends_before_the_list_does_is_closed(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("city_id,approved_year\n320583,2003\n", "line 2: '320583' is no prefecture-level city"),
+        ("city_id,approved_year\n320583,2003\n", "line 2: '320583' is not a prefecture-level city"),
         ("city_id,approved_year\n320500,soon\n", "line 2: expected a year; found 'soon'"),
         ("city_id,when\n320500,2003\n", "missing approved_year"),
         ("city_id,year,ETDZ\n320500,2003,yes\n", "ETDZ must be 0 or 1"),

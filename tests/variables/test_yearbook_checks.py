@@ -99,7 +99,7 @@ def test_hundredfold_slip_is_refused_and_its_neighbours_stay():
         ([66, 67], []),  # nothing to compare with
         ([66, 6700], []),  # one of two is wrong: nobody can say which
         ([66, 6700, 6800, 69, 70, 71], []),  # two slips side by side pass (the stated limit); the sound 66 stays
-        ([66, 67, 6800, 6900], []),  # a level that stays is no slip
+        ([66, 67, 6800, 6900], []),  # a level that stays is not a slip
         ([0, 67, 0, 69], []),  # zeros are not judged
     ],
 )

@@ -137,7 +137,7 @@ def _zone_spellings(name: str, code: str, province: str, cities: dict[str, list[
 
 
 def _plain_spellings(entry: dict) -> Iterator[tuple[str, bool]]:
-    """Other endings of places that are no zones: 长寿区 for 长寿县, 惠民地区 for 惠民."""
+    """Other endings of places that are not zones: 长寿区 for 长寿县, 惠民地区 for 惠民."""
     name = entry["name"].removesuffix("其他")
     if entry["scope"] == "province":
         return
