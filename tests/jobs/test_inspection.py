@@ -64,7 +64,7 @@ def test_compressed_file_is_read_through(tmp_path):
     [
         ("200501.csv", b"", r"200501.csv: the file is empty \(0 bytes\)"),
         ("200501.csv", f"{ENGLISH}\n".encode(), "headings but no data lines"),
-        ("200501.csv", b"a,b,c\n1,2,3\n", "match none of the 4 known layouts. Found: a, b, c"),
+        ("200501.csv", b"a,b,c\n1,2,3\n", r"match none of the \d+ known layouts. Found: a, b, c"),
         (
             "200501.csv",
             (ENGLISH.replace(",value", ",amount") + "\n" + ENGLISH_ROW).encode(),

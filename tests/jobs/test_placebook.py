@@ -111,7 +111,7 @@ def test_own_unit_changes_a_type_in_its_years(tmp_path):
     [
         ("320583,昆山市,town,320500,2006,", "unit_type must be one of"),
         ("3205,昆山市,district,320500,2006,", "unit_code must have six digits"),
-        ("320583,昆山市,district,329900,2006,", "prefecture_code is none"),
+        ("320583,昆山市,district,329900,2006,", "prefecture_code is not among"),
         ("320583,昆山市,district,320500,2006,2010\n320583,昆山市,county,320500,2008,", "intervals of one unit overlap"),
     ],
 )
@@ -140,7 +140,7 @@ def test_own_regions_must_cover_every_province_once(tmp_path):
     with pytest.raises(PlaceFileError, match=r"(?s)provinces missing.*北京市"):
         load_region_classes(tmp_path / "regions.csv")
     full.assign(province_code="990000").to_csv(tmp_path / "regions.csv", index=False)
-    with pytest.raises(PlaceFileError, match="none of the 31 provinces"):
+    with pytest.raises(PlaceFileError, match="not among the 31 provinces"):
         load_region_classes(tmp_path / "regions.csv")
 
 
@@ -178,7 +178,7 @@ def test_a_row_of_another_kind_takes_a_city_off_the_list(tmp_path):
     [
         ("3204,320400,常州市,prefecture_city,320000,2003,", "prefecture_code must have six digits"),
         ("320400,320400,常州市,city,320000,2003,", "kind must be one of"),
-        ("320400,320400,常州市,prefecture_city,329999,2003,", "none of the 31 provinces"),
+        ("320400,320400,常州市,prefecture_city,329999,2003,", "not among the 31 provinces"),
         ("320400,,常州市,prefecture_city,320000,2003,", "city_id belongs to rows of kind"),
         ("320400,320400,常州市,prefecture_city,320000,2003,2009\n320400,320400,常州市,prefecture_city,320000,2008,",
          "intervals of one prefecture overlap"),
