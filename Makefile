@@ -23,8 +23,8 @@ $(READY): pyproject.toml constraints.txt .ci/setup
 demo: $(READY)   ## generate raw customs files, build the lake, print Table 1 and the reconciliation
 	@$(BIN)/customs-lake demo --out $(DEMO)
 
-test: $(READY) zip  ## the whole suite in two processes: one keeps the Spark session, the other takes what needs none
-	@$(BIN)/python -m pytest --durations=10 -n 2 --dist loadgroup
+test: $(READY) zip  ## the whole suite, a file at a time in two processes
+	@$(BIN)/python -m pytest --durations=10 -n 2 --dist loadfile
 
 test-fast: $(READY)  ## what needs no Java: minutes less
 	@$(BIN)/python -m pytest --durations=10 -m "$(PURE)"

@@ -21,9 +21,6 @@ def pytest_collection_modifyitems(items):
         return max((_ORDER.get(mark.name, 0) for mark in item.iter_markers()), default=0)
 
     items.sort(key=rank)
-    for item in items:
-        # with two processes one keeps the session, the other takes the rest, a file at a time for its fixtures' sake
-        item.add_marker(pytest.mark.xdist_group("jvm" if rank(item) else item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")
