@@ -7,6 +7,9 @@ import pytest
 import jobs  # noqa: F401  (sets one BLAS thread before NumPy loads: small matrices on a busy machine are seven times faster)
 from conf.settings import load_settings
 
+# panels with known truth that tests of several rooms share
+pytest_plugins = ["tests.fixtures.firms", "tests.fixtures.studies"]
+
 _ORDER = {"spark": 1, "lake": 2, "cluster": 3}
 
 

@@ -230,6 +230,9 @@ def test_maintenance_changes_files_but_no_row_and_keeps_pinned_versions(site, se
     )
     pinned = site.context().lake.version(silver.DECLARATION)
     maintain.pin(tight, "paper")
+    for _ in range(2):  # Delta itself writes a checkpoint every tenth version: which version this is depends on earlier tests
+        if table_health(tight.lake, ops.RUN, tight.settings.operations).n_log_entries < 2:
+            run_job("maintain", lambda context: maintain.maintain(context, ("health",)), tight)
     before = site.files()
     actions, tables = ("compact", "checkpoint", "vacuum"), ["silver.declaration", "ops.run"]
     shown = maintain.maintain(tight, actions, tables=tables, dry_run=True)

@@ -47,8 +47,8 @@ def plain_two_step(frame: pd.DataFrame, proxy: str) -> tuple[float, float]:
                               options={"xatol": 1e-10, "fatol": 1e-12}).x[0]
 
 
-def test_calendar_lag_is_the_same_firm_one_year_before(gapped):
-    ordered = gapped.sort_values(["firm", "year"])
+def test_calendar_lag_is_the_same_firm_one_year_before(gapped_firms):
+    ordered = gapped_firms.sort_values(["firm", "year"])
     entity, time = ordered["firm"].to_numpy(), ordered["year"].to_numpy()
     row_of = {key: row for row, key in enumerate(zip(entity, time, strict=True))}
     expected = [row_of.get((firm, year - 1), -1) for firm, year in zip(entity, time, strict=True)]
@@ -58,47 +58,47 @@ def test_calendar_lag_is_the_same_firm_one_year_before(gapped):
 
 
 @pytest.mark.parametrize(("method", "proxy"), [("lp", "m"), ("op", "i")])
-def test_two_step_equals_plain_version_on_gapped_panel(gapped, method, proxy):
-    fit = function(gapped, proxy=proxy).fit(method)
-    labour, capital = plain_two_step(gapped, proxy)
-    assert fit.n_pairs == len(plain_pairs(gapped))
+def test_two_step_equals_plain_version_on_gapped_panel(gapped_firms, method, proxy):
+    fit = function(gapped_firms, proxy=proxy).fit(method)
+    labour, capital = plain_two_step(gapped_firms, proxy)
+    assert fit.n_pairs == len(plain_pairs(gapped_firms))
     assert abs(fit.params["l"] - labour) < LINEAR
     assert abs(fit.params["k"] - capital) < VALLEY
 
 
-def test_fixed_effects_equal_firm_dummies(gapped):
-    dummies = pd.get_dummies(gapped["firm"]).to_numpy(dtype=float)
-    X = np.column_stack([gapped["l"], gapped["k"], dummies])
-    expected = np.linalg.lstsq(X, gapped["y"].to_numpy(), rcond=None)[0][:2]
-    assert np.abs(function(gapped).fit("fe").params.to_numpy() - expected).max() < LINEAR
+def test_fixed_effects_equal_firm_dummies(gapped_firms):
+    dummies = pd.get_dummies(gapped_firms["firm"]).to_numpy(dtype=float)
+    X = np.column_stack([gapped_firms["l"], gapped_firms["k"], dummies])
+    expected = np.linalg.lstsq(X, gapped_firms["y"].to_numpy(), rcond=None)[0][:2]
+    assert np.abs(function(gapped_firms).fit("fe").params.to_numpy() - expected).max() < LINEAR
 
 
-def test_year_dummies_equal_explicit_dummies(gapped):
-    dummies = pd.get_dummies(gapped["year"]).to_numpy(dtype=float)
-    X = np.column_stack([gapped["l"], gapped["k"], dummies])
-    expected = np.linalg.lstsq(X, gapped["y"].to_numpy(), rcond=None)[0][:2]
-    params = function(gapped, time_effects="dummies").fit("ols").params.to_numpy()
+def test_year_dummies_equal_explicit_dummies(gapped_firms):
+    dummies = pd.get_dummies(gapped_firms["year"]).to_numpy(dtype=float)
+    X = np.column_stack([gapped_firms["l"], gapped_firms["k"], dummies])
+    expected = np.linalg.lstsq(X, gapped_firms["y"].to_numpy(), rcond=None)[0][:2]
+    params = function(gapped_firms, time_effects="dummies").fit("ols").params.to_numpy()
     assert np.abs(params - expected).max() < LINEAR
 
 
-def test_clustered_errors_equal_the_sandwich_summed_by_firm(gapped):
-    X = np.column_stack([gapped["l"], gapped["k"], np.ones(len(gapped))])
-    y = gapped["y"].to_numpy()
+def test_clustered_errors_equal_the_sandwich_summed_by_firm(gapped_firms):
+    X = np.column_stack([gapped_firms["l"], gapped_firms["k"], np.ones(len(gapped_firms))])
+    y = gapped_firms["y"].to_numpy()
     bread = np.linalg.inv(X.T @ X)
     resids = y - X @ bread @ X.T @ y
     meat = np.zeros((3, 3))
-    for firm in gapped["firm"].unique():
-        rows = (gapped["firm"] == firm).to_numpy()
+    for firm in gapped_firms["firm"].unique():
+        rows = (gapped_firms["firm"] == firm).to_numpy()
         score = X[rows].T @ resids[rows]
         meat += np.outer(score, score)
-    n, groups = len(y), gapped["firm"].nunique()
+    n, groups = len(y), gapped_firms["firm"].nunique()
     cov = groups / (groups - 1) * (n - 1) / (n - 3) * bread @ meat @ bread
-    errors = function(gapped).fit("ols").std_errors.to_numpy()
+    errors = function(gapped_firms).fit("ols").std_errors.to_numpy()
     assert np.abs(errors - np.sqrt(np.diag(cov))[:2]).max() < LINEAR
 
 
-def test_wooldridge_equals_textbook_two_stage_formula(gapped):
-    pairs = plain_pairs(gapped)
+def test_wooldridge_equals_textbook_two_stage_formula(gapped_firms):
+    pairs = plain_pairs(gapped_firms)
     k, m = pairs["k_lag"], pairs["m_lag"]
     P = np.column_stack([np.ones(len(pairs)), k, m, k * k, k * m, m * m])
     X, Z = np.column_stack([pairs["l"], pairs["k"], P]), np.column_stack([pairs["l_lag"], pairs["k"], P])
@@ -106,17 +106,17 @@ def test_wooldridge_equals_textbook_two_stage_formula(gapped):
     resids = pairs["y"].to_numpy() - X @ expected
     middle = np.linalg.inv(X.T @ Z @ np.linalg.solve(Z.T @ Z, Z.T @ X))
     errors = np.sqrt(np.diag(middle) * (resids @ resids) / (len(pairs) - X.shape[1]))
-    fit = function(gapped, cov_type="homoskedastic").fit("wooldridge")
+    fit = function(gapped_firms, cov_type="homoskedastic").fit("wooldridge")
     assert np.abs(fit.params.to_numpy() - expected[:2]).max() < 1e-8
     assert np.abs(fit.std_errors.to_numpy() - errors[:2]).max() < 1e-8
 
 
-def test_acf_moments_vanish_when_written_out_by_hand(gapped):
-    fit = function(gapped).fit("acf")
-    n, k, m = gapped["l"], gapped["k"], gapped["m"]
+def test_acf_moments_vanish_when_written_out_by_hand(gapped_firms):
+    fit = function(gapped_firms).fit("acf")
+    n, k, m = gapped_firms["l"], gapped_firms["k"], gapped_firms["m"]
     X = np.column_stack([np.ones(len(n)), n, k, m, n * n, n * k, n * m, k * k, k * m, m * m])
-    phi = X @ np.linalg.lstsq(X, gapped["y"].to_numpy(), rcond=None)[0]
-    frame = gapped.assign(omega_hat=phi - fit.params["l"] * n - fit.params["k"] * k)
+    phi = X @ np.linalg.lstsq(X, gapped_firms["y"].to_numpy(), rcond=None)[0]
+    frame = gapped_firms.assign(omega_hat=phi - fit.params["l"] * n - fit.params["k"] * k)
     pairs = plain_pairs(frame)
     lag = pairs["omega_hat_lag"]
     innovation = pairs["omega_hat"] - np.polyval(np.polyfit(lag, pairs["omega_hat"], 3), lag)

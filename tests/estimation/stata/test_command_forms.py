@@ -198,7 +198,7 @@ def test_a_reader_that_stops_early_sees_no_traceback(data):
     """As in ``python -m estimation fit ... | head -1``."""
     model = ["--formula", "y ~ L.y | gmm(y, 2:3, collapse)", "--data", str(data)]
     command = [sys.executable, "-m", "estimation", "fit", *model, *KEYS]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root) as process:
         process.stdout.close()
         assert process.stderr.read() == b"" and process.wait() == 0

@@ -23,7 +23,7 @@ from estimation import (
 )
 from estimation.dynamic_panel.linear import independent_moments, weight_from
 
-ABDATA = Path(__file__).resolve().parents[3] / "shared" / "golden" / "dynamic_panel" / "data" / "abdata.csv"
+ABDATA = Path(__file__).resolve().parents[4] / "shared" / "golden" / "dynamic_panel" / "data" / "abdata.csv"
 HERE = pytest.mark.skipif(not ABDATA.exists(), reason="the data of Arellano and Bond are not distributed with this repository")
 # sums in another order, through a factor whose smallest kept share is about 1e-6
 SAME = 1e-5

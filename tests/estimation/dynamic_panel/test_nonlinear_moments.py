@@ -435,7 +435,7 @@ def test_unit_scaling_weighs_products_as_errors_of_unit_variance():
     np.testing.assert_allclose(fit.fit.params, found.x, rtol=1e-5, atol=1e-6)
 
 
-ABDATA = Path(__file__).resolve().parents[3] / "shared" / "golden" / "dynamic_panel" / "data" / "abdata.csv"
+ABDATA = Path(__file__).resolve().parents[4] / "shared" / "golden" / "dynamic_panel" / "data" / "abdata.csv"
 
 
 @pytest.mark.skipif(not ABDATA.exists(), reason="Arellano and Bond's data are not distributed with this repository")

@@ -181,15 +181,11 @@ def test_years_without_value_added_are_imputed_and_flagged(spark, method):
 @pytest.fixture(scope="module")
 def inputs(spark):
     """Two industries of simulated firms in the columns of the job, and one that is too small."""
-    from importlib import util
-    from pathlib import Path
+    from tests.fixtures.firms import simulate_firms
 
-    spec = util.spec_from_file_location("simulated_firms", Path(__file__).with_name("conftest.py"))
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     parts = []
     for industry, seed, n_firms in (("13", 1, 150), ("17", 2, 120), ("26", 3, 4)):
-        part = module.simulate_firms(n_firms, 5, seed=seed).assign(industry_code=industry)
+        part = simulate_firms(n_firms, 5, seed=seed).assign(industry_code=industry)
         parts.append(part.assign(legal_person_code=industry + "-" + part["firm"].astype(str)))
     singular = parts[1].assign(industry_code="31", l=2.0, legal_person_code="31" + parts[1]["legal_person_code"])
     frame = pd.concat([*parts, singular], ignore_index=True)

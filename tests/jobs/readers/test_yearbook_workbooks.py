@@ -1,6 +1,6 @@
 """Whole workbooks, old and new: merged headings, spaced names, provinces and continuation sheets as they are published.
 
-``2004.xls`` holds the sheets below. It was made by this file: ``python tests/variables/test_yearbook_workbooks.py`` with
+``2004.xls`` holds the sheets below. It was made by this file: ``python tests/jobs/readers/test_yearbook_workbooks.py`` with
 xlwt 1.3.0, which nothing else here needs.
 """
 

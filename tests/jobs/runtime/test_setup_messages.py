@@ -16,7 +16,7 @@ from jobs.runtime.context import parse_years
 from jobs.runtime.jars import JARS_VARIABLE, JarsNotFoundError, jar_paths
 from jobs.runtime.java import JavaNotUsableError, java_major, require_java
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def _fake_java(folder, text):

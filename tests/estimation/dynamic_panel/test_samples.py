@@ -12,7 +12,7 @@ from estimation import DifferenceGMM, GMMStyle, IVStyle, SystemGMM
 from estimation.dynamic_panel.robustness import sensitivity_grid
 from estimation.errors import EmptySampleError, EstimationError, SpecificationError
 
-DEMOCRACY = Path(__file__).resolve().parents[3] / "shared" / "cases" / "gmm" / "data" / "democracy_income.csv"
+DEMOCRACY = Path(__file__).resolve().parents[4] / "shared" / "cases" / "gmm" / "data" / "democracy_income.csv"
 TOLERANCE = 1e-8
 
 

@@ -1,7 +1,7 @@
 """Reference cases: numbers of Stata, DPD for Ox, R, gretl and linearmodels, each within the tolerance it states.
 
 A value passes when |difference| <= max(abs, rel x |value|) with the tolerances of its case; counts must be exact. Cases on our
-own synthetic panels stand in tests/reference; those on other people's data are read from beside the repository.
+own synthetic panels stand in tests/golden; those on other people's data are read from beside the repository.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import pytest
 from estimation import EstimationWarning, PanelGMM
 from estimation.dynamic_panel.specfile import case_from_machine
 
-ROOT = Path(__file__).resolve().parents[2]
-OWN_CASES = ROOT / "tests" / "reference" / "dynamic_panel"
+ROOT = Path(__file__).resolve().parents[3]
+OWN_CASES = ROOT / "tests" / "golden" / "dynamic_panel"
 # reference numbers on other people's data are not distributed; they stand beside the repository where they exist
 SHARED_CASES = ROOT.parent / "shared" / "golden" / "dynamic_panel"
 

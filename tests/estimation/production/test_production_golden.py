@@ -1,6 +1,6 @@
 """Other programs' results: R prodest, R estprod and StatsPAI on three simulated designs and on public data.
 
-The simulated designs and all printed numbers are in ``tests/reference/production_function``. The Chilean plants and the
+The simulated designs and all printed numbers are in ``tests/golden/production_function``. The Chilean plants and the
 data of estprod are GPL and stay outside the repository: those tests run when a folder of golden files is present
 (``CUSTOMS_LAKE_GOLDEN`` or ``../shared/golden`` beside the repository) and say why when they do not.
 """
@@ -17,8 +17,8 @@ import pytest
 
 from estimation.production import ProductionFunction, ProductionOptions, firm_stock
 
-ROOT = Path(__file__).resolve().parents[2]
-REFERENCE = ROOT / "tests" / "reference" / "production_function"
+ROOT = Path(__file__).resolve().parents[3]
+REFERENCE = ROOT / "tests" / "golden" / "production_function"
 OUTSIDE = Path(os.environ.get("CUSTOMS_LAKE_GOLDEN", ROOT.parent / "shared" / "golden")) / "production_function"
 
 # closed-form least squares: what is left is the order of additions

@@ -14,7 +14,7 @@ from jupyter_client.manager import AsyncKernelManager
 from estimation import SystemGMM
 from estimation.example_data import LENGTHS, TRUTH, employment_panel
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NOTEBOOK = ROOT / "docs" / "guides" / "arellano_bond.ipynb"
 DATA = ROOT.parent / "shared" / "golden" / "dynamic_panel" / "data" / "abdata.csv"
 # a kernel's own sockets and loops, closed when its process ends

@@ -438,7 +438,7 @@ def test_nothing_depends_on_units_or_on_the_order_and_names_of_entities():
 
 
 def test_every_door_has_its_page_and_every_page_its_doors():
-    root = Path(__file__).resolve().parents[2] / "docs" / "methodology" / "estimators"
+    root = Path(__file__).resolve().parents[3] / "docs" / "methodology" / "estimators"
     listed = re.findall(r"^\| \[.*?\]\((\w+\.md)\) \| (.*) \|$", (root / "README.md").read_text("utf-8"), flags=re.M)
     assert {page for page, _ in listed} == {path.name for path in root.glob("*.md")} - {"README.md"}
     for page, doors in listed:

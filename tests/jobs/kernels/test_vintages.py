@@ -14,7 +14,7 @@ from jobs.kernels.proposals import propose_layout
 from jobs.kernels.sources import UnsuitableError, local_file, look_at
 from schemas.fields import RAW_COLUMNS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LAYOUTS = {layout.name: layout for layout in load_layouts()}
 # names that files of a vintage have, where the name matters
 NAMES = {

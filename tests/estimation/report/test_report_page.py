@@ -191,7 +191,7 @@ def test_the_page_on_the_papers_claims_is_what_its_numbers_give(paper):
 
     from estimation.report.claims_page import paper_page
 
-    page = Path(__file__).parents[2] / "docs" / "methodology" / "claims.md"
+    page = Path(__file__).parents[3] / "docs" / "methodology" / "claims.md"
     remedy = "stale: python -m jobs.commands.claims_page docs/methodology/claims.md"
     assert page.read_text("utf-8") == paper_page(paper), remedy
 

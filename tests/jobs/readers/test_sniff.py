@@ -12,7 +12,7 @@ import pytest
 
 from jobs import sniff
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 HEADINGS = "日期,进口或出口,税号编码,企业编码,邮编,消费地或生产地,起运国或目的国,金额,备注"
 
 

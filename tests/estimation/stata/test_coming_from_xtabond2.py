@@ -14,7 +14,7 @@ from estimation import DifferenceGMM, EstimationWarning, SystemGMM
 from estimation.example_data import employment_panel
 from estimation.stata import parse
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "guides" / "coming_from_xtabond2.md").read_text(encoding="utf-8")
 DATA = ROOT.parent / "shared" / "golden" / "dynamic_panel" / "data"
 NOT_HERE = "the published data are not distributed with this repository"
