@@ -7,9 +7,13 @@ MAX_RECORD_BYTES = 64 << 20
 #: What is unpacked from an archive may be this many times its size; customs text packs ten to twenty times.
 MAX_PACKING_RATIO = 400
 #: ... once it is larger than this (bytes): a small member of one repeated letter harms nobody.
-PACKING_FREE_BYTES = 512 << 20
+PACKING_FREE_BYTES = 64 << 20
 #: Members of one archive, tables of one database, sheets of one workbook.
 MAX_MEMBERS = 5_000
+#: Rows that Excel itself writes into a sheet at most; a sheet with more was not written by it.
+MAX_SHEET_ROWS = 1_048_576
+#: A workbook may unpack to so many bytes: a full sheet of twenty columns takes 0.8 GB.
+MAX_WORKBOOK_BYTES = 3 << 30
 #: Archives inside archives.
 MAX_DEPTH = 3
 #: A text that is not packed is read in pieces of this many bytes, a Stata file in pieces of so many.

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits
 from jobs.kernels.decoding import HANDLER, decode
-from jobs.kernels.delimited import Grammar, open_quote_start, parse_lines
+from jobs.kernels.delimited import Grammar, open_quote_start, parse_lines, unix_lines
 from jobs.kernels.parts import Piece
 from jobs.kernels.rows import Rows
 
@@ -61,6 +61,7 @@ def parsed_chunks(
     for chunk in chunks_of_lines(stream, grammar.encoding, where, piece.start, piece.stop):
         if to_skip:
             chunk, to_skip = _without_lines(chunk, to_skip)
+        _refuse_rubble(chunk, grammar, where)
         rows = parse_lines(chunk, grammar)
         # a separator put back has a damaged character before it
         if rows.marks or b"\xef\xbf\xbd" in chunk:
@@ -164,6 +165,24 @@ def _whole_lines(blocks: Iterator[tuple[bytes, bool]], where: str) -> Iterator[t
                 f"{where}: a line of more than {limits.MAX_RECORD_BYTES >> 20} MB. No record is that long: the file is no"
                 " text, its line breaks were lost, or it is damaged. Deliver it again."
             )
+
+
+def _refuse_rubble(chunk: bytes, grammar: Grammar, where: str) -> None:
+    """Refuse a chunk of lines too short to hold their separators: judged one by one, millions of them take minutes."""
+    if len(chunk) < _WINDOW or _n_breaks(chunk) * grammar.n_columns <= 2 * len(chunk):
+        return
+    lines = unix_lines(chunk)
+    # a sound line has a separator less than columns, and its break: a text of half as much on average is no table
+    n_lines = lines.count(b"\n")
+    if len(lines) >= _WINDOW and 2 * len(lines) < n_lines * grammar.n_columns:
+        raise InputRefusedError(
+            f"{where}: {n_lines:,} lines of {len(lines) / n_lines:.1f} bytes on average follow each other, too short for"
+            f" {grammar.n_columns} fields. They are not records under its headings: deliver it again."
+        )
+
+
+def _n_breaks(chunk: bytes) -> int:
+    return chunk.count(b"\n") + chunk.count(b"\r")
 
 
 def _as_utf8(lines: bytes, encoding: str) -> bytes:

@@ -169,3 +169,48 @@ def test_a_bomb_is_refused_before_it_is_unpacked(deliver, monkeypatch, pack):
     monkeypatch.setattr(limits, "PACKING_FREE_BYTES", 1 << 20)
     with pytest.raises(InputRefusedError, match="unpacks to more than 400 times its size"):
         deliver("a.csv.gz" if pack is gzip.compress else "a.zip", pack(lines().encode() + b"\n" * (8 << 20)))
+
+
+def _workbook(n_rows: int) -> bytes:
+    """A workbook as others write it, of rows that are all alike."""
+    office = "http://schemas.openxmlformats.org"
+    relationship = f'<Relationships xmlns="{office}/package/2006/relationships"><Relationship Id="r1" Type="{office}/'
+    relationship += 'officeDocument/2006/relationships/{}" Target="{}"/></Relationships>'
+    main = f'xmlns="{office}/spreadsheetml/2006/main"'
+    return packed(**{
+        "_rels/.rels": relationship.format("officeDocument", "xl/workbook.xml").encode(),
+        "xl/workbook.xml": f'<workbook {main} xmlns:r="{office}/officeDocument/2006/relationships"><sheets>'
+        '<sheet name="a" sheetId="1" r:id="r1"/></sheets></workbook>'.encode(),
+        "xl/_rels/workbook.xml.rels": relationship.format("worksheet", "worksheets/sheet1.xml").encode(),
+        "xl/worksheets/sheet1.xml": f"<worksheet {main}><sheetData>".encode() + b"<row><c><v>1</v></c></row>" * n_rows
+        + b"</sheetData></worksheet>",
+    })
+
+
+def test_a_workbook_with_more_rows_than_excel_writes_is_refused_before_its_cells_are_made(deliver, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_SHEET_ROWS", 10_000)
+    with pytest.raises(InputRefusedError, match=r"sheet1.xml has more than 10,000 rows, the most that Excel writes"):
+        deliver("a.xlsx", _workbook(10_001))
+
+
+def test_a_workbook_that_unpacks_to_more_than_memory_holds_is_refused(deliver, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_WORKBOOK_BYTES", 1 << 20)
+    with pytest.raises(InputRefusedError, match="a workbook that unpacks to 2 MB; at most 1 are read"):
+        deliver("a.xlsx", _workbook(100_000))
+
+
+@pytest.mark.parametrize("rubble", [b"a\n", b'"\n', b"a\r", b"\r\na"], ids=["letters", "quotes", "old Mac", "Windows"])
+def test_millions_of_lines_too_short_for_a_record_are_refused_at_once(deliver, rubble):
+    with pytest.raises(InputRefusedError, match="bytes on average follow each other, too short for"):
+        deliver("a.csv.gz", gzip.compress(lines().encode() + rubble * (3 << 20)))
+
+
+def test_a_line_of_hundreds_of_megabytes_is_refused_after_the_longest_record(deliver, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_RECORD_BYTES", 2 << 20)
+    with pytest.raises(InputRefusedError, match="a line of more than 2 MB. No record is that long"):
+        deliver("a.csv.gz", gzip.compress(lines().encode() + b"a" * (32 << 20)))
+
+
+def test_blank_lines_at_the_end_are_no_bomb(deliver):
+    look, _ = deliver("a.csv", lines().encode() + b"\r\n" * (2 << 20))
+    assert look.n_rows
