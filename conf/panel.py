@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from conf.errors import SettingsError, require_one_of
 
@@ -78,13 +79,13 @@ class Panel:
     human_capital: str = "computed"
     roads: str = "computed"
     port: str = "any"
-    zones: str = "year"
+    zones: Literal["year", "ever"] = "year"
     episode_quantity: str = "employees"
     shock_start: int = 2008
     shock_end: int = 2009
     recovery_end: int = 2011
     exchange_rates: str = ""
-    products: str = "centred"
+    products: Literal["centred", "standardised"] = "centred"
     constants_from: str = "complete"
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from conf.errors import SettingsError, require_one_of
 
@@ -56,11 +57,11 @@ class Productivity:
 
     source: str = "auto"
     method: str = "lp"
-    measure: str = "value_added"
+    measure: Literal["value_added", "gross_output"] = "value_added"
     degree: int = 2
     markov_degree: int = 3
-    time_effects: str = "none"
-    exit: str = "none"
+    time_effects: Literal["none", "dummies"] = "none"
+    exit: Literal["none", "survival", "last_year"] = "none"
     n_starts: int = 30
     min_pairs: int = 50
     bootstrap: int = 0

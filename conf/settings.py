@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from conf.delivery import Delivery
 from conf.errors import SettingsError, require_one_of
@@ -32,7 +32,8 @@ from schemas.fields import RAW_COLUMNS
 EVIDENCE = ("place_text", "postcode", "district_code")
 FALLBACKS = ("place_text", "firm_history", "address")
 TREATMENTS = ("in", "out", "whole_city")
-CONVENTIONS = ("year_end", "approval")
+Convention = Literal["year_end", "approval"]
+CONVENTIONS = get_args(Convention)
 UNKNOWN_POSTCODE = ("keep", "refuse")
 BASE_REVISIONS = ("1996", "2002", "2007", "2012")
 
@@ -88,7 +89,7 @@ class Places:
     evidence_order: tuple[str, ...] = EVIDENCE
     fallbacks: tuple[str, ...] = FALLBACKS
     ambiguous: str = "in"
-    convention: str = "year_end"
+    convention: Convention = "year_end"
     unknown_postcode: str = "keep"
     user_postcodes: str = ""
     user_units: str = ""
@@ -357,7 +358,7 @@ def _merge_text(values: dict, origins: dict, parts: list[str], text: str, origin
         origins["aliases.headings"] = origin
         return
     _check_key(section, key, origin)
-    values[section][key] = _parse_text(get_type_hints(_SECTIONS[section])[key], text, f"{section}.{key}")
+    values[section][key] = _parse_text(_hints(_SECTIONS[section])[key], text, f"{section}.{key}")
     origins[f"{section}.{key}"] = origin
 
 
@@ -370,6 +371,11 @@ def _check_key(section: str, key: str, origin: str) -> None:
     known = [item.name for item in dataclasses.fields(_SECTIONS[section])]
     if key not in known:
         raise SettingsError(f"{origin}: unknown key {section}.{key}; expected one of {', '.join(known)}.")
+
+
+def _hints(section: type) -> dict[str, Any]:
+    """Types of a section's settings; one of a few words is a text here, its own check says which."""
+    return {key: str if get_origin(hint) is Literal else hint for key, hint in get_type_hints(section).items()}
 
 
 def _parse_text(hint: Any, text: str, where: str) -> Any:
@@ -390,7 +396,7 @@ def _parse_text(hint: Any, text: str, where: str) -> Any:
 def _build(values: Mapping[str, Mapping[str, Any]], origins: dict[str, str]) -> Settings:
     sections = {}
     for name, section in _SECTIONS.items():
-        hints = get_type_hints(section)
+        hints = _hints(section)
         typed = {key: _typed(hints[key], value, f"{name}.{key}") for key, value in values[name].items()}
         try:
             sections[name] = section(**typed)

@@ -93,8 +93,7 @@ def run(context: JobContext) -> Outcome:
     marked = 0
     for before, now in zip([None, *years], years, strict=False):
         # a gap is not compared over
-        adjacent = before is not None and before.year == now.year - 1
-        remarks = now.remarks(before) if adjacent else []
+        remarks = now.remarks(before) if before is not None and before.year == now.year - 1 else []
         marked += bool(remarks)
         lines.append(
             f"{now.year:<6}{now.n_lines:>12,}{now.share_refused:>9.1%}{now.value_usd / 1e6:>16,.1f}{now.n_cities:>8,}"

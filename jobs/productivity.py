@@ -147,7 +147,7 @@ def find_sources(raw: Path, choices: Productivity) -> Sources | None:
         raise InputRefusedError(f"productivity.source = 'given': no raw/firms/firm_tfp.csv below {raw}.")
     files = [file for file in find_survey_files(raw) if file.year not in choices.years_left_out]
     if files:
-        return Sources("survey", files, load_series(raw, choices, last_year=max(file.year for file in files)))
+        return Sources("survey", files, load_series(raw, choices, last_year=max(file.survey_year for file in files)))
     if choices.source == "survey":
         raise InputRefusedError(f"productivity.source = 'survey': no survey files (asif_YYYY.csv) in raw/firms below {raw}.")
     return None
@@ -208,7 +208,7 @@ def _write_survey(context: JobContext, sources: Sources, years_built: list[int])
         .transform(resolve_firm_places, _places(context))
         .transform(apply_rules, rules)
     )
-    survey_years = [file.year for file in sources.files]
+    survey_years = [file.survey_year for file in sources.files]
     with cached(judged):
         counts = _write_quarantine(context, judged, survey_years)
         years = sorted({*survey_years, *_years_of(lake.read(tables.FIRM_ACCOUNT))})

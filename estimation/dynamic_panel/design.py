@@ -292,7 +292,7 @@ def _independent_columns(
     dropped = [(names[c], "zero in every row") for c in order if norms[c] == 0]
     line = [c for c in order if norms[c] > 0]
     while line and not _clearly_independent(scaled[:, line]):
-        R = np.linalg.qr(scaled[:, line], mode="r")
+        R = np.asarray(np.linalg.qr(scaled[:, line], mode="r"))
         share = np.abs(np.diagonal(R))
         weak = np.flatnonzero(share < COLLINEAR_SHARE)
         if R.shape[0] < len(line) and not weak.size:

@@ -121,7 +121,9 @@ def _by_label(results: Estimates, names: Sequence[str]) -> pd.DataFrame:
 
 
 def _entities(results: Estimates) -> np.ndarray:
-    return results.fit.prepared.grid.entities if isinstance(results, GMMResults) else results.entities  # type: ignore
+    if isinstance(results, GMMResults):
+        return results.fit.prepared.grid.entities
+    return results.entities  # type: ignore[attr-defined]  # the other results have them; a GMM fit has not
 
 
 def _clusters(first: Estimates, second: Estimates, index: pd.Index) -> np.ndarray:

@@ -124,11 +124,12 @@ def build_instruments(grid: PanelGrid, spec: PanelSpec, design: Design, dummies:
         nonzero |= [column.values.any() for column in columns]
     used = np.flatnonzero(nonzero).tolist()
     if n * n_rows * len(used) * 8 > IN_MEMORY:
-        Z = BlockedZ(candidates, used)
+        Z: np.ndarray | BlockedZ = BlockedZ(candidates, used)
     elif len(blocks) == 1:
-        Z = np.zeros((n, n_rows, len(used)))
+        filled = np.zeros((n, n_rows, len(used)))
         for c, position in enumerate(used):
-            Z[:, columns[position].where, c] = columns[position].values
+            filled[:, columns[position].where, c] = columns[position].values
+        Z = filled
     else:
         Z = np.concatenate([candidates.filled(block, used) for block in blocks])
     column_of = {position: c for c, position in enumerate(used)}
@@ -272,4 +273,5 @@ class _Builder:
         """Apply the model's transform to one variable."""
         if self.spec.transform == "fd":
             return first_difference(level)
+        assert self.counted is not None  # made for this transform
         return forward_deviation(level[:, :, None], self.counted)[:, :, 0]

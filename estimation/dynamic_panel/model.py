@@ -289,7 +289,7 @@ class PanelGMM:
             self._prepared = prepare(self._data, self.spec, **self._keys)
         return self._prepared
 
-    def with_spec(self, **changes: object) -> PanelGMM:
+    def with_spec(self, **changes: Any) -> PanelGMM:
         """Return the same data under a changed specification (fields of `PanelSpec`)."""
         return PanelGMM.from_spec(self._data, replace(self.spec, **changes), **self._keys)
 

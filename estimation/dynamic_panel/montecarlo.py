@@ -185,7 +185,7 @@ def model_of(outcome: str, choice: EstimatorChoice) -> PanelSpec:
     return PanelSpec(
         dependent=outcome,
         regressors=(f"L.{outcome}", *CORE, *PRODUCTS, *CONTROLS, FIXED),
-        instruments=(lagged, IVStyle((*CONTROLS, FIXED)), IVStyle(EXTERNAL)),
+        instruments=(lagged, IVStyle((*CONTROLS, FIXED)), IVStyle((EXTERNAL,))),
         transform=choice.transform,
         time_effects="level",
     )

@@ -124,7 +124,7 @@ class NonlinearResults(GMMResults):
     def moments(self) -> pd.DataFrame:
         """The moment table, the nonlinear moments last."""
         # a zero-argument super() does not work in a dataclass with slots
-        linear = GMMResults.moments.fget(self)  # type: ignore[attr-defined]
+        linear = GMMResults.moments.fget(self)  # type: ignore[attr-defined]  # a property, which mypy sees as its value
         assert self.nonlinear is not None
         times, quadratic = self.fit.prepared.grid.times, self.nonlinear.quadratic
         rows = pd.DataFrame(
@@ -190,9 +190,9 @@ class NonlinearGMM(SystemGMM):
         """Estimate with ready options."""
         return fit_nonlinear(self, self.nonlinear, options)
 
-    def with_spec(self, **changes: object) -> NonlinearGMM:
+    def with_spec(self, **changes: Any) -> NonlinearGMM:
         """Return the same data and nonlinear moments under a changed specification (fields of `PanelSpec`)."""
-        return self._like(self._data, replace(self.spec, **changes))  # type: ignore[arg-type]
+        return self._like(self._data, replace(self.spec, **changes))
 
     def with_data(self, data: pd.DataFrame) -> NonlinearGMM:
         """Return the same specification and nonlinear moments on other data."""
@@ -217,7 +217,7 @@ def nonlinear_groups(
     listed: tuple[Any, ...] = (nonlinear,) if isinstance(nonlinear, str | NonlinearMoments) else tuple(nonlinear)
     if not listed:
         raise SpecificationError("nonlinear: expected at least one group of moments, found none.")
-    groups = tuple(NonlinearMoments(kind=item) if isinstance(item, str) else item for item in listed)  # type: ignore[arg-type]
+    groups = tuple(NonlinearMoments(kind=item) if isinstance(item, str) else item for item in listed)  # type: ignore[arg-type]  # checked there
     for group in groups:
         if not isinstance(group, NonlinearMoments):
             raise SpecificationError(f"nonlinear: expected a kind or NonlinearMoments, found {group!r}.")

@@ -120,21 +120,23 @@ def long_run_table(results: GMMResults, *, level: float = 0.95) -> pd.DataFrame:
     )
 
 
+def _require_lag(lags: Sequence[object], dependent: str, names: Sequence[str]) -> None:
+    if not lags:
+        raise SpecificationError(
+            f"long-run effect: expected a lag of {dependent!r} among the regressors, found {', '.join(names[:6])}."
+        )
+
+
 def _long_run_parts(
     results: GMMResults | PanelEstimates, weights: str | Mapping[str, float]
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the numerator's weights, those of the autoregressive sum, and what the sum is taken from (1, or 0)."""
-    own = isinstance(results, PanelEstimates)
-    lags = results.lag_names if own else results.fit.prepared.design.positions("lag")
-    if not lags:
-        raise SpecificationError(
-            f"long-run effect: expected a lag of {results.dependent if own else results.spec.dependent!r} among the "
-            f"regressors, found {', '.join(results.names[:6])}."
-        )
     vector = results.weights_of({weights: 1.0} if isinstance(weights, str) else weights)
-    if own:
-        return vector, results.weights_of(dict.fromkeys(lags, 1.0)), 1.0
+    if isinstance(results, PanelEstimates):
+        _require_lag(results.lag_names, results.dependent, results.names)
+        return vector, results.weights_of(dict.fromkeys(results.lag_names, 1.0)), 1.0
     design = results.fit.prepared.design
+    _require_lag(design.positions("lag"), results.spec.dependent, results.names)
     return vector, np.array([role.weight for role in design.roles]), design.growth
 
 
@@ -335,7 +337,7 @@ def johnson_neyman(
     constant = float(b1 @ params) ** 2 - critical * float(b1 @ cov @ b1)
     roots = _real_roots(quadratic, linear, constant)
     if len(roots) < 2:
-        ranges = ((-np.inf, np.inf),) if quadratic > 0 else ()
+        ranges: tuple[tuple[float, float], ...] = ((-np.inf, np.inf),) if quadratic > 0 else ()
     elif quadratic > 0:
         ranges = ((-np.inf, roots[0]), (roots[1], np.inf))
     else:

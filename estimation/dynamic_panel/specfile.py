@@ -115,7 +115,7 @@ def case_from_machine(content: Mapping[str, Any]) -> Case:
     machine = content.get("machine_spec", content)
     _known(machine, _MACHINE_KEYS, "machine_spec")
     _required(machine, ("y", "x"), "machine_spec")
-    groups = [_gmm(group, "machine_spec.gmm") for group in _groups(machine, "gmm", "machine_spec")]
+    groups: list[GMMStyle | IVStyle] = [_gmm(group, "machine_spec.gmm") for group in _groups(machine, "gmm", "machine_spec")]
     groups += [_iv(group, "machine_spec.iv") for group in _groups(machine, "iv", "machine_spec")]
     spec = PanelSpec(
         dependent=machine["y"],
@@ -145,7 +145,7 @@ def case_from_table(content: Mapping[str, Any], *, where: str = "specification")
     """Return the case of a TOML table."""
     _known(content, _TOML_KEYS, where)
     _required(content, ("dependent", "regressors"), where)
-    groups = [_gmm(group, f"{where}: gmm") for group in _groups(content, "gmm", where)]
+    groups: list[GMMStyle | IVStyle] = [_gmm(group, f"{where}: gmm") for group in _groups(content, "gmm", where)]
     groups += [_iv(group, f"{where}: iv") for group in _groups(content, "iv", where)]
     settings = {
         key: content[key]

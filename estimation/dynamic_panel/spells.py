@@ -103,8 +103,9 @@ def build_spells(
     if any(map(needs_expansion, regressors)):
         regressors = expand_terms(regressors, with_keys(data, entity, time)[0])
     groups = () if cluster is None else (cluster,)
-    keys = {"entity": entity, "time": time, "time_step": time_step, "sample": sample}
-    grid = build_grid(data, (dependent, *regressors), groups=groups, **keys)  # type: ignore[arg-type]
+    grid = build_grid(
+        data, (dependent, *regressors), groups=groups, entity=entity, time=time, time_step=time_step, sample=sample
+    )
     own = tuple(lag_name(dependent, lag) for lag in range(1, lags + 1))
     names = (*own, *regressors)
     if not names:

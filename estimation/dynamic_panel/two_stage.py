@@ -141,7 +141,7 @@ def _overidentification(
     gamma = np.linalg.lstsq(WF, target, rcond=None)[0]
     for _ in range(2):
         moments = np.einsum("ntw,nt->nw", W, residual - F @ gamma) - first
-        sums = cluster_sums(data, moments)  # type: ignore[arg-type]
+        sums = cluster_sums(data, moments)  # type: ignore[arg-type]  # it reads three arrays only
         S = sums.T @ sums
         weighted = np.linalg.solve(S, WF)
         gamma = np.linalg.solve(WF.T @ weighted, weighted.T @ target)

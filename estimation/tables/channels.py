@@ -61,7 +61,7 @@ def channel_tests(tables: Sequence[PrintedTable], panel: StudyPanel) -> pd.DataF
     natural = [_difference(table, fit, panel, natural=True) for table, fit in found]
     rows = []
     for (table, fit), contrast, own in zip(found, per_sd, natural, strict=True):
-        results, sign = fit.results, fit.column.resilience_sign
+        results, sign = fit.estimated, fit.column.resilience_sign
         z = contrast.estimate / contrast.std_error
         rows.append({
             "table": table.table.number, "column": fit.column.position, "dependent": fit.column.dependent,
@@ -75,7 +75,7 @@ def channel_tests(tables: Sequence[PrintedTable], panel: StudyPanel) -> pd.DataF
             "natural_pvalue": 2 * upper_tail(abs(own.estimate / own.std_error), results.df_resid),
         })
     frame = pd.DataFrame(rows)
-    frame["holm"] = holm(pvalues_of(per_sd))
+    frame["holm"] = holm(pvalues_of(per_sd).tolist())
     frame["romano_wolf"] = romano_wolf(per_sd)
     return frame
 
@@ -87,7 +87,7 @@ def channel_coefficients(tables: Sequence[PrintedTable]) -> pd.DataFrame:
         for channel, term, sign in (
             ("resilience", resilience_term(fit), fit.column.resilience_sign), ("productivity", PRODUCTIVITY, 1),
         ):
-            contrast = Contrast(f"{table.table.name}.{fit.column.name}.{channel}", fit.results, {term: float(sign)})
+            contrast = Contrast(f"{table.table.name}.{fit.column.name}.{channel}", fit.estimated, {term: float(sign)})
             contrasts.append(contrast)
             rows.append({
                 "table": table.table.number, "column": fit.column.position, "dependent": fit.column.dependent,
@@ -149,7 +149,7 @@ def agglomeration_effects(fit: ColumnFit, panel: StudyPanel) -> pd.DataFrame:
     parts = []
     for moderator, product in ((fit.column.resilience, resilience_term(fit)), ("lnPro", PRODUCTIVITY)):
         scale = product_scale(fit, panel, moderator, product)
-        effects = marginal_effect(fit.results, "lnAgg", moderator, product, product_scale=scale)
+        effects = marginal_effect(fit.estimated, "lnAgg", moderator, product, product_scale=scale)
         constant = _constants_of(fit, panel).constant(moderator)
         effects.insert(0, "variable", moderator)
         effects["natural_value"] = constant.mean + constant.sd * effects["moderator"]
@@ -175,7 +175,7 @@ def significance_ranges(fit: ColumnFit, panel: StudyPanel) -> pd.DataFrame:
     rows = []
     for moderator, product in ((fit.column.resilience, resilience_term(fit)), ("lnPro", PRODUCTIVITY)):
         scale = product_scale(fit, panel, moderator, product)
-        found = johnson_neyman(fit.results, "lnAgg", moderator, product, product_scale=scale)
+        found = johnson_neyman(fit.estimated, "lnAgg", moderator, product, product_scale=scale)
         text = " or ".join(_range_in_words(low, high) for low, high in found.significant) or "nowhere"
         rows.append({"variable": moderator, "significant": text, "share_of_observations": found.share})
     return pd.DataFrame(rows)
@@ -185,18 +185,18 @@ def long_run(fit: ColumnFit) -> pd.DataFrame:
     """Return long-run effects of agglomeration and both channels, with delta-method and Fieller intervals."""
     rows = []
     for term in ("lnAgg", fit.column.resilience, "lnPro", resilience_term(fit), PRODUCTIVITY):
-        effect = long_run_effect(fit.results, term)
-        fieller = fieller_set(fit.results, term)
+        effect = long_run_effect(fit.estimated, term)
+        fieller = fieller_set(fit.estimated, term)
         rows.append({
-            "term": term, "short_run": float(fit.results.params[term]), "long_run": effect.estimate,
+            "term": term, "short_run": float(fit.estimated.params[term]), "long_run": effect.estimate,
             "std_error": effect.std_error, "pvalue": effect.pvalue, "lower": effect.lower, "upper": effect.upper,
             "fieller_lower": fieller.lower, "fieller_upper": fieller.upper, "fieller_kind": fieller.kind,
         })
-    gap = long_run_effect(fit.results, {PRODUCTIVITY: 1.0, resilience_term(fit): -float(fit.column.resilience_sign)})
+    gap = long_run_effect(fit.estimated, {PRODUCTIVITY: 1.0, resilience_term(fit): -float(fit.column.resilience_sign)})
     rows.append({
         "term": "productivity - resilience channel",
         "short_run": linear_combination(
-            fit.results, {PRODUCTIVITY: 1.0, resilience_term(fit): -float(fit.column.resilience_sign)}
+            fit.estimated, {PRODUCTIVITY: 1.0, resilience_term(fit): -float(fit.column.resilience_sign)}
         ).estimate,
         "long_run": gap.estimate, "std_error": gap.std_error, "pvalue": gap.pvalue, "lower": gap.lower,
         "upper": gap.upper, "fieller_lower": np.nan, "fieller_upper": np.nan, "fieller_kind": "",
@@ -220,15 +220,15 @@ def _difference(table: PrintedTable, fit: ColumnFit, panel: StudyPanel, *, natur
         source = _constants_of(fit, panel)
         y = source.constant(fit.column.dependent).sd
         weights = {name: weight * y / source.constant(name).sd for name, weight in weights.items()}
-    return Contrast(f"{table.table.name}.{fit.column.name}", fit.results, weights)
+    return Contrast(f"{table.table.name}.{fit.column.name}", fit.estimated, weights)
 
 
 def _channel_contrast(fit: ColumnFit, channel: str) -> Contrast:
     if channel == "productivity":
-        return Contrast(fit.column.sample.name, fit.results, {PRODUCTIVITY: 1.0})
-    return Contrast(fit.column.sample.name, fit.results, {resilience_term(fit): float(fit.column.resilience_sign)})
+        return Contrast(fit.column.sample.name, fit.estimated, {PRODUCTIVITY: 1.0})
+    return Contrast(fit.column.sample.name, fit.estimated, {resilience_term(fit): float(fit.column.resilience_sign)})
 
 
 def _correlation(fit: ColumnFit) -> float:
-    cov = fit.results.cov.loc[[resilience_term(fit), PRODUCTIVITY], [resilience_term(fit), PRODUCTIVITY]].to_numpy()
+    cov = fit.estimated.cov.loc[[resilience_term(fit), PRODUCTIVITY], [resilience_term(fit), PRODUCTIVITY]].to_numpy()
     return float(cov[0, 1] / np.sqrt(cov[0, 0] * cov[1, 1]))

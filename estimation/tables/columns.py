@@ -52,6 +52,12 @@ class ColumnFit:
     mask: np.ndarray
     notes: tuple[str, ...]
 
+    @property
+    def estimated(self) -> GMMResults:
+        """The results of a column that has some; to ask those of a failed column is the caller's mistake."""
+        assert self.results is not None, self.failure
+        return self.results
+
     def term(self, name: str) -> str:
         """Printed name of a parameter: ``L.y``, ``Constant``, otherwise its own."""
         if name == CONSTANT:
@@ -124,7 +130,7 @@ def build_model(column: Column, panel: StudyPanel, mask: np.ndarray) -> SystemGM
     lags = options.lags
     groups: list[GMMStyle | IVStyle] = []
     if column.dependent_lags:
-        groups.append(GMMStyle(column.dependent, lags, options.collapse))
+        groups.append(GMMStyle((column.dependent,), lags, options.collapse))
     if column.endogenous:
         groups.append(GMMStyle(column.endogenous, options.lags_of_core, options.collapse))
     if column.predetermined:

@@ -10,15 +10,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from estimation.dynamic_panel.bias_corrected import BiasCorrectedMM
+from estimation.dynamic_panel.estimates import PanelEstimates
 from estimation.dynamic_panel.hausman import hausman_test
 from estimation.dynamic_panel.jackknife import HalfPanelJackknife
 from estimation.dynamic_panel.model import PanelGMM, SystemGMM
 from estimation.dynamic_panel.nonlinear import NonlinearMoments, fit_nonlinear, in_differences
+from estimation.dynamic_panel.results import GMMResults
 from estimation.dynamic_panel.spec import GMMStyle
 from estimation.dynamic_panel.two_stage import two_stage
 from estimation.dynamic_panel.two_way import two_way_clustered
@@ -30,6 +34,8 @@ from estimation.tables.study import StudyPanel
 
 # a regressor whose deviations from its city's mean are below this share of its spread is constant within cities
 CONSTANT_SHARE = 1e-9
+# estimates, or the sentence why there are none
+Found: TypeAlias = GMMResults | PanelEstimates | str
 SYSTEM, DIFFERENCE = "system GMM (the table)", "difference GMM"
 
 
@@ -54,10 +60,13 @@ def estimator_sensitivity(fit: ColumnFit, panel: StudyPanel) -> pd.DataFrame:
     reference = estimates[DIFFERENCE]
     rows = []
     for name, found in estimates.items():
-        failed = isinstance(found, str)
-        row = summarise(replace(fit, results=None if failed else found, failure=found if failed else ""), name)
-        row["hausman_p"] = np.nan if failed or name == DIFFERENCE else _hausman(found, reference, core)
-        row["left_out"] = "" if failed else ", ".join(sorted(set(model.spec.regressors) - set(found.params.index)))
+        if isinstance(found, str):
+            rows.append(summarise(replace(fit, results=None, failure=found), name) | {"hausman_p": np.nan, "left_out": ""})
+            continue
+        # the summary reads what both kinds of results have
+        row = summarise(replace(fit, results=found, failure=""), name)  # type: ignore[arg-type]
+        row["hausman_p"] = np.nan if name == DIFFERENCE else _hausman(found, reference, core)
+        row["left_out"] = ", ".join(sorted(set(model.spec.regressors) - set(found.params.index)))
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -75,41 +84,42 @@ def invariant_effects(fit: ColumnFit, panel: StudyPanel) -> pd.DataFrame:
     constant = [name for name in fit.column.regressors if name not in _varying(model, fit)]
     if not constant:
         return pd.DataFrame()
-    first = _estimate(lambda: _difference(model).fit_options(fit.results.options))
-    second = first if isinstance(first, str) else _estimate(lambda: two_stage(first, model.data, constant))
-    rows = []
-    for choice, found in ((SYSTEM, fit.results), ("two stages, difference GMM first", second)):
-        failed = isinstance(found, str)
-        uncorrected = None if failed or choice == SYSTEM else found.details["uncorrected_std_errors"]
-        for name in constant:
-            rows.append({
-                "choice": choice, "variable": name,
-                "estimate": np.nan if failed else float(found.params.get(name, np.nan)),
-                "std_error": np.nan if failed else float(found.std_errors.get(name, np.nan)),
-                "pvalue": np.nan if failed else float(found.pvalues.get(name, np.nan)),
-                "uncorrected": np.nan if uncorrected is None else float(uncorrected[name]),
-                "problem": found if failed else "",
-            })
-    return pd.DataFrame(rows)
+    second = _estimate(
+        lambda: two_stage(_difference(model).fit_options(fit.estimated.options), model.data, constant)
+    )
+    choices: dict[str, Found] = {SYSTEM: fit.estimated, "two stages, difference GMM first": second}
+    return pd.DataFrame([
+        {"choice": choice, "variable": name, **_effect(found, name)} for choice, found in choices.items() for name in constant
+    ])
 
 
-def _choices(fit: ColumnFit, model: SystemGMM) -> dict[str, Callable[[], object]]:
+def _effect(found: Found, name: str) -> dict[str, float | str]:
+    """Return the effect of one regressor with its errors, or why there is none."""
+    if isinstance(found, str):
+        return {"estimate": np.nan, "std_error": np.nan, "pvalue": np.nan, "uncorrected": np.nan, "problem": found}
+    uncorrected = found.details["uncorrected_std_errors"] if isinstance(found, PanelEstimates) else {}
+    values = {"estimate": found.params, "std_error": found.std_errors, "pvalue": found.pvalues, "uncorrected": uncorrected}
+    return {**{key: float(series.get(name, np.nan)) for key, series in values.items()}, "problem": ""}
+
+
+def _choices(fit: ColumnFit, model: SystemGMM) -> dict[str, Callable[[], GMMResults | PanelEstimates]]:
     """Return the estimators by name."""
-    options, spec = fit.results.options, model.spec
+    options, spec = fit.estimated.options, model.spec
     without_level = model.with_spec(
         instruments=tuple(in_differences(g) if isinstance(g, GMMStyle) else g for g in spec.instruments)
     )
     difference = _difference(model)
-    choices: dict[str, Callable[[], object]] = {
-        SYSTEM: lambda: fit.results,
-        "system GMM, errors clustered by city and year": lambda: two_way_clustered(fit.results),
+    choices: dict[str, Callable[[], GMMResults | PanelEstimates]] = {
+        SYSTEM: lambda: fit.estimated,
+        "system GMM, errors clustered by city and year": lambda: two_way_clustered(fit.estimated),
         DIFFERENCE: lambda: difference.fit_options(options),
         "no level moments of endogenous regressors": lambda: without_level.fit_options(options),
     }
-    for kind, label in (("noserial", "errors uncorrelated"), ("iid", "errors uncorrelated, variances equal")):
-        choices[f"nonlinear moments in their place, {label}"] = (
-            lambda kind=kind: fit_nonlinear(without_level, NonlinearMoments(kind), options)
-        )
+    for moments, label in (
+        (NonlinearMoments("noserial"), "errors uncorrelated"),
+        (NonlinearMoments("iid"), "errors uncorrelated, variances equal"),
+    ):
+        choices[f"nonlinear moments in their place, {label}"] = partial(fit_nonlinear, without_level, moments, options)
     if fit.column.dependent_lags:
         choices["bias-corrected within"] = lambda: _within(BiasCorrectedMM, fit, model)
         choices["half-panel jackknife"] = lambda: _within(HalfPanelJackknife, fit, model)
@@ -131,7 +141,7 @@ def _varying(model: PanelGMM, fit: ColumnFit) -> list[str]:
 
 def _within(
     estimator: type[BiasCorrectedMM] | type[HalfPanelJackknife], fit: ColumnFit, model: PanelGMM
-) -> object:
+) -> PanelEstimates:
     """Fit a within estimator on the regressors that vary within cities."""
     return estimator(
         model.data, dependent=fit.column.dependent, lags=fit.column.dependent_lags, regressors=_varying(model, fit),
@@ -139,7 +149,7 @@ def _within(
     ).fit()
 
 
-def _estimate(make: Callable[[], object]) -> object:
+def _estimate(make: Callable[[], GMMResults | PanelEstimates]) -> Found:
     """Return the estimates, or the sentence why there are none."""
     try:
         with warnings.catch_warnings():
@@ -150,7 +160,7 @@ def _estimate(make: Callable[[], object]) -> object:
         return str(error)
 
 
-def _hausman(found: object, reference: object, core: list[str]) -> float:
+def _hausman(found: GMMResults | PanelEstimates, reference: Found, core: list[str]) -> float:
     """Return the p-value of the difference of the core coefficients."""
     if isinstance(reference, str):
         return float("nan")

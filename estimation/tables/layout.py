@@ -80,7 +80,7 @@ def _coefficient(column: PrintedColumn, term: str, side: Side) -> tuple[str, str
         return f"{three_digits(number.coefficient)}{number.stars}", f"({three_digits(number.std_error)})"
     if side == "paper":
         number = column.paper.cells.get(term) if column.paper else None
-        if number is None:
+        if column.paper is None or number is None:
             return NOTHING, NOTHING
         coefficient, error = column.paper.texts[term]
         return f"{coefficient}{number.stars}", f"({error})"

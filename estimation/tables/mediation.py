@@ -37,11 +37,11 @@ def mediation(fit: ColumnFit, panel: StudyPanel, *, n_replications: int = N_REPL
     column = fit.column
     mediators = {"productivity": "lnPro", "resilience": column.resilience}
     try:
-        fits = [fit.results, *(_mediator_fit(column, name, panel, fit.mask) for name in mediators.values())]
+        fits = [fit.estimated, *(_mediator_fit(column, name, panel, fit.mask) for name in mediators.values())]
 
-        def effects(outcome: pd.Series, *firsts: pd.Series) -> np.ndarray:
+        def effects(outcome: pd.Series, *firsts: pd.Series) -> list[float]:
             products = [first["lnAgg"] * outcome[name] for first, name in zip(firsts, mediators.values(), strict=True)]
-            return np.array([*products, products[0] - products[1]])
+            return [float(value) for value in (*products, products[0] - products[1])]
 
         drawn = bootstrap(
             fits, effects, n_replications=n_replications, seed=SEED, names=[*mediators, "difference"]
@@ -53,7 +53,7 @@ def mediation(fit: ColumnFit, panel: StudyPanel, *, n_replications: int = N_REPL
     for position, (path, name) in enumerate([*mediators.items(), ("difference", "")]):
         first = float(fits[1 + position].params["lnAgg"]) if name else np.nan
         rows.append({
-            "path": path, "first": first, "second": float(fit.results.params[name]) if name else np.nan,
+            "path": path, "first": first, "second": float(fit.estimated.params[name]) if name else np.nan,
             "indirect": float(drawn.estimate[path]), "lower": float(bounds.loc[path, "lower"]),
             "upper": float(bounds.loc[path, "upper"]), "share_above_zero": float((drawn.draws[path] > 0).mean()),
             "n_draws": len(drawn.draws), "problem": "",

@@ -46,5 +46,5 @@ def _of_table(table: PrintedTable) -> Iterator[dict[str, Any]]:
         if column.paper:
             cells += [(MODEL, f"paper_{name}", value) for name, value in column.paper.statistics.items()]
         for variable, statistic, value in cells:
-            missing = value is None or math.isnan(value)
-            yield head | {"variable": variable, "statistic": statistic, "estimate": None if missing else float(value)}
+            known = value is not None and not math.isnan(value)
+            yield head | {"variable": variable, "statistic": statistic, "estimate": value if known else None}

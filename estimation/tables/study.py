@@ -7,7 +7,7 @@ coefficient of the lag stays the autoregressive parameter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -131,7 +131,7 @@ class _SampleConstants(Mapping):
             self._known[name] = self._sample.constant(name)
         return self._known[name]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._known)
 
     def __len__(self) -> int:

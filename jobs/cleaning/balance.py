@@ -92,7 +92,7 @@ def _balance(run_id: str, receipt: Row, totals: Mapping[tuple[str, int, str], tu
     }
 
 
-def _sum(rows: Sequence[Mapping[str, Any]], name: str):
+def _sum(rows: Sequence[Mapping[str, Any]], name: str) -> Any:
     return sum(row[name] for row in rows)
 
 

@@ -6,7 +6,7 @@ Through Arrow and by column name: a nullable integer, a missing text and an all-
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -75,15 +75,16 @@ def lookup_frame(spark: SparkSession, rows: list[dict], ddl: str) -> DataFrame:
     from pyspark.sql.pandas.types import to_arrow_schema
     from pyspark.sql.types import StructType
 
-    return arrow_to_frame(spark, pa.Table.from_pylist(rows, schema=to_arrow_schema(StructType.fromDDL(ddl))), ddl)
+    schema = to_arrow_schema(cast(StructType, StructType.fromDDL(ddl)))
+    return arrow_to_frame(spark, pa.Table.from_pylist(rows, schema=schema), ddl)
 
 
 def arrow_to_frame(spark: SparkSession, table: pa.Table, ddl: str | None = None) -> DataFrame:
     """An Arrow table as a frame whose rows stand outside the query plan."""
-    before = spark.conf.get(LOCAL_RELATION_THRESHOLD)
+    before = cast(str, spark.conf.get(LOCAL_RELATION_THRESHOLD))
     # rows inside the plan are copied by every later step: a run over one record took 9 s, without them 1.3 s
     spark.conf.set(LOCAL_RELATION_THRESHOLD, "0")
     try:
-        return spark.createDataFrame(table, schema=ddl)
+        return spark.createDataFrame(table, schema=cast(str, ddl))
     finally:
         spark.conf.set(LOCAL_RELATION_THRESHOLD, before)

@@ -59,6 +59,12 @@ class FirmFile:
     year: int | None
     layout: FirmLayout | None
 
+    @property
+    def survey_year(self) -> int:
+        """Year of a survey file; the given table has none of its own."""
+        assert self.year is not None, self.source_file
+        return self.year
+
 
 def find_survey_files(raw: Path) -> list[FirmFile]:
     """Return the survey files of a raw folder, one per year, in order of years.
@@ -79,7 +85,7 @@ def find_survey_files(raw: Path) -> list[FirmFile]:
                 "Keep one file per survey year."
             )
         by_year[file.year] = file
-    return sorted(files, key=lambda file: file.year)
+    return sorted(files, key=lambda file: file.survey_year)
 
 
 def find_given_file(raw: Path) -> FirmFile | None:
@@ -111,6 +117,7 @@ def read_survey(spark: SparkSession, files: list[FirmFile]) -> DataFrame:
     frames = []
     for file in files:
         lines = _read_lines(spark, file)
+        assert file.layout is not None  # only the given table has none
         assigned = file.layout.assign(file.headings)
         delivered = [
             (F.col(f"c{assigned[name]}") if name in assigned else F.lit(None).cast("string")).alias(name)

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -183,7 +185,9 @@ def _corrected_row(
 ) -> tuple:
     city_id, year, name, area = key
     indicator = config.indicators[name]
-    value = float(read_number(row["value"]) * indicator.units[squeeze(row["unit"])])
+    number = read_number(row["value"])
+    assert number is not None  # the file of corrections was checked when it was read
+    value = float(number * indicator.units[squeeze(row["unit"])])
     printed = before.loc[[key]].iloc[0] if key in before.index else None
     return (
         city_id, year, name, area, value, indicator.unit,
@@ -300,7 +304,7 @@ def _first_two(columns: list[np.ndarray], n_rows: int) -> tuple[np.ndarray, np.n
     return first, second
 
 
-def _refuse(rows: pd.DataFrame, reason: str, detail) -> pd.DataFrame:
+def _refuse(rows: pd.DataFrame, reason: str, detail: Callable[[Any], str]) -> pd.DataFrame:
     out = rows.reindex(columns=list(REFUSED_COLUMNS)).astype(object)
     if len(rows):
         out["primary_reason"] = reason

@@ -169,8 +169,9 @@ def parse_sheet(
     reader, headings = _Reader(sheet, config, cities, rows), config.by_heading()
     columns: list[_Column] | None = None
     name_position, index = 0, 0
-    continues = before is not None and _is_continuation(sheet)
-    previous, block_provinces = (before.columns, before.provinces) if continues else (None, set())
+    previous, block_provinces = None, set()
+    if before is not None and _is_continuation(sheet):
+        previous, block_provinces = before.columns, before.provinces
     while index < len(sheet.grid):
         row = sheet.grid[index]
         if _starts_header(row):
@@ -261,13 +262,13 @@ def _read_header(
     columns = []
     for position in range(name_position + 1, width):
         texts = [row[position] for row in filled if row[position]]
-        match = _match_heading(texts, headings)
-        if match is None:
+        recognised = _match_heading(texts, headings)
+        if recognised is None:
             chinese = [text for text in texts if re.search(r"[\u4e00-\u9fff]", text) and text not in NAME_HEADINGS]
             if chinese:
                 rows.unknown_headings[chinese[0]] += 1
             continue
-        indicator, unit = match
+        indicator, unit = recognised
         area = areas[position] or title_area or (indicator.areas[0] if len(indicator.areas) == 1 else None)
         columns.append(_Column(position, indicator, area, unit or unit_line))
     return columns, name_position

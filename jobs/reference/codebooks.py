@@ -19,7 +19,7 @@ from jobs.transforms.products import ProductReference
 from schemas.reference.shipped import read_shipped
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 CORRELATION_COLUMNS = ("from_revision", "to_revision", "from_hs6", "to_hs6")
 REVISIONS = ("1996", "2002", "2007", "2012", "2017", "2022")
@@ -72,9 +72,9 @@ def link_families(families: pd.DataFrame, correlations: pd.DataFrame) -> pd.Data
         return name
 
     for row in correlations.itertuples():
-        ends = (family.get((row.from_revision, row.from_hs6)), family.get((row.to_revision, row.to_hs6)))
-        if None not in ends:
-            first, second = sorted(map(root, ends))
+        before, after = family.get((row.from_revision, row.from_hs6)), family.get((row.to_revision, row.to_hs6))
+        if before is not None and after is not None:
+            first, second = sorted((root(before), root(after)))
             joined[second] = first
     return families.assign(family=[root(name) for name in families["family"]])
 
@@ -155,7 +155,7 @@ def partner_reference(spark: SparkSession, **tables: pd.DataFrame) -> PartnerRef
     return PartnerReference(_frame(spark, partner_aliases(**tables)))
 
 
-def _frame(spark: SparkSession, table: pd.DataFrame):
+def _frame(spark: SparkSession, table: pd.DataFrame) -> DataFrame:
     ddl = ", ".join(f"{name} string" for name in table.columns)
     return lookup_frame(spark, table.to_dict("records"), ddl)
 

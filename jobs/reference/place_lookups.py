@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from conf.settings import CONVENTIONS
+from conf.settings import CONVENTIONS, Convention
 from jobs.kernels.placing import PlaceTables, place_number
 from jobs.reference.place_texts import district_rows, text_rows
 from schemas.places import CITY_KINDS, INSIDE_TYPES
@@ -22,7 +22,6 @@ from schemas.places import CITY_KINDS, INSIDE_TYPES
 if TYPE_CHECKING:
     from jobs.reference.place_book import PlaceBook
 
-Convention = Literal["year_end", "approval"]
 SURE_OF_VOTE = {1: 0.70, 2: 0.92, 3: 0.98, 4: 0.99}
 """Confidence in a unit by the number of sources that agree."""
 SURE_OF_MANY_CODES = 0.92
@@ -138,7 +137,7 @@ class Gazetteer:
         edges = [first, *(month for month in self._changes(code) if first < month < last), last]
         yield from (span for span in zip(edges, edges[1:], strict=False) if span[0] < span[1])
 
-    def prefecture(self, code: str, month: int):
+    def prefecture(self, code: str, month: int) -> Any:
         """The row of a prefecture in a month; outside its span the nearest row."""
         rows = self.prefectures.get(code, ())
         year = month // 12
@@ -216,12 +215,12 @@ def _places_of(prefix: str, claims: list[tuple], gazetteer: Gazetteer, month: in
     return [place for *_, place in sorted(found, key=lambda row: row[:3])]
 
 
-def _votes(row) -> int:
+def _votes(row: Any) -> int:
     """Codes and lists behind a candidate; a row that nothing is behind counts as one."""
     return max(row.n_codes + row.n_agree - (row.n_codes > 0), 1)
 
 
-def _sureness(row, kind: str) -> float:
+def _sureness(row: Any, kind: str) -> float:
     if row.is_user:
         return SURE_OF_USER
     if row.n_agree == 0:

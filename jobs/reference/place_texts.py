@@ -7,7 +7,7 @@ with its spellings, and the names of prefectures and county-level units. Keys ar
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from schemas.places import OPEN_END, USER_NAME
 from schemas.reference.place_keys import WITH_HEADS, place_key, province_heads, without_ending
@@ -116,7 +116,7 @@ def _entries(book: PlaceBook, gazetteer: Gazetteer) -> dict[str, list[Claim]]:
     return entries
 
 
-def _entry(row, gazetteer: Gazetteer) -> Iterator[Claim]:
+def _entry(row: Any, gazetteer: Gazetteer) -> Iterator[Claim]:
     province = f"{row.code[:2]}0000"
     if not row.prefecture_code:
         yield Claim(OF_DISTRICTS, row.valid_from * 12, row.valid_to * 12, province, None)
@@ -126,12 +126,12 @@ def _entry(row, gazetteer: Gazetteer) -> Iterator[Claim]:
             place = gazetteer.place(prefecture, start, unit=row.unit_code, kind=kind)
             yield Claim(OF_DISTRICTS, start, end, province, place)
         return
-    kind = {"inside": "district", "outside": "county"}.get(row.side)
+    side = {"inside": "district", "outside": "county"}.get(row.side)
     for start, end in gazetteer.prefecture_spans(row.prefecture_code, row.valid_from, row.valid_to):
-        yield Claim(OF_DISTRICTS, start, end, province, gazetteer.place(row.prefecture_code, start, kind=kind))
+        yield Claim(OF_DISTRICTS, start, end, province, gazetteer.place(row.prefecture_code, start, kind=side))
 
 
-def _named(row, gazetteer: Gazetteer, provinces: dict[str, str]) -> Iterator[Claim]:
+def _named(row: Any, gazetteer: Gazetteer, provinces: dict[str, str]) -> Iterator[Claim]:
     """What a row of the names stands for; nothing for words that say nothing."""
     rank = OF_USER if row.kind == USER_NAME else OF_NAMES
     if row.kind == "unknown":

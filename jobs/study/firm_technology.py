@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
@@ -117,7 +117,7 @@ def _estimated(accounts: pd.DataFrame, choices: Productivity) -> dict:
             min_pairs=choices.min_pairs, seed=choices.seed,
         ),
     )
-    fit = function.fit(choices.method, n_bootstrap=choices.bootstrap)
+    fit = function.fit(cast(Any, choices.method), n_bootstrap=choices.bootstrap)
     values = dict(_named(fit.params, "coef")) | dict(_named(fit.std_errors, "se"))
     if not fit.converged:
         values = dict.fromkeys(values)

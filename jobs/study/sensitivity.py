@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 
 from estimation.tables import PrintedTable, StudyPanel, estimate_tables, print_table
 from estimation.tables.layout import three_digits
-from estimation.tables.printed import COUNTS, STATISTICS
+from estimation.tables.printed import COUNTS, STATISTICS, PrintedColumn
 from jobs.cleaning.judging import judge_declarations
 from jobs.core.errors import InputRefusedError
 from jobs.core.frames import rows_to_spark
@@ -188,7 +188,7 @@ def _totals(treatment: str, exports: pd.DataFrame) -> dict:
     }
 
 
-def _column_lines(columns: Mapping[str, object]) -> list[str]:
+def _column_lines(columns: Mapping[str, PrintedColumn]) -> list[str]:
     """Coefficient with stars, error below it, statistics last."""
     if failures := [f"{name}: {column.fit.failure}" for name, column in columns.items() if column.fit.failure]:
         return [f"  could not be estimated with {failure}" for failure in failures]
@@ -199,8 +199,9 @@ def _column_lines(columns: Mapping[str, object]) -> list[str]:
         errors = (f"({three_digits(n.std_error)})" for n in numbers)
         lines.append(f"{'':<22}" + "".join(f"{error:>16}" for error in errors))
     for name, label in STATISTICS.items():
-        values = [column.statistics.get(name) for column in columns.values()]
-        if all(value is not None for value in values):
+        found = [column.statistics.get(name) for column in columns.values()]
+        values = [value for value in found if value is not None]
+        if len(values) == len(found):
             shown = (f"{value:,.0f}" if name in COUNTS else three_digits(value) for value in values)
             lines.append(f"{label:<22}" + "".join(f"{value:>16}" for value in shown))
     return lines

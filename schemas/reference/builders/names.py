@@ -143,7 +143,7 @@ def _former_names(units: pd.DataFrame) -> Iterator[Any]:
             yield unit._replace(unit_name=event.old_name, valid_from=max(int(event.year), int(unit.valid_from)))
 
 
-def _names_as_county(units: pd.DataFrame, prefectures: pd.DataFrame):
+def _names_as_county(units: pd.DataFrame, prefectures: pd.DataFrame) -> Iterator[Any]:
     """Districts under the name they had as counties or county-level cities before 2000: 番禺市, 江宁县, 嘉定县."""
     taken = set(units["unit_name"]) | set(prefectures["name_zh"])
     for unit in units[units["unit_type"] == "district"].itertuples():

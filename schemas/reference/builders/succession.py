@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 
@@ -38,7 +39,7 @@ class Succession:
                 self._after.setdefault(event.old_code, set()).add(event.new_code)
                 self._before.setdefault(event.new_code, set()).add(event.old_code)
 
-    def unit(self, code: str, year: int):
+    def unit(self, code: str, year: int) -> Any:
         """Row of a unit in a year; None when it does not exist then."""
         return next((row for start, end, row in self._units.get(code, ()) if start <= year < end), None)
 
@@ -59,7 +60,7 @@ class Succession:
         following = steps.get(code, set()) - seen
         return {one for step in following for one in self._in_year(step, year, seen | {code})}
 
-    def prefecture(self, codes: Iterable[str], year: int):
+    def prefecture(self, codes: Iterable[str], year: int) -> Any:
         """Row of the prefecture that one of these codes, or its namesake in the province, is in a year; or None."""
         codes = [code for code in codes if code]
         for code in codes:
