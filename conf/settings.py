@@ -2,8 +2,9 @@
 
 Sources: ``conf/default.toml`` < ``conf/profiles/NAME.toml`` < ``--config FILE`` < ``CUSTOMS_LAKE__SECTION__KEY`` <
 ``--set section.key=value``. The sections are frozen dataclasses: an unknown key, a wrong type or an impossible value is
-refused at start with what is allowed. Secrets are never settings: object-store keys come from the environment that
-Hadoop's own providers read, and nothing here prints or stores them.
+refused at start with what is allowed. A secret is given by reference, ``{ env = "NAME" }`` or ``{ file = "PATH" }``
+(conf/secrets.py), never with ``--set``, which every user of the machine can read in the list of processes. Object-store
+keys come from the environment that Hadoop's own providers read.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from conf.delivery import Delivery
 from conf.errors import SettingsError, require_one_of
 from conf.operations import Operations
 from conf.panel import Panel
+from conf.privacy import Privacy
 from conf.productivity import Productivity
 from conf.rules import RuleError, rules_in_force
+from conf.secrets import HIDDEN, from_reference, holds_secret, redact, reference_in, remember
 from schemas.fields import RAW_COLUMNS
 
 # what the settings of places and counts allow; the transforms take these lists from here
@@ -250,14 +253,21 @@ class Settings:
     quality: Quality = field(default_factory=Quality)
     spark: Spark = field(default_factory=Spark)
     operations: Operations = field(default_factory=Operations)
+    privacy: Privacy = field(default_factory=Privacy)
     origins: dict[str, str] = field(default_factory=dict, compare=False)
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Sections as plain dictionaries, without the origins."""
         return {name: dataclasses.asdict(getattr(self, name)) for name in _SECTIONS}
 
+    def shown(self) -> dict[str, dict[str, Any]]:
+        """Sections as plain dictionaries for people to read: secrets hidden."""
+        hidden = redact(self.as_dict())
+        hidden["privacy"]["key"] = HIDDEN if self.privacy.key else ""
+        return hidden
+
     def sha256(self) -> str:
-        """Hash of everything that can change a result: all sections but ``spark``, ``operations`` and ``delivery``."""
+        """Hash of everything that can change a result; ``spark``, ``operations``, ``delivery`` and ``privacy`` cannot."""
         content = {name: values for name, values in self.as_dict().items() if name not in _NOT_RESULTS}
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=list).encode()).hexdigest()
 
@@ -267,11 +277,13 @@ class Settings:
 
 
 # what runs where and which files are taken, not what is made of them
-_NOT_RESULTS = ("spark", "operations", "delivery")
+_NOT_RESULTS = ("spark", "operations", "delivery", "privacy")
+# given by reference, or as a variable of the environment itself
+_SECRET_KEYS = ("privacy.key",)
 _SECTIONS: dict[str, type] = {
     "study": Study, "places": Places, "count": Count, "productivity": Productivity, "panel": Panel,
     "delivery": Delivery, "aliases": Aliases, "quality": Quality, "spark": Spark,
-    "operations": Operations,
+    "operations": Operations, "privacy": Privacy,
 }
 
 
@@ -344,7 +356,9 @@ def _merge(values: dict, origins: dict, source: Mapping[str, Any], origin: str) 
             continue
         for key, value in entries.items():
             _check_key(section, key, origin)
-            values[section][key] = value
+            if f"{section}.{key}" in _SECRET_KEYS and isinstance(value, str) and value:
+                raise SettingsError(f'{origin}: {section}.{key} is a secret: give it by reference, {{ env = "NAME" }}.')
+            values[section][key] = _read_reference(section, key, value)
             origins[f"{section}.{key}"] = origin
 
 
@@ -358,8 +372,27 @@ def _merge_text(values: dict, origins: dict, parts: list[str], text: str, origin
         origins["aliases.headings"] = origin
         return
     _check_key(section, key, origin)
-    values[section][key] = _parse_text(_hints(_SECTIONS[section])[key], text, f"{section}.{key}")
     origins[f"{section}.{key}"] = origin
+    hint, reference = _hints(_SECTIONS[section])[key], reference_in(text)
+    if reference is not None and hint is str:
+        values[section][key] = from_reference(reference, f"{section}.{key}")
+        return
+    is_secret = f"{section}.{key}" in _SECRET_KEYS
+    # of a table of further Spark settings the names are checked (Spark)
+    if origin == "--set" and text and hint is str and (is_secret or holds_secret(text)):
+        raise SettingsError(
+            f"--set {section}.{key}: the value holds a secret, and every user of this machine can read it in the list of"
+            f" processes. Give it in a file of your own as {section}.{key} = {{ env = \"NAME\" }}, or in the environment as"
+            f" {ENVIRONMENT_PREFIX}{section.upper()}__{key.upper()}."
+        )
+    values[section][key] = remember(text) if is_secret else _parse_text(hint, text, f"{section}.{key}")
+
+
+def _read_reference(section: str, key: str, value: Any) -> Any:
+    """What a reference to the environment or a file stands for; any other value as it is."""
+    if isinstance(value, Mapping) and _hints(_SECTIONS[section])[key] is str:
+        return from_reference(value, f"{section}.{key}")
+    return value
 
 
 def _check_section(section: str, origin: str) -> None:

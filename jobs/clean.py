@@ -26,6 +26,7 @@ from jobs.cleaning.quality import record_quality
 from jobs.core.errors import QualityError
 from jobs.core.ledger import builds_of, files_in_force, record_builds, years_text
 from jobs.runtime.context import JobContext, Outcome, job_main
+from jobs.transforms.withholding import withhold_persons
 from schemas import bronze, silver
 
 CARRIED = sorted(
@@ -57,7 +58,8 @@ def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[i
             silver.QUARANTINE: judged.where(F.size("reasons") > 0)
             .withColumn("primary_reason", F.col("reasons")[0])
             .withColumn("postcode", F.col("postcode_raw"))
-            .withColumn("production_place", F.col("production_place_raw")),
+            .withColumn("production_place", F.col("production_place_raw"))
+            .transform(withhold_persons),
             silver.DECLARATION: judged.where(F.size("reasons") == 0),
         }
         # side by side: one is planned and committed while the other's rows are computed

@@ -24,6 +24,7 @@ from jobs.runtime.context import (
     command_main,
 )
 from jobs.runtime.session import build_session
+from jobs.runtime.surroundings import apply_rights
 from schemas.catalog import TABLES
 from schemas.migrations import AddColumns, Migration, RenameColumn, SetProperties, Step, WidenColumn, pending_migrations
 from schemas.table import Table
@@ -107,6 +108,7 @@ def add_migrate_arguments(parser: argparse.ArgumentParser) -> None:
 def run_command(arguments: argparse.Namespace) -> int:
     """Plan, show and, unless ``dry_run``, apply; return the exit code."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    apply_rights(settings.privacy)
     lake = Lake(build_session(settings), arguments.lake)
     try:
         migrations = plan_migration(lake)

@@ -28,8 +28,9 @@ from jobs.core.errors import InputRefusedError
 from jobs.core.frames import rows_to_spark
 from jobs.core.lake import Written
 from jobs.core.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
-from jobs.readers.firm_files import FirmFile, find_given_file, find_survey_files, read_given, read_survey
+from jobs.readers.firm_files import FOLDER, FirmFile, find_given_file, find_survey_files, read_given, read_survey
 from jobs.readers.firm_series import FirmSeries, load_series
+from jobs.readers.raw_listing import refuse_links_out
 from jobs.reference.firm_places import place_frame
 from jobs.reference.place_book import configured_place_book, user_files_hash
 from jobs.runtime.context import JobContext, Outcome, job_main
@@ -117,7 +118,9 @@ class Report:
 def run(context: JobContext) -> Outcome:
     """Rebuild firm and city productivity when a file or a choice changed."""
     choices = context.settings.productivity
-    sources = find_sources(context.require_raw(), choices)
+    raw = context.require_raw()
+    refuse_links_out(raw / FOLDER, raw, context.settings.privacy.allowed_links)
+    sources = find_sources(raw, choices)
     if sources is None:
         return Outcome("no firm files in raw/firms: the panel will have no lnPro", changed=False)
     settings, places = context.settings.as_dict(), context.settings.places

@@ -21,6 +21,7 @@ if __package__ in (None, ""):
 import pandas as pd
 from pyspark.sql import functions as F
 
+from conf.secrets import redact
 from conf.tables import STUDY_PROFILES
 from estimation.report import Provenance, StudyReport, build_report, render_report
 from estimation.report.claims_page import claims_markdown
@@ -156,9 +157,9 @@ def repeat_command(context: JobContext, handed: HandOff, asked: Mapping[str, obj
     for key, origin in sorted(origins.items()):
         if origin == "--set" or origin.startswith("environment"):
             section, name = key.split(".")
-            value = getattr(getattr(context.settings, section), name)
+            value = context.settings.shown()[section][name]
             parts += ["--set", f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}"]
-    return " ".join(shlex.quote(part) for part in parts)
+    return " ".join(shlex.quote(redact(part)) for part in parts)
 
 
 def _settings(context: JobContext) -> list[tuple[str, str, str]]:
@@ -168,7 +169,7 @@ def _settings(context: JobContext) -> list[tuple[str, str, str]]:
             ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value),
             context.settings.origins.get(f"{section}.{key}", "default"),
         )
-        for section, values in context.settings.as_dict().items() for key, value in values.items()
+        for section, values in context.settings.shown().items() for key, value in values.items()
     ]
 
 

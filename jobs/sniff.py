@@ -16,13 +16,13 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table as RichTable
 
 from conf.errors import SettingsError
 from conf.layouts import LayoutError, load_layouts, with_aliases
 from conf.settings import Settings, load_settings
 from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, CustomsLakeError, InputRefusedError
+from jobs.core.printing import cell, printable
 from jobs.core.years import parse_years
 from jobs.kernels.proposals import propose_layout
 from jobs.kernels.raw_folder import raw_folder
@@ -30,6 +30,7 @@ from jobs.readers.delivery import Bounds, Delivery, judge
 from jobs.readers.raw_listing import list_delivery
 from jobs.readers.receiving import Looked, judge_for_years, left_out_lines, look_at_folder
 from jobs.readers.sniffing import FileReport, Report, YearReport, estimate_rows, report_on
+from jobs.runtime.surroundings import apply_rights, guarded_command
 
 #: Rows of the terminal's table; the rest is in --json and --out.
 SHOWN_FILES = 60
@@ -45,19 +46,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if not arguments.folder and not arguments.propose:
         parser.error("say which folder")
-    try:
-        return run_command(arguments)
-    except CustomsLakeError as error:
-        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
-        return error.exit_code
-    except (SettingsError, LayoutError) as error:
-        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
-        return EXIT_REFUSED
+    with guarded_command():
+        try:
+            return run_command(arguments)
+        except CustomsLakeError as error:
+            print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+            return error.exit_code
+        except (SettingsError, LayoutError) as error:
+            print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+            return EXIT_REFUSED
 
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Look at the folder, print the report; exit code 4 when no file of it can be loaded."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    apply_rights(settings.privacy)
     if arguments.propose:
         return propose(arguments.folder, arguments.propose, settings)
     report, delivery = sniff(arguments.folder, settings, years=arguments.years)
@@ -115,7 +118,7 @@ def _judged(looked: Looked, settings: Settings, years: str | None) -> Delivery:
 
 def print_report(report: Report, delivery: Delivery) -> None:
     """Print the report as tables, with equal faults together."""
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, markup=False, emoji=False, highlight=False)
     readable = [item for item in report.files if item.layout]
     console.print(_file_table(readable[:SHOWN_FILES]))
     if len(readable) > SHOWN_FILES:
@@ -123,13 +126,13 @@ def print_report(report: Report, delivery: Delivery) -> None:
     console.print(_year_table(report.years))
     lines = left_out_lines(delivery.left_out)
     if lines:
-        console.print(f"\n{len(delivery.left_out)} not taken:", markup=False)
+        console.print(f"\n{len(delivery.left_out)} not taken:")
         for line in lines:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print(printable(line), soft_wrap=True)
     for note in delivery.notes:
-        console.print(f"  - noted: {note}", markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(f"  - noted: {note}"), soft_wrap=True)
     n_taken = sum(item.action == "load" for item in report.files)
-    console.print(f"\n{n_taken:,} of {len(report.files):,} would be loaded.", markup=False, highlight=False)
+    console.print(f"\n{n_taken:,} of {len(report.files):,} would be loaded.")
 
 
 def _file_table(files: Sequence[FileReport]) -> RichTable:
@@ -140,7 +143,7 @@ def _file_table(files: Sequence[FileReport]) -> RichTable:
         noticed = "; ".join(f"{what}: {n:,}" for what, n in item.noticed.items())
         table.add_row(
             *map(
-                escape,
+                cell,
                 (
                     item.file, item.kind, item.encoding, _separator(item.delimiter), item.layout, f"{item.n_rows:,}",
                     f"{float(item.value_usd):,.0f}", _months(item.years), str(len(item.columns_not_taken) or ""), noticed,
@@ -158,7 +161,7 @@ def _year_table(years: Sequence[YearReport]) -> RichTable:
         missing = "not known by month" if item.months_missing is None else " ".join(map(str, item.months_missing)) or "none"
         table.add_row(
             str(item.year), f"{item.n_files:,}", f"{item.n_rows:,}", f"{float(item.value_usd):,.0f}", missing,
-            escape(", ".join(item.waits_for)),
+            cell(", ".join(item.waits_for)),
         )
     return table
 

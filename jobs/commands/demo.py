@@ -42,7 +42,7 @@ def run_demo(out: Path, *, records: int, seed: int, console: Console) -> int:
     from jobs.generate import generate
 
     start = time.monotonic()
-    console.print(f"[bold]customs-lake demo[/]: {records:,} generated customs records, seed {seed}, in {out}")
+    console.print(f"customs-lake demo: {records:,} generated customs records, seed {seed}, in {out}", style="bold")
     with console.status("writing the generated world ..."):
         world = generate(out, seed=seed, records=records, overwrite=True)
     console.print(f"world     {world} ({time.monotonic() - start:.1f} s)")

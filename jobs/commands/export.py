@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from jobs.commands.exported_files import Changed, write_file
 from jobs.core.errors import InputRefusedError
 from jobs.core.lake import Lake
 from schemas.catalog import TABLES
@@ -12,8 +12,10 @@ from schemas.catalog import TABLES
 EXCEL_MAX_ROWS = 1_048_575
 
 
-def export_table(lake: Lake, name: str, out: Path, *, version: int | None = None) -> int:
-    """Write a table to one file and return its rows.
+def export_table(
+    lake: Lake, name: str, out: Path, *, version: int | None = None, raw_text: bool = False
+) -> tuple[int, Changed]:
+    """Write a table to one file; return its rows, and what the file holds differently.
 
     Parameters
     ----------
@@ -21,6 +23,10 @@ def export_table(lake: Lake, name: str, out: Path, *, version: int | None = None
         ``layer.table``.
     out : Path
         Ends in .csv, .parquet or .xlsx.
+    version : int, optional
+        Of the table; the latest when not given.
+    raw_text : bool
+        Leave texts of a CSV file as they are, also those a spreadsheet would take for formulas.
 
     Raises
     ------
@@ -41,14 +47,5 @@ def export_table(lake: Lake, name: str, out: Path, *, version: int | None = None
         raise InputRefusedError(
             f"{name} has {len(rows):,} rows; an Excel sheet holds {EXCEL_MAX_ROWS:,}. Export to .parquet or .csv."
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # a reader of the target never sees half a file
-    partial = out.with_name(f".{out.name}.partial{out.suffix}")
-    if out.suffix.lower() == ".csv":
-        rows.to_csv(partial, index=False)
-    elif out.suffix.lower() == ".parquet":
-        rows.to_parquet(partial, index=False)
-    else:
-        rows.to_excel(partial, index=False, sheet_name=table.name.replace(".", "_")[:31])
-    os.replace(partial, out)
-    return len(rows)
+    changed = write_file(rows, out, title=table.name.replace(".", "_"), raw_text=raw_text)
+    return len(rows), changed

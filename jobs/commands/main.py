@@ -19,6 +19,7 @@ from rich.table import Table as RichTable
 from conf.settings import Places, load_settings
 from conf.tables import STUDY_PROFILES
 from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, InputRefusedError
+from jobs.core.printing import cell, printable
 from jobs.runtime.context import (
     JobContext,
     add_arguments,
@@ -76,7 +77,8 @@ COMMANDS: dict[str, dict[str, str]] = {
     },
 }
 LIMIT_ROWS = 40
-console = Console()
+# data is printed as it is, never as markup of the terminal library
+console = Console(markup=False, emoji=False, highlight=False)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -104,7 +106,7 @@ def run_command(argv: list[str]) -> int:
 
 def print_commands() -> None:
     """Print the commands in groups."""
-    console.print("customs-lake COMMAND [options]; --help after a command tells its options\n", markup=False)
+    console.print("customs-lake COMMAND [options]; --help after a command tells its options\n")
     for title, commands in COMMANDS.items():
         table = RichTable(box=None, show_header=False, pad_edge=False, title=title, title_justify="left")
         table.add_column(width=14, style="bold")
@@ -124,12 +126,20 @@ def export(argv: Sequence[str]) -> int:
     parser.add_argument("--lake", required=True, help="root of the lake")
     parser.add_argument("--out", type=Path, required=True, help="a file ending in .csv, .parquet or .xlsx")
     parser.add_argument("--version", type=int, help="version of the table; default: the latest")
+    parser.add_argument(
+        "--raw-text", action="store_true",
+        help="leave texts of a .csv as they are; else those that a spreadsheet takes for formulas begin with an apostrophe",
+    )
     add_settings_arguments(parser)
     arguments = parser.parse_args(argv)
     arguments.raw = arguments.years = None
     with open_context(arguments, create=False) as context:
-        rows = export_table(context.lake, arguments.table, arguments.out, version=arguments.version)
-    console.print(f"{rows:,} rows of {arguments.table} written to {arguments.out}", highlight=False)
+        rows, changed = export_table(
+            context.lake, arguments.table, arguments.out, version=arguments.version, raw_text=arguments.raw_text
+        )
+    console.print(printable(f"{rows:,} rows of {arguments.table} written to {arguments.out}"))
+    if changed.text():
+        console.print(changed.text())
     return EXIT_DONE
 
 
@@ -141,8 +151,8 @@ def doctor(argv: Sequence[str]) -> int:
     findings = examine()
     table = RichTable("check", "", "found", "what to do", box=None, pad_edge=False)
     for finding in findings:
-        verdict = "ok" if finding.is_fine else "[bold red]missing[/]"
-        table.add_row(finding.name, verdict, finding.found, "" if finding.is_fine else finding.remedy)
+        verdict = cell("ok") if finding.is_fine else cell("missing", "bold red")
+        table.add_row(cell(finding.name), verdict, cell(finding.found), cell("" if finding.is_fine else finding.remedy))
     console.print(table)
     return EXIT_DONE if all(finding.is_fine for finding in findings) else EXIT_REFUSED
 
@@ -155,10 +165,11 @@ def config(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
     table = RichTable("setting", "value", "from", box=None, pad_edge=False)
-    for section, values in settings.as_dict().items():
+    for section, values in settings.shown().items():
         for key, value in values.items():
             shown = ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
-            table.add_row(f"{section}.{key}", shown, settings.origins.get(f"{section}.{key}", "default"))
+            origin = settings.origins.get(f"{section}.{key}", "default")
+            table.add_row(*map(cell, (f"{section}.{key}", shown, origin)))
     console.print(table)
     return EXIT_DONE
 
@@ -234,7 +245,7 @@ def _show_places(arguments: argparse.Namespace) -> int:
         frame = _place_frame(context, arguments.action, arguments.city).toPandas()
     if arguments.out:
         written = _write_csv(frame, arguments.out, f"places_{arguments.action}.csv")
-        console.print(f"{len(frame):,} rows written to {written}", highlight=False)
+        console.print(printable(f"{len(frame):,} rows written to {written}"))
         return EXIT_DONE
     print(frame.head(LIMIT_ROWS).to_string(index=False))
     if len(frame) > LIMIT_ROWS:
@@ -267,13 +278,14 @@ def _place_sensitivity(arguments: argparse.Namespace) -> int:
     print(found)
     if arguments.out:
         written = _write_csv(found.to_frame(), arguments.out, "places_sensitivity.csv")
-        console.print(f"All numbers: {written}", highlight=False)
+        console.print(printable(f"All numbers: {written}"))
     return EXIT_DONE
 
 
 def _write_csv(frame: pd.DataFrame, folder: Path, name: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(folder / name, index=False)
+    from jobs.commands.exported_files import write_file
+
+    write_file(frame, folder / name)
     return folder / name
 
 

@@ -170,7 +170,9 @@ def _look_at(path: Path, raw: Path) -> FirmFile:
     layout = min(layouts, key=lambda item: (len(item.missing(headings)), -len(item.assign(headings))))
     if layout.missing(headings):
         raise InputRefusedError(
-            f"{name}: its headings match none of the {len(layouts)} survey layouts. Found: {', '.join(headings[:12])}. "
+            # of the others not a word: without a heading line they are the first firm's cells
+            f"{name}: its headings match none of the {len(layouts)} survey layouts. Of its {len(headings)} headings known:"
+            f" {', '.join(headings[index] for index in sorted(layout.assign(headings).values())[:12]) or 'not one'}. "
             f"The nearest, {layout.name}, also needs: {', '.join(layout.missing(headings))}. "
             "Add the year's headings to conf/layouts."
         )

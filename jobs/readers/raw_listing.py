@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,10 @@ _SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "sha256sum
 _OTHER_ENDINGS = frozenset(
     "do ado log smcl md pdf doc docx ppt pptx htm html png jpg jpeg gif bmp py pyc r rmd rdata rhistory ipynb sql sps m tmp"
     " bak part crdownload lnk url ini exe bat sh cmd ps1 rtf tex gph stpr sthlp hlp chm sha256 md5 sfv torrent eml".split()
+)
+LEADS_OUT = (
+    "a link that leads out of the raw folder, not followed and not read. Copy the file here, or allow the link by name:"
+    " privacy.allowed_links"
 )
 _README = re.compile(r"^(read[-_ ]?me|说明|licen[cs]e|copying|changelog)([^a-z].*)?$|说明(文档)?$", re.IGNORECASE)
 
@@ -45,8 +50,14 @@ class Beside:
     reason: str
 
 
-def list_delivery(folder: RawFolder) -> tuple[list[tuple[str, int]], list[Beside]]:
+def list_delivery(folder: RawFolder, allowed_links: Sequence[str] = ()) -> tuple[list[tuple[str, int]], list[Beside]]:
     """List a raw folder.
+
+    Parameters
+    ----------
+    folder : RawFolder
+    allowed_links : sequence of str
+        Names or patterns of links that may lead out of the folder; any other is refused unread.
 
     Returns
     -------
@@ -64,14 +75,39 @@ def list_delivery(folder: RawFolder) -> tuple[list[tuple[str, int]], list[Beside
     top = raw / CUSTOMS if (raw / CUSTOMS).is_dir() else raw
     if not top.is_dir():
         raise InputRefusedError(f"{folder.address}: no such folder. Expected a folder with customs files.")
+    if top.is_symlink() and top != raw and not may_follow(top, raw, allowed_links):
+        raise InputRefusedError(f"{CUSTOMS}: {LEADS_OUT}.")
     files: list[tuple[str, int]] = []
     beside: list[Beside] = []
     for found in _walk(top, raw):
         if isinstance(found, Beside):
             beside.append(found)
+        elif (raw / found[0]).is_symlink() and not may_follow(raw / found[0], raw, allowed_links):
+            beside.append(Beside(found[0], "refused", LEADS_OUT))
         else:
             files.append(found)
     return sorted(files), sorted(beside, key=lambda item: item.source_file)
+
+
+def may_follow(path: Path, raw: Path, allowed_links: Sequence[str]) -> bool:
+    """Tell whether a link below the raw folder ends in it, or is allowed by name to lead out."""
+    name = path.relative_to(raw).as_posix()
+    return path.resolve().is_relative_to(raw.resolve()) or any(fnmatchcase(name, item) for item in allowed_links)
+
+
+def refuse_links_out(folder: Path, raw: Path, allowed_links: Sequence[str]) -> None:
+    """Refuse links below a folder of the raw folder that lead out of it, before anything is read through them.
+
+    Raises
+    ------
+    InputRefusedError
+        Naming the links, never what they lead to.
+    """
+    entries = [folder, *(folder.rglob("*") if folder.is_dir() else ())]
+    out = sorted(_name(path, raw) for path in entries if path.is_symlink() and not may_follow(path, raw, allowed_links))
+    if out:
+        more = f" and {len(out) - 5:,} more" if len(out) > 5 else ""
+        raise InputRefusedError(f"{', '.join(out[:5])}{more}: {LEADS_OUT}.")
 
 
 def why_useless(name: str) -> str:
@@ -109,10 +145,10 @@ def _walk(top: Path, raw: Path) -> Iterator[tuple[str, int] | Beside]:
 def _file(entry: os.DirEntry, path: Path, raw: Path) -> tuple[str, int] | Beside:
     name = _name(path, raw)
     if entry.is_symlink() and not path.exists():
-        return Beside(name, "link", f"link that leads nowhere ({os.readlink(path)}): mend it, or copy the file here")
+        return Beside(name, "link", "link that leads nowhere: mend it, or copy the file here")
     if entry.is_dir():
         return Beside(
-            name, "link", f"linked folder, not followed ({os.readlink(path)}): move its files here, or land it by itself"
+            name, "link", "linked folder, not followed: move its files here, or land it by itself"
         )
     if not entry.is_file():
         return Beside(name, "useless", "neither a file nor a folder")

@@ -78,7 +78,7 @@ def look_at_folder(
     """
     folder = raw_folder(raw)
     layouts = with_aliases(load_layouts(), settings.aliases.headings)
-    listed, beside = list_delivery(folder)
+    listed, beside = list_delivery(folder, settings.privacy.allowed_links)
     if not listed and not beside:
         raise InputRefusedError(f"{folder.address}: no files in it. Expected customs files, found an empty folder.")
     strict = settings.delivery.strict

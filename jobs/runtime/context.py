@@ -19,12 +19,14 @@ from conf.settings import Settings, SettingsError, load_settings
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED, CustomsLakeError, InputRefusedError
 from jobs.core.lake import Lake
 from jobs.core.ledger import new_run_id
+from jobs.core.printing import printable
 from jobs.core.upkeep import add_declared_columns
 from jobs.core.years import parse_years
 from jobs.runtime.events import observe
 from jobs.runtime.jars import JarsNotFoundError
 from jobs.runtime.java import JavaNotUsableError
 from jobs.runtime.session import build_session
+from jobs.runtime.surroundings import apply_rights, guarded_command
 
 log = logging.getLogger("customs_lake")
 
@@ -140,6 +142,7 @@ def add_delivery_arguments(parser: argparse.ArgumentParser) -> None:
 def open_context(arguments: argparse.Namespace, *, create: bool = True) -> JobContext:
     """Load settings, start the session and open the lake."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    apply_rights(settings.privacy)
     years = parse_years(arguments.years)
     spark = build_session(settings)
     lake = Lake.open(spark, arguments.lake, create=create)
@@ -171,22 +174,31 @@ def configure_logging() -> None:
     """Log the product's own sentences to standard error, with the time."""
     if not logging.getLogger("customs_lake").handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+        handler.setFormatter(PrintableFormatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
         log.addHandler(handler)
         log.setLevel(logging.INFO)
         log.propagate = False
 
 
+class PrintableFormatter(logging.Formatter):
+    """Log lines without secrets and control characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, or several of a stack trace."""
+        return printable(super().format(record))
+
+
 def explained(call: Callable[[], int]) -> int:
     """Run a command; an explained error becomes its message and exit code, a defect keeps its stack trace."""
-    try:
-        return call()
-    except CustomsLakeError as error:
-        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
-        return error.exit_code
-    except (SettingsError, JavaNotUsableError, JarsNotFoundError) as error:
-        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
-        return EXIT_REFUSED
+    with guarded_command():
+        try:
+            return call()
+        except CustomsLakeError as error:
+            print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+            return error.exit_code
+        except (SettingsError, JavaNotUsableError, JarsNotFoundError) as error:
+            print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+            return EXIT_REFUSED
 
 
 def program(name: str) -> str:

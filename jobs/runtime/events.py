@@ -13,7 +13,6 @@ import datetime as dt
 import json
 import logging
 import os
-import re
 import time
 import urllib.error
 import urllib.parse
@@ -23,6 +22,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from conf.secrets import redact, remember
 from jobs.core.ledger import code_version, record_run, utc_now
 
 if TYPE_CHECKING:
@@ -31,22 +31,6 @@ if TYPE_CHECKING:
 
 LINEAGE_SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/definitions/RunEvent"
 LINEAGE_TIMEOUT_SECONDS = 5.0
-HIDDEN = "***"
-_SECRET_NAME = re.compile(r"secret|password|passwd|token|credential|api[_.-]?key|access[_.-]?key|signature", re.I)
-_SECRET_IN_TEXT = (
-    # user:password@ of a URI
-    (re.compile(r"(\w[\w+.-]*://)[^/\s@]+@"), rf"\1{HIDDEN}@"),
-    # name=value, name: value and "name": "value" of anything that is named like a secret
-    (
-        re.compile(
-            r"(?i)([\w.-]*(?:secret|password|passwd|token|credential|api[_.-]?key|access[_.-]?key|signature)[\w.-]*"
-            r"[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&]+"
-        ),
-        rf"\1{HIDDEN}",
-    ),
-    # key ids of the large object store, wherever they stand
-    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), HIDDEN),
-)
 
 log = logging.getLogger("customs_lake")
 
@@ -100,7 +84,7 @@ def _record(
     years = sorted(context.years) if context.years else None
     record_run(
         context.lake, context.settings, run_id=context.run_id, job=name, started_at=started_at, status=status,
-        arguments=hide_secrets({"raw": context.raw, "years": years}), message=hide_secrets(message), read=read,
+        arguments=redact({"raw": context.raw, "years": years}), message=redact(message), read=read,
         wrote=wrote, seconds=seconds,
     )
 
@@ -122,14 +106,14 @@ def emit(
         "versions_read": dict(read or {}), "versions_written": versions, "message": message,
     }
     if options.log_file:
-        _append_line(Path(options.log_file), json.dumps(hide_secrets(line), ensure_ascii=False, default=str))
+        _append_line(Path(options.log_file), json.dumps(redact(line), ensure_ascii=False, default=str))
     listener = options.lineage or os.environ.get("OPENLINEAGE_URL", "")
     if listener:
         lineage = lineage_event(
             context, job, event, read=read or {}, rows={name: item.n_rows for name, item in (wrote or {}).items()},
             versions=versions, message=message,
         )
-        _send(listener, json.dumps(hide_secrets(lineage), ensure_ascii=False, default=str))
+        _send(listener, json.dumps(redact(lineage), ensure_ascii=False, default=str))
 
 
 def lineage_event(
@@ -172,18 +156,6 @@ def lineage_event(
     }
 
 
-def hide_secrets(value: Any) -> Any:
-    """Return a copy of texts, mappings and lists in which everything that looks like a secret is hidden."""
-    if isinstance(value, Mapping):
-        return {key: HIDDEN if _SECRET_NAME.search(str(key)) else hide_secrets(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [hide_secrets(item) for item in value]
-    if isinstance(value, str):
-        for pattern, replacement in _SECRET_IN_TEXT:
-            value = pattern.sub(replacement, value)
-    return value
-
-
 def _facet(producer: str, name: str, **content: Any) -> dict[str, Any]:
     return {"_producer": producer, "_schemaURL": f"https://openlineage.io/spec/facets/1-0-0/{name}.json"} | content
 
@@ -221,7 +193,7 @@ def _send(listener: str, body: str) -> None:
     headers = {"Content-Type": "application/json"}
     key = os.environ.get("OPENLINEAGE_API_KEY")
     if key:
-        headers["Authorization"] = f"Bearer {key}"
+        headers["Authorization"] = f"Bearer {remember(key)}"
     address = listener.rstrip("/")
     address = address if address.endswith("/lineage") else f"{address}/api/v1/lineage"
     request = urllib.request.Request(address, data=body.encode(), headers=headers, method="POST")
@@ -229,4 +201,4 @@ def _send(listener: str, body: str) -> None:
         with urllib.request.urlopen(request, timeout=LINEAGE_TIMEOUT_SECONDS):
             return
     except (urllib.error.URLError, TimeoutError) as error:
-        log.warning("the lineage listener %s did not take an event: %s", hide_secrets(listener), error)
+        log.warning("the lineage listener %s did not take an event: %s", redact(listener), error)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from conf.settings import Settings
 from jobs.runtime.jars import jar_paths
 from jobs.runtime.java import require_java
+from jobs.runtime.surroundings import scratch_folder
 
 if TYPE_CHECKING:
     from pyspark import SparkConf
@@ -101,14 +102,22 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
             "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
             "spark.driver.extraJavaOptions": _java_options(),
         }
-        if settings.spark.local_dir:
-            confs["spark.local.dir"] = settings.spark.local_dir
+        # several folders, or a cluster's own: as they are given
+        if "," in settings.spark.local_dir or not settings.spark.master.startswith("local"):
+            confs |= {"spark.local.dir": settings.spark.local_dir} if settings.spark.local_dir else {}
+        else:
+            scratch = scratch_folder(settings.spark.local_dir)
+            confs["spark.local.dir"] = str(scratch)
+            confs["spark.driver.extraJavaOptions"] += f' "-Djava.io.tmpdir={scratch}"'
+        # Hadoop sets the rights of files and folders itself, whatever the process says
+        confs["spark.hadoop.fs.permissions.umask-mode"] = f"{settings.privacy.umask:03o}"
         options = f"{confs['spark.driver.extraJavaOptions']} {settings.spark.extra.get('spark.driver.extraJavaOptions', '')}"
         confs |= settings.spark.extra | {"spark.driver.extraJavaOptions": options.strip()}
     else:
         given = _submitted_conf()
         local = LOCAL_CONFS if given.get("spark.master", "local[*]").startswith("local") else {}
-        confs = confs | _unset_only(given, TUNING_CONFS | local)
+        rights = {"spark.hadoop.fs.permissions.umask-mode": f"{settings.privacy.umask:03o}"}
+        confs = confs | _unset_only(given, TUNING_CONFS | local | rights)
     for key, value in confs.items():
         builder = builder.config(key, value)
     if not is_submitted():

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from conf.operations import Operations
+from conf.secrets import HIDDEN, redact
 from conf.settings import SettingsError, load_settings
 from jobs.core.errors import LakeError, LockedError
 from jobs.core.lake import Written, parse_commit
@@ -46,19 +47,19 @@ SECRETS = ("hunter2", "AKIAABCDEFGHIJKLMNOP", "s3cr3t/key+1")
     ],
 )
 def test_secrets_in_texts_are_hidden_and_the_rest_stays(text):
-    hidden = events.hide_secrets(text)
+    hidden = redact(text)
     assert not any(secret in hidden for secret in SECRETS)
-    assert events.HIDDEN in hidden
+    assert HIDDEN in hidden
 
 
 def test_secrets_are_hidden_by_name_in_nested_values_and_plain_words_stay():
     value = {"raw": "/data", "fs.s3a.secret.key": "x", "list": [{"Password": "y"}], "keys": ["hs6_code"]}
-    hidden = events.hide_secrets(value)
+    hidden = redact(value)
     assert hidden == {
-        "raw": "/data", "fs.s3a.secret.key": events.HIDDEN, "list": [{"Password": events.HIDDEN}], "keys": ["hs6_code"],
+        "raw": "/data", "fs.s3a.secret.key": HIDDEN, "list": [{"Password": HIDDEN}], "keys": ["hs6_code"],
     }
     sentence = "2,500 rows of key (file_sha256, source_row), 3 s"
-    assert events.hide_secrets(sentence) == sentence
+    assert redact(sentence) == sentence
 
 
 class _Lake:

@@ -95,15 +95,16 @@ def test_everything_in_a_folder_is_taken_or_named(raw, settings):
     _write(elsewhere, "data200405.csv", _lines(200405))
     os.symlink(elsewhere, raw / "linked")
     os.symlink(raw / "nowhere", raw / "broken_200406.csv")
-    os.symlink(elsewhere / "data200405.csv", raw / "data200405.csv")
+    _write(raw, "_old/data200405.csv", _lines(200405))
+    os.symlink(raw / "_old" / "data200405.csv", raw / "data200405.csv")
     delivery = _delivery(raw, settings)
-    assert _names(delivery.new) == ["data200401.csv", "data200405.csv"], "a link to a file is the file"
+    assert _names(delivery.new) == ["data200401.csv", "data200405.csv"], "a link within the folder is the file"
     assert _kinds(delivery) == dict.fromkeys(useless, "useless") | {
         "empty_200402.csv": "empty", "data200403.csv": "empty", "_old/": "useless", "__MACOSX/": "useless",
         "linked": "link", "broken_200406.csv": "link",
     }
     said = "\n".join(left_out_lines(delivery.left_out))
-    assert all(name.rstrip("/") in said for name in _kinds(delivery)) and "left out with its 1 file" in said
+    assert all(name.rstrip("/") in said for name in _kinds(delivery)) and "left out with its 2 files" in said
     assert delivery.blocked_years == () and unfinished_text(delivery) == ""
 
 

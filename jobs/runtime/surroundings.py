@@ -1,0 +1,62 @@
+"""What surrounds every command: a guarded terminal, files that only their owner can read, a scratch folder of its own."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from conf.privacy import Privacy
+from conf.settings import SettingsError
+from jobs.core.printing import guarded, print_defect
+
+
+@contextlib.contextmanager
+def guarded_command() -> Iterator[None]:
+    """Guard a command: what it prints is printable, what it writes is its owner's until the settings say more."""
+    sys.excepthook = print_defect
+    before = os.umask(Privacy().umask)
+    try:
+        with contextlib.redirect_stdout(guarded(sys.stdout)), contextlib.redirect_stderr(guarded(sys.stderr)):
+            yield
+    finally:
+        os.umask(before)
+
+
+def apply_rights(privacy: Privacy) -> None:
+    """Take from every file made from now on the rights that the settings take."""
+    os.umask(privacy.umask)
+
+
+@cache
+def scratch_folder(parent: str) -> Path:
+    """A folder for Spark's shuffles and the JVM's temporary files that only the owner can enter; gone with the process.
+
+    Parameters
+    ----------
+    parent : str
+        Where to make it; empty: the machine's temporary folder.
+
+    Raises
+    ------
+    SettingsError
+        If it cannot be made there.
+    """
+    try:
+        if parent:
+            Path(parent).expanduser().mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="customs-lake-spark-", dir=Path(parent).expanduser() if parent else None))
+    except OSError as error:
+        where = f"spark.local_dir {parent}" if parent else "the temporary folder (TMPDIR)"
+        raise SettingsError(
+            f"{where}: a scratch folder cannot be made there ({error.strerror or error}). Name another with"
+            " --set spark.local_dir=FOLDER, or set TMPDIR."
+        ) from error
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -1,0 +1,145 @@
+"""Secrets leave by no way out, and delivered text reaches the terminal as text; no JVM."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+
+import pytest
+
+from conf.secrets import HIDDEN, redact
+from conf.settings import SettingsError, load_settings
+from jobs.commands.main import run_command
+from jobs.core.printing import GuardedStream, printable
+from jobs.runtime.context import explained
+from jobs.runtime.session import build_session
+from jobs.runtime.surroundings import scratch_folder
+
+ESCAPES = "\x1b[2J\x1b]0;title\x07\x00\x9b31m\u202egnihton\r"
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("https://me:hunter2@host/api", "hunter2"),
+        ("https://me:hun@ter2@host/api", "ter2"),
+        ("https://ghp_0123456789@host/api", "ghp_0123456789"),
+        ("wasbs://c@acc.blob/x?sv=2024-11-04&sp=r&sig=aB%2Fc3d%3D", "aB%2Fc3d%3D"),
+        ("https://b.s3.amazonaws.com/k?X-Amz-Credential=AKX%2F1&X-Amz-Signature=9f8e7d", "9f8e7d"),
+        ("DefaultEndpointsProtocol=https;AccountName=a;AccountKey=Zm9vYmFy==;EndpointSuffix=x", "Zm9vYmFy"),
+        ("Authorization: Bearer eyJhbGciOi.eyJzdWIi.abc", "eyJhbGciOi.eyJzdWIi.abc"),
+        ("jdbc:postgresql://h/db?user=u&password=hunter2", "hunter2"),
+        ("fs.azure.account.key.acc.dfs.core.windows.net=Zm9vYmFy", "Zm9vYmFy"),
+        ("{'privacy.key': 1, 'shared_key': 'hunter2'}", "hunter2"),
+    ],
+)
+def test_every_kind_of_secret_in_a_text_is_hidden(text, secret):
+    assert secret in text and secret not in redact(text) and HIDDEN in redact(text)
+
+
+def test_value_read_by_reference_is_hidden_wherever_it_appears(tmp_path):
+    key = tmp_path / "key"
+    key.write_text("correct horse battery staple\n", encoding="utf-8")
+    user = tmp_path / "mine.toml"
+    user.write_text(
+        f'[privacy]\nfirm_codes = "pseudonymise"\nkey = {{ file = "{key}" }}\n'
+        '[operations]\nlineage = { env = "LISTENER" }\n', encoding="utf-8",
+    )
+    environment = {"LISTENER": "https://host/q/Tr0ub4dor"}
+    os.environ.update(environment)
+    try:
+        settings = load_settings(config_file=user, environment={})
+    finally:
+        del os.environ["LISTENER"]
+    assert settings.privacy.key == "correct horse battery staple" and settings.operations.lineage == environment["LISTENER"]
+    assert "horse" not in str(settings.shown()) and "Tr0ub4dor" not in str(settings.shown())
+    assert redact("posted to https://host/q/Tr0ub4dor") == f"posted to {HIDDEN}"
+    assert "horse" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("operations.lineage=https://me:hunter2@host", "list of processes"),
+        ("privacy.key=0123456789abcdef", "list of processes"),
+        ("privacy.key={env=\"NOT_SET_ANYWHERE\"}", "NOT_SET_ANYWHERE is not set"),
+        ("privacy.key={password=\"x\"}", "expected"),
+        ("privacy.firm_codes=pseudonymise", "pseudonyms need a key"),
+        ("privacy.personal_columns=hide", "expected one of leave_out, pseudonymise, keep"),
+    ],
+)
+def test_secret_on_the_command_line_or_a_missing_one_is_refused_without_repeating_it(override, message):
+    with pytest.raises(SettingsError) as refused:
+        load_settings(overrides=[override], environment={})
+    assert message in str(refused.value)
+    assert "hunter2" not in str(refused.value) and "0123456789abcdef" not in str(refused.value)
+
+
+def test_secret_written_into_a_file_is_refused_and_the_environment_is_taken(tmp_path):
+    user = tmp_path / "mine.toml"
+    user.write_text('[privacy]\nkey = "0123456789abcdef"\n', encoding="utf-8")
+    with pytest.raises(SettingsError, match="by reference"):
+        load_settings(config_file=user, environment={})
+    settings = load_settings(environment={"CUSTOMS_LAKE__PRIVACY__KEY": "0123456789abcdef"})
+    assert settings.privacy.key == "0123456789abcdef" and settings.shown()["privacy"]["key"] == HIDDEN
+
+
+def test_config_show_hides_the_password_of_an_address(tmp_path, capsys):
+    user = tmp_path / "mine.toml"
+    user.write_text('[operations]\nlineage = "https://me:hunter2@host/api"\nlog_file = "[red]a[/red]"\n', encoding="utf-8")
+    assert run_command(["config", "show", "--config", str(user)]) == 0
+    shown = capsys.readouterr().out
+    assert "hunter2" not in shown and "https://***@host/api" in shown
+    assert "[red]a[/red]" in shown  # a value is no markup
+
+
+def test_control_characters_are_written_out_and_tab_and_newline_stay():
+    shown = printable(f"价格\t{ESCAPES}\n")
+    assert shown == "价格\t\\x1b[2J\\x1b]0;title\\x07\\x00\\x9b31m\\u202egnihton\\x0d\n"
+
+
+def test_whatever_a_command_prints_is_guarded(capsys):
+    def act():
+        print(f"{ESCAPES} password=hunter2")  # noqa: T201
+        print(f"{ESCAPES} password=hunter2", file=sys.stderr)  # noqa: T201
+        return 0
+
+    assert explained(act) == 0
+    for text in capsys.readouterr():
+        assert "\x1b" not in text and "\x07" not in text and "hunter2" not in text and "\\x1b" in text
+
+
+def test_guarded_stream_writes_through_to_the_stream_below():
+    below = io.StringIO()
+    stream = GuardedStream(below)
+    stream.writelines(["a\r\n", "\x1b"])
+    stream.flush()
+    assert below.getvalue() == "a\n\\x1b"
+
+
+def test_what_a_command_writes_is_its_owners_and_the_umask_comes_back(tmp_path):
+    before = os.umask(0o022)
+    try:
+        explained(lambda: (tmp_path / "file").write_text("x", encoding="utf-8"))
+        assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+
+
+def test_scratch_folder_is_entered_by_its_owner_only(tmp_path):
+    folder = scratch_folder(str(tmp_path / "scratch"))
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700 and folder.parent == tmp_path / "scratch"
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(SettingsError, match="scratch folder cannot be made"):
+        scratch_folder(str(tmp_path / "file"))
+
+
+def test_session_keeps_its_files_from_others(spark):
+    assert build_session  # the suite's session is the product's own
+    folder = spark.conf.get("spark.local.dir")
+    assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+    assert spark.conf.get("spark.hadoop.fs.permissions.umask-mode") == "077"
+    assert spark._jvm.java.lang.System.getProperty("java.io.tmpdir") == folder
