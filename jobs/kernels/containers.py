@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits
+from jobs.kernels.reasons import reason_of
 
 TEXT_SUFFIXES = (".csv", ".txt", ".tsv", ".dat", ".prn", ".asc")
 #: Ending to kind, for files whose first bytes decide nothing.
@@ -383,5 +384,4 @@ def _locked(where: str, command: str) -> str:
 def broken(where: str, kind: str, error: Exception) -> str:
     """The sentence for an archive that cannot be read."""
     what = {"zip": "a ZIP archive that", "7z": "a 7z archive that", "rar": "a RAR archive that"}.get(kind, "packed, and")
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return f"{where}: {what} cannot be read ({reason}). It was cut or damaged on the way: deliver it again whole."
+    return f"{where}: {what} cannot be read ({reason_of(error)}). It was cut or damaged on the way: deliver it again whole."

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pyarrow import fs
 
 from jobs.core.errors import InputRefusedError
+from jobs.kernels.reasons import reason_of
 from jobs.kernels.sources import RawFile
 
 _SAME_AS_S3 = ("s3a://", "s3n://")
@@ -74,8 +75,7 @@ class RawFolder:
         try:
             found = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=False))
         except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0][:200]
-            raise InputRefusedError(f"{self.address}: cannot be listed ({reason}). Check the address and the keys.") from error
+            raise InputRefusedError(f"{self.address}: cannot be listed ({reason_of(error)}). Check the address and the keys.") from error
         files = [(PurePosixPath(info.path).relative_to(root).as_posix(), info.size) for info in found if info.is_file]
         return sorted(files)
 
@@ -96,9 +96,8 @@ def _opened(address: str) -> tuple[fs.FileSystem, str]:
         system, root = fs.FileSystem.from_uri(address)
         return system, root.rstrip("/")
     except (OSError, ValueError, ImportError) as error:
-        reason = str(error).splitlines()[0][:200]
         raise InputRefusedError(
-            f"{address}: this file system cannot be opened ({reason}). Expected a local folder, hdfs://, s3a://, gs:// or"
+            f"{address}: this file system cannot be opened ({reason_of(error)}). Expected a local folder, hdfs://, s3a://, gs:// or"
             " abfs://; hdfs needs HADOOP_HOME and its native library."
         ) from error
 

@@ -21,6 +21,7 @@ from jobs.core.errors import InputRefusedError
 from jobs.kernels.loading import TASK_BYTES
 from jobs.kernels.parts import parts_from_json, parts_to_json
 from jobs.kernels.raw_folder import RawFolder
+from jobs.kernels.reasons import reason_of
 from jobs.kernels.sources import Look, PieceLook, RawFile, Recognised, completed, look_at, look_at_piece, recognise
 
 _HASH_BLOCK = 1 << 20
@@ -124,7 +125,7 @@ def _first_look(
     except InputRefusedError as error:
         return FileLook(name, refused=error)
     except OSError as error:
-        sentence = f"{name}: cannot be read ({error.strerror or error}). Is the file complete and readable?"
+        sentence = f"{name}: cannot be read ({reason_of(error)}). Is the file complete and readable?"
         return FileLook(name, refused=InputRefusedError(sentence))
     return (recognised, sha256) if look is None else FileLook(name, look, sha256)
 

@@ -26,6 +26,7 @@ from jobs.kernels.content import Content, summarise_batch
 from jobs.kernels.delimited import Grammar
 from jobs.kernels.headings import Headings, find_headings, find_text_form, no_layout
 from jobs.kernels.parts import Part, Piece, add_counts, number_through, path_of
+from jobs.kernels.reasons import reason_of
 from jobs.kernels.rows import Rows
 from jobs.kernels.samples import encodings_to_try, take_sample
 from jobs.kernels.sheets import Table, open_tables
@@ -246,7 +247,7 @@ def opened_file(raw: RawFile) -> Iterator[OpenFile]:
         ) from error
     except (OSError, EOFError) as error:
         raise InputRefusedError(
-            f"{raw.source_file}: cannot be read ({error}). Is the file complete and readable? Deliver it again."
+            f"{raw.source_file}: cannot be read ({reason_of(error)}). Is the file complete and readable? Deliver it again."
         ) from error
 
 

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.parts import add_counts
+from jobs.kernels.reasons import reason_of
 from jobs.kernels.rows import Rows
 from jobs.kernels.texts import count_damaged, count_inexact, decode_distinct, number_texts
 
@@ -93,7 +94,7 @@ def read_head(stream: BinaryIO, name: str, encoding: str = "") -> StataHead:
                 return _head_of(reader, encoding)
     except (ValueError, OSError, EOFError, struct.error, IndexError, KeyError) as error:
         raise InputRefusedError(
-            f"{name}: cannot be read as a Stata file ({str(error).splitlines()[0] if str(error) else type(error).__name__})."
+            f"{name}: cannot be read as a Stata file ({reason_of(error)})."
             " It is none, or was cut on the way; deliver it again whole, or export it with"
             " `export delimited using FILE.csv, quote`."
         ) from error

@@ -24,6 +24,7 @@ from jobs.core.errors import InputRefusedError
 from jobs.kernels.content import Content
 from jobs.kernels.parts import parts_from_json, parts_to_json
 from jobs.kernels.raw_folder import RawFolder
+from jobs.kernels.reasons import reason_of
 from jobs.kernels.sources import RawFile, UnsuitableError, look_at
 from jobs.readers.customs_files import Inspection, hash_file, inspection_of
 
@@ -171,7 +172,7 @@ def _look(folder: RawFolder, name: str, n_bytes: int, layouts: Sequence[Layout],
     except PermissionError:
         return Problem(name, "refused", "no permission to read it. Give the user who runs this the right to.")
     except OSError as error:
-        return Problem(name, "refused", f"cannot be read ({error.strerror or error}). Is the file complete and readable?")
+        return Problem(name, "refused", f"cannot be read ({reason_of(error)}). Is the file complete and readable?")
 
 
 def _hash(folder: RawFolder, name: str, n_bytes: int) -> str:

@@ -1,0 +1,25 @@
+"""What a reader of other people raised, as a few words for a message: no cell, no path of a temporary file, no address."""
+
+from __future__ import annotations
+
+import re
+
+MAX_LETTERS = 160
+#: What libraries put behind their sentence, objects written with their address, and numbers that are addresses.
+_INTERNALS = re.compile(
+    r"\s*\((?:errno|retcode|archive_p|entry_p)=[^)]*\)|<[^<>]*\bat 0x[0-9a-fA-F]+[^<>]*>|\b0x[0-9a-fA-F]{6,}\b"
+)
+_PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w .~+@-]+){2,}")
+#: A text in quotation marks may be what stood in a cell.
+_QUOTED = re.compile(r"b?'[^']*'|b?\"[^\"]*\"")
+
+
+def reason_of(error: BaseException) -> str:
+    """First line of an error without anything that belongs to the machine or to a record; its kind when nothing is left."""
+    strerror = getattr(error, "strerror", None)
+    text = strerror if isinstance(strerror, str) and strerror else str(error)
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    line = _QUOTED.sub("...", _PATH.sub("a file", _INTERNALS.sub("", line))).strip(" .:,")
+    if not re.search(r"\w{3}", line):
+        return type(error).__name__
+    return line if len(line) <= MAX_LETTERS else line[:MAX_LETTERS].rsplit(" ", 1)[0] + " ..."
