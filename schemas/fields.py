@@ -139,7 +139,7 @@ define(
     "reading_marks",
     "array<string>",
     "What was mended while the row's line was read: trailing_separator, line_break_in_quotes, stray_quote,"
-    " separator_restored, damaged_text",
+    " separator_restored, damaged_text, code_power_of_ten, year_unknown",
 )
 define("malformed_row", "string", "The whole line when its number of fields is not the header's; null otherwise")
 

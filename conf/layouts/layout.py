@@ -6,11 +6,14 @@ changes nothing (``金额（美元）``). A unit that changes the value (``千�
 
 from __future__ import annotations
 
+import calendar
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+
+from conf.file_names import Period, period_of
 
 # what brackets may say without changing the meaning of a number: the unit is the expected one, the quantity is the first
 _SAME_UNIT = re.compile(r"\((?:单位[:：])?(?:美元|usd|us\$|u\.s\.dollars?|第一|第一数量|fob)\)$")
@@ -33,7 +36,7 @@ class FileForm:
     encoding, delimiter, sheet : str
         Empty: found out.
     skip_lines : int
-        Lines above the headings; -1: found out.
+        Lines above the headings, or above the records of a file without; blank ones do not count. -1: found out.
     headings : tuple of str
         Names of the columns of a file that has no heading line.
     names : tuple of str
@@ -77,7 +80,8 @@ class Layout:
     year_from : str
         ``name``, ``rows`` or empty (compared; the name decides).
     name_pattern : str
-        Regular expression with the groups ``year`` and ``month`` for names of a kind of their own.
+        Regular expression with the group ``year`` (four digits or two) and, if names say it, ``month`` (a number or an
+        English name), searched in the file's path; names it is not found in are read as all others.
     script : str
         ``traditional``: names of places, partners and the like are written in traditional characters.
     note : str
@@ -122,6 +126,15 @@ class Layout:
         """Tell whether a file of this name may be of the layout."""
         return not self.form.names or any(re.search(pattern, path) for pattern in self.form.names)
 
+    def period_of(self, path: str) -> Period:
+        """What the file's path says of year and month: by the layout's own pattern, else by those of all names."""
+        found = period_of(path)
+        match = re.search(self.name_pattern, path, re.IGNORECASE) if self.name_pattern else None
+        if match is None or not match["year"]:
+            return found
+        month = _month_number(match.groupdict().get("month") or "")
+        return Period((_full_year(int(match["year"])),), month, flow=found.flow)
+
     def flow_of(self, path: str) -> str | None:
         """What the file's name says of a column given by names, such as the direction of trade."""
         return next((text for pattern, text in self.from_name.get("flow", {}).items() if re.search(pattern, path)), None)
@@ -134,6 +147,16 @@ class Layout:
         """Words for what the study needs and files with these headings do not carry."""
         carried = self.carries(headings)
         return [_WORDS[group[0]] for group in STUDY_COLUMNS if not carried.intersection(group)]
+
+
+def _full_year(number: int) -> int:
+    return number if number > 99 else number + (2000 if number < 80 else 1900)
+
+
+def _month_number(text: str) -> int | None:
+    name = text[:3].title()
+    number = int(text) if text.isdecimal() else list(calendar.month_abbr).index(name) if name in calendar.month_abbr else 0
+    return number if 1 <= number <= 12 else None
 
 
 @lru_cache(maxsize=256)

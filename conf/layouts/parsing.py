@@ -12,6 +12,8 @@ from conf.layouts.layout import FileForm, Layout
 from schemas.fields import RAW_COLUMNS
 
 MULTIPLIED = ("value", "quantity", "unit_price")
+#: The first rows of a table, among which headings are looked for, are so many and a few more.
+MAX_SKIP_LINES = 100
 DELIMITERS = (",", "\t", ";", "|", "^", "~")
 _TEXT_KEYS = ("name", "description", "period", "year_from", "name_pattern", "script", "note", "kind")
 _LIST_KEYS = ("encodings", "required")
@@ -66,6 +68,7 @@ def parse_layout(text: str, where: str) -> Layout:
     if entry.get("script", "") not in ("", "traditional"):
         raise refuse("script", f"script must be traditional, or left out; found {entry['script']!r}.")
     _check_pattern("name_pattern", entry.get("name_pattern", ""), refuse)
+    _check_groups(entry.get("name_pattern", ""), refuse)
     for encoding in entry.get("encodings", ()):
         _check_encoding("encodings", encoding, refuse)
     return Layout(
@@ -165,8 +168,9 @@ def _form(given: Mapping[str, Any], refuse: Refuse) -> FileForm:
         raise refuse("delimiter", f"the delimiter must be one of {allowed}; found {given['delimiter']!r}.")
     if given.get("encoding"):
         _check_encoding("encoding", given["encoding"], refuse)
-    if not isinstance(given.get("skip_lines", 0), int) or given.get("skip_lines", 0) < -1:
-        raise refuse("skip_lines", f"skip_lines must be a number of lines; found {given['skip_lines']!r}.")
+    skip = given.get("skip_lines", 0)
+    if isinstance(skip, bool) or not isinstance(skip, int) or not 0 <= skip <= MAX_SKIP_LINES:
+        raise refuse("skip_lines", f"skip_lines must be a number of lines from 0 to {MAX_SKIP_LINES}; found {skip!r}.")
     for key in ("headings", "names"):
         listed = given.get(key, [])
         if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
@@ -182,6 +186,18 @@ def _check_pattern(key: str, pattern: str, refuse: Refuse) -> None:
         re.compile(pattern)
     except re.error as error:
         raise refuse(key, f"{pattern!r} is not a regular expression ({error}).") from error
+
+
+def _check_groups(pattern: str, refuse: Refuse) -> None:
+    if not pattern:
+        return
+    groups = re.compile(pattern).groupindex
+    if "year" not in groups or set(groups) - {"year", "month"}:
+        raise refuse(
+            "name_pattern",
+            "name_pattern needs the group (?P<year>...) and may have (?P<month>...), no other; found"
+            f" {', '.join(groups) or 'none'}.",
+        )
 
 
 def _check_encoding(key: str, name: str, refuse: Refuse) -> None:

@@ -61,9 +61,16 @@ def find_headings(rows: Sequence[Sequence[str]], layouts: Sequence[Layout], path
     path : str
         Name of the file, for layouts that are for certain names.
     """
-    for number, cells in enumerate(rows[: limits.MAX_LINES_ABOVE]):
+    with_headings = [item for item in layouts if not item.form.headings]
+    # a layout that says how many lines stand above looks nowhere else, and as far down as it says
+    depth = max([limits.MAX_LINES_ABOVE, *(item.form.skip_lines + 1 for item in with_headings)])
+    for number, cells in enumerate(rows[:depth]):
         headings = tuple(cell.strip().strip("\ufeff").strip() for cell in cells)
-        layout = match_layout(headings, [item for item in layouts if not item.form.headings], path)
+        here = [
+            item for item in with_headings
+            if item.form.skip_lines == number or (item.form.skip_lines < 0 and number < limits.MAX_LINES_ABOVE)
+        ]
+        layout = match_layout(headings, here, path)
         if layout is not None:
             return _settled(layout, headings, rows, number)
     for layout in layouts:
@@ -196,31 +203,37 @@ def no_layout(
         if all(DAMAGED in decode(sample[:4096].rpartition(b"\n")[0], encoding) for encoding in ENCODINGS):
             return (
                 f"{path}: the first line is neither UTF-8 nor GB18030 nor Big5 nor UTF-16; it starts with bytes"
-                f" {sample[:16].hex(' ')}. Convert the file (for example `iconv -f ENCODING -t UTF-8`)."
+                f" {sample[:4].hex(' ')}. Convert the file (for example `iconv -f ENCODING -t UTF-8`)."
             )
     if not rows:
-        shown = next((row[0] for rows in readable for row in rows[:1] if row), "")[:40]
-        return f"{path}: a text without columns (it starts {shown!r}): no table of records. Move it away."
+        marks = " ".join("tab" if mark == "\t" else mark for mark in DELIMITERS)
+        return f"{path}: a text without columns: none of {marks} separates any. No table of records; move it away."
     headings = min(rows, key=lambda row: (_lacking(row, layouts), -len(row)))
     if _looks_like_data(rows[0]) and len(nearest_layout(headings, layouts)[1]) > 2:
         return (
-            f"{path}: no heading line: the first line is a record already ({', '.join(rows[0][:6])} ...). Name its columns in"
-            " a layout of your own, `[file] headings = [...]`; `customs-lake sniff --propose` writes one to edit"
+            f"{path}: no heading line: the first line is a record already, of {len(rows[0])} fields. Name its columns in a"
+            " layout of your own, `[file] headings = [...]`; `customs-lake sniff --propose` writes one to edit"
             " (docs/operations/layouts.md)."
         )
     layout, missing = nearest_layout(headings, layouts)
-    shown = ", ".join(headings[:12]) + (" ..." if len(headings) > 12 else "")
     if not missing:
         return (
             f"{path}: the headings are those of layout {layout.name}, but its [file] section asks for another encoding,"
-            " separator or name. Change it, or give the file the name it asks for."
+            " separator, name or number of lines above. Change it, or give the file the name it asks for."
         )
     return (
-        f"{path}: its headings match none of the {len(layouts)} known layouts. Found: {shown}. The nearest,"
+        f"{path}: its headings match none of the {len(layouts)} known layouts. Found: {_shown(headings, layout)}. The nearest,"
         f" {layout.name} ({layout.description}), also needs: {', '.join(missing)}. If one heading is spelt differently, say so"
         " in [aliases] of your configuration; for a new vintage `customs-lake sniff --propose` writes a layout to edit"
         " (docs/operations/layouts.md)."
     )
+
+
+def _shown(headings: Sequence[str], layout: Layout) -> str:
+    """Headings for a message, at most a dozen; a line that holds no heading we know may be a record and is not shown."""
+    if not layout.assign(headings) and any(re.search(r"\d{2}|[^\x00-\x7f]{7}", cell) for cell in headings):
+        return f"a line of {len(headings)} fields that is not shown, for it may be a record"
+    return ", ".join(headings[:12]) + (" ..." if len(headings) > 12 else "")
 
 
 def _lacking(row: Sequence[str], layouts: Sequence[Layout]) -> float:

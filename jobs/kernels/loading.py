@@ -14,6 +14,7 @@ from conf.layouts import Layout
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.parts import Part, parts_from_json
 from jobs.kernels.raw_folder import RawFolder
+from jobs.kernels.rows import YEAR_UNKNOWN
 from jobs.kernels.sources import read_batches
 from schemas.fields import RAW_COLUMNS
 
@@ -130,16 +131,30 @@ def task_of(files: Sequence[FileToLoad]) -> str:
 def years_of_rows(part: Part, batch: pa.RecordBatch, years: Sequence[int]) -> pa.Array:
     """The year each row is of: that of its part's name, else its own date, if the file is received for that year.
 
-    A row whose date says nothing, or a year the file was not received for, goes with the first year of the file.
+    A row whose date says nothing, or a year the file was not received for, lies with the first year of the file; it is
+    marked, and the cleaning rules refuse it (``year_unknown``).
     """
-    n = batch.num_rows
     if len(years) == 1:
-        return pa.array(np.full(n, years[0], np.int32))
+        return pa.array(np.full(batch.num_rows, years[0], np.int32))
     if part.year in years:
-        return pa.array(np.full(n, part.year, np.int32))
-    own = batch.column("row_year")
-    known = pc.fill_null(pc.is_in(own, pa.array(years, pa.int32())), False)
-    return pc.if_else(known, own, pa.scalar(years[0], pa.int32()))
+        return pa.array(np.full(batch.num_rows, part.year, np.int32))
+    return pc.if_else(_is_dated(batch, years), batch.column("row_year"), pa.scalar(years[0], pa.int32()))
+
+
+def _is_dated(batch: pa.RecordBatch, years: Sequence[int]) -> pa.Array:
+    return pc.fill_null(pc.is_in(batch.column("row_year"), pa.array(years, pa.int32())), False)
+
+
+def _marks(part: Part, batch: pa.RecordBatch, years: Sequence[int]) -> pa.Array:
+    """The marks of reading, and one more on rows of which nothing says the year."""
+    marks = batch.column("reading_marks")
+    if len(years) == 1 or part.year in years:
+        return marks
+    is_dated = _is_dated(batch, years)
+    if pc.all(is_dated).as_py():
+        return marks
+    found = zip(marks.to_pylist(), is_dated.to_pylist(), strict=True)
+    return pa.array([before if dated else [*(before or ()), YEAR_UNKNOWN] for before, dated in found], marks.type)
 
 
 def _months_of_rows(part: Part, batch: pa.RecordBatch, years: pa.Array, file: FileToLoad, period: str) -> pa.Array:
@@ -165,6 +180,7 @@ def _bronze(part: Part, batch: pa.RecordBatch, file: FileToLoad, period: str) ->
         "source_year": years, "source_month": _months_of_rows(part, batch, years, file, period),
         "layout": constant(part.layout), "source_file": constant(file.source_file),
         "file_sha256": constant(file.file_sha256), "source_part": constant(name or None),
+        "reading_marks": _marks(part, batch, file.years),
     }
     columns = [given[field.name] if field.name in given else batch.column(field.name) for field in BRONZE_SCHEMA]
     return pa.RecordBatch.from_arrays(columns, schema=BRONZE_SCHEMA)

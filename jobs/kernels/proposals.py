@@ -20,6 +20,11 @@ from schemas.fields import RAW_COLUMNS, RAW_MEANINGS
 
 REQUIRED = ("flow", "hs_code", "value", "production_place", "partner")
 MAX_EXAMPLES = 3
+#: Columns whose values are written into a proposal as they are: they say nothing of a firm or a person.
+PUBLIC = (
+    "period", "flow", "hs_code", "hs_name", "quantity_unit", "production_place", "production_place_code", "partner",
+    "customs_port", "trade_regime", "transport", "transit_country", "firm_type",
+)
 # what values look like, where the heading says nothing; the first that nearly all values match
 _BY_VALUES = (
     ("period", r"^(19[89]\d|20[0-3]\d)([-/.年]?(0?[1-9]|1[0-2])([-/.月]?\d{1,2}日?)?)?$"),
@@ -154,6 +159,17 @@ def _columns(names: Sequence[str], examples: Sequence[Sequence[str]], layouts: S
     return found
 
 
+def form_of(text: str) -> str:
+    """A text by its form, for a layout that is passed on must hold no name and no number: 9 digit, a letter, 字 character.
+
+    Examples
+    --------
+    >>> form_of("常州甲公司 tel. 13912345678")
+    '字字字字字 aaa. 99999999999'
+    """
+    return re.sub(r"[^\W\d_a-zA-Z]", "字", re.sub(r"[a-zA-Z]", "a", re.sub(r"\d", "9", text)))
+
+
 def _toml(
     source_file: str, table: FirstTable, names: Sequence[str], has_headings: bool, columns: dict[str, list[int]],
     examples: Sequence[Sequence[str]],
@@ -161,8 +177,11 @@ def _toml(
     def quoted(text: str) -> str:
         return json.dumps(text, ensure_ascii=False)
 
+    public = {index for column in PUBLIC for index in columns.get(column, ())}
+
     def shown(index: int) -> str:
-        return ", ".join(example[:20] for example in examples[index][:MAX_EXAMPLES])
+        few = [example[:20] for example in examples[index][:MAX_EXAMPLES]]
+        return ", ".join(few if index in public else map(form_of, few))
 
     name = re.sub(r"\W+", "_", PurePosixPath(source_file).name.split(".")[0]).strip("_").lower() or "mine"
     lines = [

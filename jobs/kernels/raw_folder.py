@@ -75,7 +75,8 @@ class RawFolder:
         try:
             found = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=False))
         except (OSError, ValueError) as error:
-            raise InputRefusedError(f"{self.address}: cannot be listed ({reason_of(error)}). Check the address and the keys.") from error
+            reason = reason_of(error)
+            raise InputRefusedError(f"{self.address}: cannot be listed ({reason}). Check the address and the keys.") from error
         files = [(PurePosixPath(info.path).relative_to(root).as_posix(), info.size) for info in found if info.is_file]
         return sorted(files)
 
@@ -97,8 +98,8 @@ def _opened(address: str) -> tuple[fs.FileSystem, str]:
         return system, root.rstrip("/")
     except (OSError, ValueError, ImportError) as error:
         raise InputRefusedError(
-            f"{address}: this file system cannot be opened ({reason_of(error)}). Expected a local folder, hdfs://, s3a://, gs:// or"
-            " abfs://; hdfs needs HADOOP_HOME and its native library."
+            f"{address}: this file system cannot be opened ({reason_of(error)}). Expected a local folder, hdfs://, s3a://,"
+            " gs:// or abfs://; hdfs needs HADOOP_HOME and its native library."
         ) from error
 
 

@@ -9,7 +9,7 @@ MAX_LETTERS = 160
 _INTERNALS = re.compile(
     r"\s*\((?:errno|retcode|archive_p|entry_p)=[^)]*\)|<[^<>]*\bat 0x[0-9a-fA-F]+[^<>]*>|\b0x[0-9a-fA-F]{6,}\b"
 )
-_PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w .~+@-]+){2,}")
+_PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.~+@-]+){2,}")
 #: A text in quotation marks may be what stood in a cell.
 _QUOTED = re.compile(r"b?'[^']*'|b?\"[^\"]*\"")
 

@@ -14,6 +14,9 @@ from jobs.kernels.decoding import DAMAGED
 #: Marks on a row, as they go to bronze.
 TRAILING, BREAK, STRAY_QUOTE, SWALLOWED = "trailing_separator", "line_break_in_quotes", "stray_quote", "separator_restored"
 DAMAGED_TEXT = "damaged_text"
+POWER_OF_TEN = "code_power_of_ten"
+#: The file holds several years and the row's date names none of them; it lies with the first, and is not counted there.
+YEAR_UNKNOWN = "year_unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits
+from jobs.kernels.reasons import reason_of
 from jobs.kernels.rows import Rows, strings
 from jobs.kernels.stata_tables import INEXACT
 from jobs.kernels.texts import count_inexact, number_texts
@@ -300,7 +301,7 @@ def _statistics(stream: BinaryIO, where: str, folder: Path) -> list[Table]:
 
 
 def _unreadable(kind: str, where: str, error: Exception) -> str:
-    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    reason = reason_of(error)
     what, remedy = {
         "excel": ("an Excel workbook", "Save its sheets as CSV UTF-8"),
         "access": ("an Access database", "Export its table with `mdb-export FILE.mdb TABLE > FILE.csv` (package mdbtools)"),
@@ -308,6 +309,6 @@ def _unreadable(kind: str, where: str, error: Exception) -> str:
         "sas": ("a SAS file (.sas7bdat)", "Export it with `proc export data=... outfile=\"FILE.csv\" dbms=csv`"),
         "spss": ("an SPSS file (.sav)", "Save it as CSV UTF-8"),
     }[kind]
-    if "password" in reason.lower() or "encrypt" in reason.lower():
+    if any(word in str(error).lower() for word in ("password", "encrypt")):
         return f"{where}: locked with a password. Take it off and deliver the file again."
     return f"{where}: {what} that cannot be read ({reason}). It is none, or was cut on the way. {remedy}, or deliver it anew."

@@ -21,6 +21,7 @@ from conf.layouts import Layout
 from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits, stata_tables
 from jobs.kernels.canonical import canonical_batch, is_heading_again
+from jobs.kernels.codes import with_exact_codes
 from jobs.kernels.containers import Member, members_of
 from jobs.kernels.content import Content, summarise_batch
 from jobs.kernels.delimited import Grammar
@@ -297,7 +298,8 @@ def _parts_of(opened: OpenFile, member: Member, layouts: Sequence[Layout]) -> li
     found, refused = [], []
     for table in opened.tables(member):
         rows = table.first_rows or ([list(table.headings)] if table.headings else [])
-        here = find_headings(rows, layouts, f"{path}/{table.name}")
+        of_table = [item for item in layouts if item.form.sheet in ("", table.name)]
+        here = find_headings(rows, of_table, f"{path}/{table.name}")
         if here is None:
             refused.append((table.name, rows))
             continue
@@ -395,6 +397,7 @@ def _batches(
         again = is_heading_again(rows, part.headings, layout)
         if again is not None:
             rows = rows.keep(~again, {HEADINGS_AGAIN: int(again.sum())})
+        rows = with_exact_codes(rows, part.headings, layout)
         first = part.n_rows_before + piece.rows_before + n + 1
         batch = canonical_batch(rows, part.headings, layout, first_row=first, constants=constants)
         n += len(rows)

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from conf.layouts import Layout
 from jobs.core.errors import InputRefusedError
+from jobs.kernels.codes import count_rounded
 from jobs.kernels.parts import Part, add_counts
 from jobs.kernels.stata_tables import INEXACT
 from jobs.kernels.texts import count_damaged
@@ -21,6 +22,8 @@ from schemas.fields import RAW_COLUMNS
 
 #: Columns that hold codes: another digit is another thing.
 CODE_COLUMNS = ("hs_code", "firm_id", "postcode", "production_place", "production_place_code", "partner")
+#: Columns in which codes may have been rounded for display, and the share of them beyond which the file is refused.
+ROUNDED, MAX_SHARE_ROUNDED = ("hs_code", "firm_id"), 0.5
 #: Column to the pattern of numbers that are not codes of its kind, and the share of them at which labels were lost.
 _SMALL = {
     "flow": (r"^\s*[2-9](\.0+)?\s*$", 0.005),
@@ -43,15 +46,19 @@ class Suspicions:
         Column to the rows with a small number, and to those with anything.
     damaged : dict
         Column to the rows with a damaged text.
+    rounded : dict
+        Column to the rows with a code written as a power of ten whose last digits are lost.
     """
 
     small: Mapping[str, int] = field(default_factory=dict)
     filled: Mapping[str, int] = field(default_factory=dict)
     damaged: Mapping[str, int] = field(default_factory=dict)
+    rounded: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: Suspicions) -> Suspicions:
         return Suspicions(
-            add_counts(self.small, other.small), add_counts(self.filled, other.filled), add_counts(self.damaged, other.damaged)
+            add_counts(self.small, other.small), add_counts(self.filled, other.filled),
+            add_counts(self.damaged, other.damaged), add_counts(self.rounded, other.rounded),
         )
 
     @classmethod
@@ -64,11 +71,17 @@ class Suspicions:
             is_small = pc.match_substring_regex(distinct.dictionary, pattern).take(distinct.indices)
             small[column] = int(pc.sum(is_small).as_py() or 0)
         damaged = {name: count_damaged(batch.column(name)) for name in RAW_COLUMNS} if is_damaged else {}
-        return cls(small, filled, {name: n for name, n in damaged.items() if n})
+        filled |= {name: len(batch) - batch.column(name).null_count for name in ROUNDED}
+        rounded = {name: count_rounded(batch.column(name)) for name in ROUNDED}
+        return cls(small, filled, _counted(damaged), _counted(rounded))
 
     def damage(self) -> dict[str, int]:
         """The damage in words."""
         return {f"damaged text in {name}": n for name, n in self.damaged.items()}
+
+
+def _counted(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: n for name, n in counts.items() if n}
 
 
 def refuse_suspicious(path: str, part: Part, suspicions: Suspicions, layout: Layout, *, strict: bool) -> None:
@@ -88,6 +101,14 @@ def refuse_suspicious(path: str, part: Part, suspicions: Suspicions, layout: Lay
                 " Such numbers are left when a text was encoded and its labels were lost. Export the file again with its"
                 " labels (in Stata: `decode VARIABLE, gen(NAME)`), or say what they mean in a layout of your own:"
                 f" `[values.{column}]`, `\"1\" = \"...\"` (docs/operations/layouts.md)."
+            )
+    for column, n in suspicions.rounded.items():
+        if n > MAX_SHARE_ROUNDED * suspicions.filled[column]:
+            raise InputRefusedError(
+                f"{path}: {column} is rounded in {n:,} of {suspicions.filled[column]:,} rows: codes such as 3.20491E+09 are"
+                " what a spreadsheet shows of a number; the last digits are lost. Open the source, format the column as a"
+                " number without decimals or as text, and export it again"
+                + (", or leave firm_id out of a layout of your own." if column == "firm_id" else ".")
             )
     if strict and suspicions.damaged:
         found = ", ".join(f"{n:,} in {name}" for name, n in sorted(suspicions.damaged.items()))

@@ -134,7 +134,7 @@ def hash_file(raw_file: RawFile) -> tuple[str, int]:
 def _dated(part: Part, source_file: str, layout: Layout) -> Part:
     if layout.year_from == "rows":
         return part
-    period = period_of(path_of(part, source_file))
+    period = layout.period_of(path_of(part, source_file))
     return replace(part, year=period.year, month=period.month_under(layout.period))
 
 

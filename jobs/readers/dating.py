@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from conf.file_names import LAST_YEAR, Period, period_of
+from conf.file_names import LAST_YEAR, Period
 from conf.layouts import Layout
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.content import Content
@@ -37,7 +37,7 @@ def date_records(item: Inspection, layouts: Sequence[Layout], *, max_share: floa
         When name and dates disagree beyond the bound, or neither says the year.
     """
     by_name = {layout.name: layout for layout in layouts}
-    named = {part: period_of(path_of(part, item.source_file)) for part in item.parts}
+    named = {part: by_name[part.layout].period_of(path_of(part, item.source_file)) for part in item.parts}
     decides = {by_name[part.layout].year_from for part in item.parts}
     if "rows" not in decides and all(period.year is not None for period in named.values()):
         years, parts, note = _by_name(item, named, by_name, max_share, is_final="name" in decides)
@@ -115,7 +115,7 @@ def _by_rows(
             f"{item.source_file}: the name says {ranges[0][0]}-{ranges[0][1]}, the date column {_months_text(outside)} in"
             f" {sum(outside.values()):,} of {n_dated:,} dated records. One of the two is wrong. Rename the file."
         )
-    # bronze gives a row without a readable date to the first year of its file (jobs/kernels/loading.py)
+    # bronze keeps a row without a readable date with the first year of its file, marked (jobs/kernels/loading.py)
     first = min(counted)
     years: list[FileYear] = []
     for year in sorted(counted):
@@ -132,7 +132,8 @@ def _by_rows(
         f"{item.source_file}: split by its rows' dates into {len(years)} years, {years[0].year}-{years[-1].year}"
     )
     if n_rows > n_dated:
-        note += f"; {n_rows - n_dated:,} records without a readable date go to {first}"
+        undated = f"; {n_rows - n_dated:,} records without a readable date"
+        note += f"{undated} are of {first} too" if len(years) == 1 else f"{undated} are not counted (quarantine: year_unknown)"
     return tuple(years), parts, note
 
 

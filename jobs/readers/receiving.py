@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from conf.file_names import period_of
+from conf.file_names import Period, period_of
 from conf.layouts import Layout, load_layouts, with_aliases
 from conf.settings import Settings
 from jobs.core.errors import InputRefusedError
@@ -97,8 +97,9 @@ def look_at_folder(
             try:
                 files.append(date_records(found, layouts, max_share=settings.delivery.max_share_dates))
             except InputRefusedError as error:
-                problem = Problem(found.source_file, "refused", without_name(str(error), found.source_file))
-                aside.append(LeftOut(problem.source_file, "refused", problem.reason, _blocked(problem)))
+                reason = without_name(str(error), found.source_file)
+                blocked = _years_of(found.layout.period_of(found.source_file))
+                aside.append(LeftOut(found.source_file, "refused", reason, blocked))
     return Looked(tuple(files), tuple(aside))
 
 
@@ -251,10 +252,12 @@ def _known(receipts: Sequence[Receipt], layouts: Sequence[Layout]) -> dict[str, 
 
 def _blocked(item: Beside | Problem) -> tuple[int, ...]:
     """Years whose counts wait for a file that is refused: those its name speaks of."""
-    if item.kind != "refused":
-        return ()
-    years = period_of(item.source_file).years
-    return tuple(range(years[0], years[-1] + 1)) if years else ()
+    return _years_of(period_of(item.source_file)) if item.kind == "refused" else ()
+
+
+def _years_of(period: Period) -> tuple[int, ...]:
+    """All years of a name."""
+    return tuple(range(period.years[0], period.years[-1] + 1)) if period.years else ()
 
 
 def _of_other_years(item: DeliveredFile, settings: Settings, years: Collection[int] | None) -> LeftOut:

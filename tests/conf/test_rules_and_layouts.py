@@ -88,6 +88,8 @@ def test_a_layout_needs_little_and_says_what_it_says():
         (('["进出口"]', "[1]"), "x.toml, line 5: the headings of flow must be texts"),
         (('period = "month"', 'periods = "month"'), "x.toml, line 2: unknown key 'periods'"),
         (("[units]", '[file]\nencoding = "gbx"\n[units]'), "line 10: 'gbx' is not the name of an encoding"),
+        (('period =', 'name_pattern = "(\\\\d+)"\nperiod ='), "x.toml, line 2: name_pattern needs the group"),
+        (("[units]", "[file]\nskip_lines = -1\n[units]"), "line 10: skip_lines must be a number of lines from 0 to 100"),
         (("[units]", '[from_name.flow]\n"(exp" = "出口"\n[units]'), "line 10: .* is not a regular expression"),
     ],
 )

@@ -6,6 +6,7 @@ import gzip
 import io
 import struct
 import zipfile
+from dataclasses import replace
 
 import pandas as pd
 import py7zr
@@ -13,6 +14,7 @@ import pyreadstat
 import pytest
 from deliveries import HEADINGS, RECORDS, ROWS, lines, values
 
+from conf.layouts import load_layouts
 from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits, sheets
 from jobs.kernels.containers import kind_of
@@ -85,6 +87,12 @@ def test_sheets_with_records_are_read_and_others_are_named(deliver):
     book = excel(一=FRAME, 说明=pd.DataFrame({"a": ["b"]}), 二=FRAME)
     look, rows = deliver("200506.xlsx", book)
     assert [part.table for part in look.parts] == ["一", "二"] and values(rows) == RECORDS * 2
+
+
+def test_a_layout_may_be_for_one_sheet_only(deliver):
+    layouts = tuple(replace(item, form=replace(item.form, sheet="二")) for item in load_layouts())
+    look, rows = deliver("200506.xlsx", excel(一=FRAME, 二=FRAME[:2]), layouts=layouts)
+    assert [part.table for part in look.parts] == ["二"] and values(rows) == RECORDS[:2]
 
 
 def test_numbers_of_a_workbook_are_written_as_they_are_seen(deliver):

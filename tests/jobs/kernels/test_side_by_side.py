@@ -79,8 +79,9 @@ def test_rows_of_a_file_of_several_years_go_by_their_own_dates(folder):
     parts = parts_to_json(look_at(folder.file("all.csv"), load_layouts()).parts)
     file = FileToLoad("all.csv", "x", path.stat().st_size, (2003, 2005), (2003,), None, parts)
     rows = [row for batch in load_task(task_of([file]), folder.address, load_layouts()) for row in batch.to_pylist()]
-    # of the two years one is asked for; a record without a date goes with the first
+    # of the two years one is asked for; a record without a date lies with the first and is marked, to be refused
     assert [(row["source_year"], row["source_month"]) for row in rows] == [(2003, 12)] * 5 + [(2003, None)]
+    assert [row["reading_marks"] for row in rows] == [None] * 5 + [["year_unknown"]]
 
 
 def test_another_file_system_is_read_as_a_local_folder_is(folder, monkeypatch):

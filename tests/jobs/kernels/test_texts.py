@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 
 import pytest
-from deliveries import HEADINGS, RECORDS, ROWS, lines, values
+from deliveries import COLUMNS, HEADINGS, RECORDS, ROWS, lines, values
 
 from conf.layouts import load_layouts, parse_layout, with_aliases
 from jobs.core.errors import InputRefusedError
@@ -176,6 +176,21 @@ def test_a_layout_of_ones_own_gives_headings_constants_value_maps_and_units(deli
             ("12345000", "502"), ("2500000", "日本"), ("100000000", "德国"), ("50000000", "韩国"), ("777500", "香港")
         )
     ]
+
+
+@pytest.mark.parametrize("n_above", [2, 45])
+def test_a_layout_says_how_many_lines_stand_above_the_headings(deliver, n_above):
+    own = "[file]\nskip_lines = %d\nnames = ['own']\n[columns]\n" + "".join(
+        f'{column} = "{heading}"\n' for heading, column in COLUMNS.items()
+    )
+    # two lines look like the headings: only the layout knows which they are
+    above = [",".join(HEADINGS)] + [",".join(["x"] * len(HEADINGS))] * (n_above - 1)
+    body = ("\n\n".join(above) + "\n" + lines()).encode()
+    layout = parse_layout('name = "own"\n' + own % n_above, "own.toml")
+    look, rows = deliver("own200506.csv", body, layouts=(layout,))
+    assert values(rows) == RECORDS and look.parts[0].n_skipped == n_above + 1
+    with pytest.raises(InputRefusedError, match=r"number of lines above\. Change it"):
+        deliver("own200506.csv", body, layouts=(parse_layout('name = "own"\n' + own % (n_above - 1), "own.toml"),))
 
 
 def test_an_alias_stands_for_one_renamed_heading(deliver):

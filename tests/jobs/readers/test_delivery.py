@@ -6,10 +6,12 @@ import gzip
 import json
 import os
 import re
+from importlib.resources import files
 from types import SimpleNamespace
 
 import pytest
 
+from conf.layouts import load_layouts
 from conf.settings import load_settings
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.raw_folder import raw_folder
@@ -169,7 +171,7 @@ def test_file_of_several_years_is_split_by_its_rows(raw, settings):
     (item,) = _delivery(raw, settings).new
     found = [(year.year, year.month, year.n_lines, year.content.n_rows) for year in item.years]
     assert found == [(2004, None, 11, 11), (2005, None, 20, 20), (2006, None, 5, 5)]
-    assert "3 years, 2004-2006" in item.notes[0] and "1 records without a readable date go to 2004" in item.notes[0]
+    assert "3 years, 2004-2006" in item.notes[0] and "1 records without a readable date are not counted" in item.notes[0]
 
 
 def test_year_comes_from_the_folder_and_a_file_that_nobody_can_date_is_refused(raw, settings):
@@ -181,6 +183,30 @@ def test_year_comes_from_the_folder_and_a_file_that_nobody_can_date_is_refused(r
         "customs/2004年/海关数据.csv": (2004, None), "customs/2005/m03.csv": (2005, 3),
     }
     assert delivery.blocked_years == () and "no year in" in next(iter(delivery.left_out)).reason
+
+
+def test_names_of_a_kind_of_their_own_are_read_by_the_layouts_pattern(raw, settings, tmp_path, monkeypatch):
+    own = (files("conf.layouts") / "monthly_chinese.toml").read_text("utf-8")
+    pattern = r"name_pattern = 'cus(?P<year>\d\d)(?P<month>[a-z]{3}|\d\d)'"
+    (tmp_path / "layouts").mkdir()
+    (tmp_path / "layouts" / "own.toml").write_text(f"{pattern}\n{own}", "utf-8")
+    monkeypatch.setenv("CUSTOMS_LAKE_LAYOUTS", str(tmp_path / "layouts"))
+    load_layouts.cache_clear()
+    try:
+        _write(raw, "cus04Mar.csv", _lines(200403))
+        _write(raw, "x/cus0512_part.csv", _lines(200512, first=50))
+        _write(raw, "cus04Jun.csv", _lines(200401, first=100))
+        # the pattern is not in it: read as all names are
+        _write(raw, "data200601.csv", _lines(200601, first=150))
+        delivery = _delivery(raw, settings)
+    finally:
+        load_layouts.cache_clear()
+    assert {item.source_file.rsplit("/")[-1]: (item.years[0].year, item.years[0].month) for item in delivery.new} == {
+        "cus04Mar.csv": (2004, 3), "cus0512_part.csv": (2005, 12), "data200601.csv": (2006, 1),
+    }
+    (refused,) = delivery.left_out
+    assert "the name says 2004-06, the date column 2004-01" in refused.reason
+    assert refused.blocked_years == (2004,), "the year waits although no usual pattern finds it in the name"
 
 
 def test_correction_that_lost_a_third_of_its_lines_waits_to_be_accepted(raw, settings):
