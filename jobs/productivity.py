@@ -30,6 +30,7 @@ from jobs.core.lake import Written
 from jobs.core.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
 from jobs.readers.firm_files import FOLDER, FirmFile, find_given_file, find_survey_files, read_given, read_survey
 from jobs.readers.firm_series import FirmSeries, load_series
+from jobs.readers.local_copy import local_raw
 from jobs.readers.raw_listing import refuse_links_out
 from jobs.reference.firm_places import place_frame
 from jobs.reference.place_book import configured_place_book, user_files_hash
@@ -118,7 +119,7 @@ class Report:
 def run(context: JobContext) -> Outcome:
     """Rebuild firm and city productivity when a file or a choice changed."""
     choices = context.settings.productivity
-    raw = context.require_raw()
+    raw = local_raw(context, FOLDER, read_by_executors=True)
     refuse_links_out(raw / FOLDER, raw, context.settings.privacy.allowed_links)
     sources = find_sources(raw, choices)
     if sources is None:

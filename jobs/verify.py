@@ -18,6 +18,7 @@ import pandas as pd
 from conf.panel import Panel
 from jobs.core.errors import InputRefusedError, NotBalancedError
 from jobs.core.ledger import files_in_force
+from jobs.kernels.raw_folder import raw_folder
 from jobs.runtime.context import JobContext, Outcome, job_main
 from schemas import gold, silver
 from schemas.panel import CITY_PANEL
@@ -81,7 +82,7 @@ def truth_folder(context: JobContext) -> Path:
     InputRefusedError
         If there is none: the files are not a generated world's.
     """
-    folder = context.require_raw().resolve().parent / "truth"
+    folder = raw_folder(context.require_raw()).path.resolve().parent / "truth"
     if not (folder / "city_year_truth.csv").is_file():
         raise InputRefusedError(
             f"{folder}: no truth there. Only a generated world has one; real files are checked with `reconcile`."

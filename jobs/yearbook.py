@@ -24,6 +24,7 @@ from conf.yearbook import load_yearbook_config
 from jobs.core.errors import InputRefusedError
 from jobs.core.frames import to_spark
 from jobs.core.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
+from jobs.readers.local_copy import local_raw
 from jobs.readers.raw_listing import refuse_links_out
 from jobs.readers.yearbook_checks import CheckedYearbook, check_values
 from jobs.readers.yearbook_files import CORRECTIONS, yearbook_files
@@ -51,8 +52,9 @@ log = logging.getLogger("customs_lake")
 
 def run(context: JobContext) -> Outcome:
     """Rebuild the yearbook tables when anything behind them changed."""
-    folder = context.require_raw() / FOLDER
-    refuse_links_out(folder, context.require_raw(), context.settings.privacy.allowed_links)
+    raw = local_raw(context, FOLDER)
+    folder = raw / FOLDER
+    refuse_links_out(folder, raw, context.settings.privacy.allowed_links)
     files = yearbook_files(folder) if folder.is_dir() else []
     if not files:
         raise InputRefusedError(

@@ -7,6 +7,7 @@ environment, never from here: ``AWS_ACCESS_KEY_ID`` and its like, ``AWS_ENDPOINT
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -63,6 +64,26 @@ class RawFolder:
         info = system.get_file_info(f"{root}/{source_file}")
         return info.size if info.type == fs.FileType.File else None
 
+    def changed_at(self, source_file: str) -> int:
+        """When a file was last changed, in nanoseconds; 0 when nobody knows."""
+        if self.is_local:
+            path = self.path / source_file
+            return path.stat().st_mtime_ns if path.is_file() else 0
+        system, root = _opened(self.address)
+        return system.get_file_info(f"{root}/{source_file}").mtime_ns or 0
+
+    def copy_below(self, folder: str, target: Path) -> int:
+        """Copy the files of one folder of a remote raw folder below a local one; returns how many, 0 when it is not there."""
+        system, root = _opened(self.address)
+        if system.get_file_info(f"{root}/{folder}").type != fs.FileType.Directory:
+            return 0
+        names = [name for name, _ in self.list_remote() if name.startswith(f"{folder}/")]
+        for name in names:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            with _stream(system, f"{root}/{name}") as stream, open(target / name, "wb") as copy:
+                shutil.copyfileobj(stream, copy, 1 << 20)
+        return len(names)
+
     def list_remote(self) -> list[tuple[str, int]]:
         """Files below a folder that is not local: path and size, sorted.
 
@@ -84,6 +105,11 @@ class RawFolder:
 def raw_folder(address: str | os.PathLike[str]) -> RawFolder:
     """The raw folder at an address; a local one as an absolute path."""
     text = os.fspath(address)
+    if text.startswith(("s3://", *_SAME_AS_S3)) and ":" in urlsplit(text).netloc.rpartition("@")[0]:
+        raise InputRefusedError(
+            "the address of the raw folder holds a key. Give keys as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and the"
+            " address without: s3a://BUCKET/FOLDER."
+        )
     return RawFolder(text if "://" in text else str(Path(text).expanduser().resolve()))
 
 

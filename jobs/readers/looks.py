@@ -211,7 +211,7 @@ def _in_memory(raw: RawFile) -> RawFile:
 
 def _stamp(folder: RawFolder, name: str, n_bytes: int) -> tuple[int, int]:
     try:
-        return n_bytes, (folder.path / name).stat().st_mtime_ns if folder.is_local else 0
+        return n_bytes, folder.changed_at(name)
     except OSError:
         return n_bytes, 0
 

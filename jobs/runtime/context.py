@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from pyspark.sql import SparkSession
 
@@ -70,8 +71,8 @@ class JobContext:
     lake : Lake
     settings : Settings
     run_id : str
-    raw : Path or None
-        Folder of delivered files.
+    raw : Path, str or None
+        Folder of delivered files; the address of one that is not of this machine is a text.
     years : frozenset of int or None
         Years asked for; None means all of the study.
     out : Path or None
@@ -88,7 +89,7 @@ class JobContext:
     lake: Lake
     settings: Settings
     run_id: str
-    raw: Path | None = None
+    raw: Path | str | None = None
     years: frozenset[int] | None = None
     out: Path | None = None
     rebuild: bool = False
@@ -101,7 +102,7 @@ class JobContext:
     def __exit__(self, *exc: object) -> None:
         self.spark.stop()
 
-    def require_raw(self) -> Path:
+    def require_raw(self) -> Path | str:
         """Return the raw folder, or refuse to go on without one."""
         if self.raw is None:
             raise InputRefusedError("--raw is missing: the folder with the delivered files.")
@@ -115,10 +116,19 @@ class JobContext:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments every job takes."""
     parser.add_argument("--lake", required=True, help="root of the lake: a folder or any URI Hadoop knows")
-    parser.add_argument("--raw", type=Path, help="folder with the delivered files")
+    parser.add_argument(
+        "--raw", type=raw_place, help="folder with the delivered files, or an address such as hdfs:// or s3a://"
+    )
     parser.add_argument("--years", help="years to work on, such as 2003-2011 (default: all of the study)")
     parser.add_argument("--out", type=Path, help="folder for tables and reports")
     add_settings_arguments(parser)
+
+
+def raw_place(text: str) -> Path | str:
+    """A folder of this machine as a path, any other as its address."""
+    if text.startswith("file:"):
+        return Path(unquote(urlsplit(text).path))
+    return text if "://" in text else Path(text)
 
 
 def add_settings_arguments(parser: argparse.ArgumentParser) -> None:

@@ -93,3 +93,21 @@ def test_another_file_system_is_read_as_a_local_folder_is(folder, monkeypatch):
     name = "data200507.txt"
     assert look_at(remote.file(name), load_layouts()) == look_at(folder.file(name), load_layouts())
     assert remote.size_of("nowhere.csv") is None
+    assert remote.changed_at(name) == folder.changed_at(name) > 0 == remote.changed_at("nowhere.csv")
+
+
+def test_a_part_of_another_file_system_is_copied_to_be_read_as_files(folder, monkeypatch, tmp_path):
+    system = fs.SubTreeFileSystem(str(folder.path), fs.LocalFileSystem())
+    monkeypatch.setattr("jobs.kernels.raw_folder._opened", lambda address: (system, ""))
+    remote, expected = RawFolder("hdfs://name/raw"), (folder.path / "2005" / "data200506.csv").read_bytes()
+    n_files = sum(name.startswith("2005/") for name, _ in _files(folder))
+    assert remote.copy_below("2005", tmp_path / "copy") == n_files > 0
+    assert (tmp_path / "copy" / "2005" / "data200506.csv").read_bytes() == expected
+    assert remote.copy_below("yearbook", tmp_path / "copy") == 0
+
+
+def test_keys_in_an_address_are_refused_without_being_shown():
+    with pytest.raises(InputRefusedError, match="AWS_SECRET_ACCESS_KEY") as refused:
+        raw_folder("s3a://AKIA:topsecret@bucket/raw")
+    assert "topsecret" not in str(refused.value) and "AKIA" not in str(refused.value)
+    assert raw_folder("abfs://container@account/raw").address == "abfs://container@account/raw"
