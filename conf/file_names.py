@@ -118,6 +118,11 @@ def period_of(source_file: str) -> Period:
     return found
 
 
+def flow_in_name(source_file: str) -> Flow:
+    """Direction of trade that the names of a file and its folders say; empty when they do not."""
+    return period_of(source_file).flow
+
+
 def _completed(own: Period, folder: Period, path: PurePosixPath) -> Period:
     """Fill what a file's name leaves open with what its folder says."""
     if not own.years and folder.years:

@@ -24,6 +24,7 @@ from jobs.core.ledger import latest_receipts, left_out_files, utc_now, years_tex
 from jobs.readers.delivery import DeliveredFile, Delivery, LeftOut
 from jobs.readers.receiving import carry_over, left_out_lines, look_at_folder, receive, unfinished_text
 from jobs.runtime.context import JobContext, Outcome, add_delivery_arguments, job_main
+from jobs.runtime.executors import workers_elsewhere
 from schemas import ops
 
 log = logging.getLogger("customs_lake")
@@ -35,7 +36,9 @@ def run(context: JobContext) -> Outcome:
     with context.lake.lock(ops.FILE_RECEIPT):
         receipts = latest_receipts(context.lake)
         former = left_out_files(context.lake)
-        looked = look_at_folder(raw, context.settings, receipts=receipts)
+        looked = look_at_folder(
+            raw, context.settings, receipts=receipts, run=workers_elsewhere(context.spark)
+        )
         delivery = receive(
             looked, receipts, context.settings, years=context.years, accepted=context.accepted, former=former,
             all_or_nothing=context.all_or_nothing, where=str(raw),

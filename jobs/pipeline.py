@@ -25,6 +25,7 @@ from jobs.runtime.context import (
     parse_years,
     run_job,
 )
+from jobs.runtime.session import is_local
 
 STEPS = ("land", "ingest", "references", "clean", "count", "yearbook", "productivity", "panel", "estimate")
 # these read delivered files; without --raw the lake goes on from what it holds
@@ -59,10 +60,12 @@ def run_command(arguments: argparse.Namespace) -> int:
     start = time.monotonic()
     if arguments.raw is not None:
         settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
-        look_first(
-            arguments.raw, settings, years=parse_years(arguments.years), accepted=arguments.accept,
-            all_or_nothing=arguments.all_or_nothing,
-        )
+        # on a cluster its executors look, once there is a session
+        if is_local(settings):
+            look_first(
+                arguments.raw, settings, years=parse_years(arguments.years), accepted=arguments.accept,
+                all_or_nothing=arguments.all_or_nothing,
+            )
     with open_context(arguments) as context:
         outcomes = run_through(replace(context, rebuild=arguments.rebuild), arguments.through)
     if outcomes and outcomes[-1].detail:

@@ -33,7 +33,8 @@ from jobs.runtime.context import (
     command_main,
     parse_years,
 )
-from jobs.runtime.session import build_session
+from jobs.runtime.executors import workers_elsewhere
+from jobs.runtime.session import build_session, is_local
 from schemas import bronze, gold, silver
 
 Action = Literal["load", "build", "rebuild", "clear", "skip", "wait"]
@@ -160,7 +161,7 @@ def delivery_lines(delivery: Delivery | None, receipts: Sequence[Row]) -> list[s
 def _delivery(context: JobContext, receipts: Sequence[Row]) -> Delivery | None:
     if context.raw is None:
         return None
-    looked = look_at_folder(context.raw, context.settings, receipts=receipts)
+    looked = look_at_folder(context.raw, context.settings, receipts=receipts, run=workers_elsewhere(context.spark))
     return receive(
         looked, receipts, context.settings, years=context.years, accepted=context.accepted,
         former=left_out_files(context.lake), all_or_nothing=context.all_or_nothing, where=str(context.raw),
@@ -218,7 +219,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
     years = parse_years(arguments.years)
     options = {"accepted": tuple(arguments.accept), "all_or_nothing": arguments.all_or_nothing}
-    if arguments.raw is not None:
+    if arguments.raw is not None and is_local(settings):
         look_first(arguments.raw, settings, years=years, **options)
     spark = build_session(settings)
     try:

@@ -25,6 +25,8 @@ from jobs.kernels.reasons import reason_of
 from jobs.kernels.sources import Look, PieceLook, RawFile, Recognised, completed, look_at, look_at_piece, recognise
 
 _HASH_BLOCK = 1 << 20
+#: What a small file counts for when files are put together: opening it takes as long as reading so many bytes.
+MIN_FILE_BYTES = 64 << 10
 
 Run = Callable[[Sequence[str], str, tuple], Iterable[str]]
 
@@ -63,8 +65,10 @@ def look_side_by_side(
     FileLook
         In the order given.
     """
+    if not files:
+        return
     arguments = (folder.address, tuple(layouts), strict, flow_in_name)
-    first = [json.dumps(group) for group in _groups(files)]
+    first = [json.dumps(group) for group in in_groups(files, TASK_BYTES)]
     found: dict[str, FileLook | tuple[Recognised, str]] = {}
     for text in run(first, f"{__name__}.first_round", arguments):
         name, result = _unpacked(text)
@@ -147,16 +151,18 @@ def _together(
         return FileLook(raw.source_file, refused=error)
 
 
-def _groups(files: Sequence[tuple[str, int]]) -> list[list[tuple[str, int]]]:
-    """Small files together in one task."""
+def in_groups(files: Sequence[tuple[str, int]], max_bytes: int) -> list[list[tuple[str, int]]]:
+    """Files in order, as many together as have so many bytes; a larger one by itself."""
     groups: list[list[tuple[str, int]]] = []
-    n_open = TASK_BYTES
+    n_open = max_bytes
     for name, n_bytes in files:
-        if n_open + n_bytes > TASK_BYTES:
+        # an empty file costs opening it
+        n_bytes_counted = max(n_bytes, MIN_FILE_BYTES)
+        if n_open + n_bytes_counted > max_bytes:
             groups.append([])
             n_open = 0
         groups[-1].append((name, n_bytes))
-        n_open += n_bytes
+        n_open += n_bytes_counted
     return groups
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from conf.file_names import period_of
+from conf.file_names import flow_in_name
 from conf.layouts import Layout, load_layouts
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.content import Content
@@ -85,7 +85,7 @@ def inspect_file(
     """
     raw_file = local_file(path, raw)
     known = load_layouts() if layouts is None else tuple(layouts)
-    look = look_at(raw_file, known, strict=strict, flow_in_name=lambda name: period_of(name).flow)
+    look = look_at(raw_file, known, strict=strict, flow_in_name=flow_in_name)
     sha256, n_bytes = hash_file(raw_file)
     if n_bytes != raw_file.n_bytes:
         raise InputRefusedError(

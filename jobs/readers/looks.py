@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from conf.file_names import period_of
+from conf.file_names import flow_in_name
 from conf.layouts import Layout
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.content import Content
 from jobs.kernels.parts import parts_from_json, parts_to_json
 from jobs.kernels.raw_folder import RawFolder
 from jobs.kernels.reasons import reason_of
+from jobs.kernels.side_by_side import FileLook, Run, in_groups, look_side_by_side
 from jobs.kernels.sources import RawFile, UnsuitableError, look_at
 from jobs.readers.customs_files import Inspection, hash_file, inspection_of
 
@@ -33,6 +34,11 @@ LOOK_REVISION = 2
 #: A file up to this size is read into memory once, for its hash and its rows.
 READ_WHOLE_BYTES = 256 << 20
 N_WORKERS = max(2, min(8, os.cpu_count() or 2))
+#: Executors are given so many bytes at a time; what they found is kept before the next.
+SHARED_BYTES = 16 << 30
+NO_PERMISSION = "no permission to read it. Give the user who runs this the right to."
+
+Progress = Callable[[str, int, bool], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,7 @@ _OPEN: dict[tuple[Path, str], LookCache] = {}
 def look_at_files(
     folder: RawFolder, files: Sequence[tuple[str, int]], layouts: Sequence[Layout], cache: LookCache, *,
     known: Mapping[str, tuple[int, str]] | None = None, strict: bool = False,
-    progress: Callable[[str, int, bool], None] = lambda name, n_bytes, is_known: None,
+    progress: Progress = lambda name, n_bytes, is_known: None, run: Run | None = None,
 ) -> Iterator[Inspection | Problem | str]:
     """Look at files side by side; yields in the order given, for a known file its name.
 
@@ -128,37 +134,97 @@ def look_at_files(
         Refuse files with a damaged byte.
     progress : callable
         Called as each file is done, with its name, its size, and whether it was known.
+    run : callable, optional
+        Who looks (see :func:`jobs.kernels.side_by_side.look_side_by_side`); threads of this process when not given.
     """
+    desk = _Desk(folder, layouts, cache, known or {}, strict, progress)
+    if run is not None:
+        yield from _look_elsewhere(desk, files, run)
+        return
+    with ThreadPoolExecutor(max_workers=N_WORKERS) as pool:
+        yield from pool.map(lambda given: desk.known_of(*given) or desk.looked_at(*given), files)
 
-    def look(given: tuple[str, int]) -> Inspection | Problem | str:
-        name, n_bytes = given
-        stamp = _stamp(folder, name, n_bytes)
-        stored = cache.get(name, stamp)
-        if stored is not None:
-            progress(name, n_bytes, True)
-            return _from_json(name, stored, layouts)
-        if known and name in known and known[name][0] == n_bytes and _hash(folder, name, n_bytes) == known[name][1]:
-            progress(name, n_bytes, True)
-            return name
-        found = _look(folder, name, n_bytes, layouts, strict)
-        if not (isinstance(found, Problem) and "permission" in found.reason):
-            cache.put(name, stamp, _to_json(found))
-        progress(name, n_bytes, False)
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What looking at any file needs, and what is done before and after a look."""
+
+    folder: RawFolder
+    layouts: Sequence[Layout]
+    cache: LookCache
+    hashes: Mapping[str, tuple[int, str]]
+    strict: bool
+    progress: Progress
+
+    def known_of(self, name: str, n_bytes: int) -> Inspection | Problem | str | None:
+        """A look taken before, or the name of a file that is what its receipt says; None when a look is needed."""
+        stored = self.cache.get(name, _stamp(self.folder, name, n_bytes))
+        is_known = stored is None and self.hashes.get(name) == (n_bytes, _hash(self.folder, name, n_bytes, self.hashes))
+        if stored is None and not is_known:
+            return None
+        self.progress(name, n_bytes, True)
+        return name if stored is None else _from_json(name, stored, self.layouts)
+
+    def looked_at(self, name: str, n_bytes: int) -> Inspection | Problem:
+        """Look here and now."""
+        # the stamp of before: a file that changes meanwhile is looked at again
+        stamp = _stamp(self.folder, name, n_bytes)
+        found = _look(self.folder, name, n_bytes, self.layouts, self.strict)
+        self.keep(name, n_bytes, stamp, found)
         return found
 
+    def keep(self, name: str, n_bytes: int, stamp: tuple[int, int], found: Inspection | Problem) -> None:
+        """Keep what was found, unless the next user may read more."""
+        if not (isinstance(found, Problem) and "permission" in found.reason):
+            self.cache.put(name, stamp, _to_json(found))
+        self.progress(name, n_bytes, False)
+
+
+def _look_elsewhere(
+    desk: _Desk, files: Sequence[tuple[str, int]], run: Run
+) -> Iterator[Inspection | Problem | str]:
+    """Have files looked at by others, so many bytes at a time that what is learned is kept as it comes."""
+    folder = desk.folder
     with ThreadPoolExecutor(max_workers=N_WORKERS) as pool:
-        yield from pool.map(look, files)
+        known = list(pool.map(lambda given: desk.known_of(*given), files))
+    found = {name: look for (name, _), look in zip(files, known, strict=True) if look is not None}
+    waiting = [(name, n_bytes) for name, n_bytes in files if name not in found]
+    for group in in_groups(waiting, SHARED_BYTES):
+        stamps = {name: _stamp(folder, name, n_bytes) for name, n_bytes in group}
+        open_to_us = [(name, n_bytes) for name, n_bytes in group if not _is_locked(folder, name)]
+        looks = look_side_by_side(
+            folder, open_to_us, desk.layouts, run, strict=desk.strict, flow_in_name=flow_in_name
+        )
+        by_name = {look.source_file: look for look in looks}
+        for name, n_bytes in group:
+            judged = _judged(folder, name, n_bytes, by_name.get(name), desk.layouts)
+            desk.keep(name, n_bytes, stamps[name], judged)
+            found[name] = judged
+    yield from (found[name] for name, _ in files)
+
+
+def _judged(
+    folder: RawFolder, name: str, n_bytes: int, look: FileLook | None, layouts: Sequence[Layout]
+) -> Inspection | Problem:
+    """What others found, as looking here would have given it."""
+    if look is None:
+        return Problem(name, "refused", NO_PERMISSION)
+    try:
+        if look.refused is not None or look.look is None:
+            raise look.refused or InputRefusedError(f"{name}: was not looked at. Run again.")
+        return inspection_of(folder.file(name, n_bytes), look.look, layouts, look.sha256)
+    except InputRefusedError as error:
+        return _problem(name, error)
 
 
 def _look(folder: RawFolder, name: str, n_bytes: int, layouts: Sequence[Layout], strict: bool) -> Inspection | Problem:
     try:
         raw = folder.file(name, n_bytes)
-        if folder.is_local and not (folder.path / name).stat().st_mode & 0o444:
-            # root could read it; that nobody may is what its owner said
+        if _is_locked(folder, name):
             raise PermissionError
         if n_bytes <= READ_WHOLE_BYTES:
             raw = _in_memory(raw)
-        look = look_at(raw, layouts, strict=strict, flow_in_name=lambda path: period_of(path).flow)
+        look = look_at(raw, layouts, strict=strict, flow_in_name=flow_in_name)
         sha256, n_hashed = hash_file(raw)
         if n_hashed != n_bytes or folder.size_of(name) != n_bytes:
             raise InputRefusedError(
@@ -166,16 +232,31 @@ def _look(folder: RawFolder, name: str, n_bytes: int, layouts: Sequence[Layout],
             )
         return inspection_of(raw, look, layouts, sha256)
     except InputRefusedError as error:
-        kind = kind_of(error)
-        sentence = "of a kind that holds no records" if kind == "useless" else without_name(str(error), name)
-        return Problem(name, kind, sentence)
+        return _problem(name, error)
     except PermissionError:
-        return Problem(name, "refused", "no permission to read it. Give the user who runs this the right to.")
+        return Problem(name, "refused", NO_PERMISSION)
     except OSError as error:
         return Problem(name, "refused", f"cannot be read ({reason_of(error)}). Is the file complete and readable?")
 
 
-def _hash(folder: RawFolder, name: str, n_bytes: int) -> str:
+def _problem(name: str, error: InputRefusedError) -> Problem:
+    kind = kind_of(error)
+    sentence = "of a kind that holds no records" if kind == "useless" else without_name(str(error), name)
+    return Problem(name, kind, sentence)
+
+
+def _is_locked(folder: RawFolder, name: str) -> bool:
+    """Nobody may read it: root could, but that is what its owner said."""
+    try:
+        return folder.is_local and not (folder.path / name).stat().st_mode & 0o444
+    except OSError:
+        return False
+
+
+def _hash(folder: RawFolder, name: str, n_bytes: int, hashes: Mapping[str, tuple[int, str]]) -> str:
+    """Hash of a file whose receipt has its size; empty for any other, which is not read."""
+    if name not in hashes or hashes[name][0] != n_bytes:
+        return ""
     try:
         return hash_file(folder.file(name, n_bytes))[0]
     except OSError:

@@ -5,7 +5,7 @@ No Spark and no lake: ``sniff`` uses it before there is either, ``plan`` and ``r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from conf.layouts import Layout, load_layouts, with_aliases
 from conf.settings import Settings
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.raw_folder import raw_folder
+from jobs.kernels.side_by_side import Run
 from jobs.readers.dating import date_records
 from jobs.readers.delivery import (
     NOTABLE,
@@ -28,10 +29,9 @@ from jobs.readers.delivery import (
     judge,
     stored_content,
 )
-from jobs.readers.looks import LookCache, Problem, look_at_files, without_name
+from jobs.readers.looks import LookCache, Problem, Progress, look_at_files, without_name
 from jobs.readers.raw_listing import Beside, list_delivery
 
-Progress = Callable[[str, int, bool], None]
 SHOWN_NAMES = 12
 KIND_WORDS: dict[Kind, str] = {
     "refused": "refused", "correction": "set aside", "overlap": "set aside", "link": "left out", "unsuitable": "set aside",
@@ -57,7 +57,7 @@ class Looked:
 
 def look_at_folder(
     raw: str | Path, settings: Settings, *, receipts: Sequence[Receipt] = (),
-    progress: Progress = lambda name, n_bytes, is_known: None,
+    progress: Progress = lambda name, n_bytes, is_known: None, run: Run | None = None,
 ) -> Looked:
     """Look at everything in a raw folder.
 
@@ -70,6 +70,8 @@ def look_at_folder(
         Latest receipts: a file with the hash of its receipt is not read again.
     progress : callable
         See :func:`jobs.readers.looks.look_at_files`.
+    run : callable, optional
+        Who looks, see there too.
 
     Raises
     ------
@@ -87,7 +89,7 @@ def look_at_folder(
     hashes = {name: (item.n_bytes, item.sha256) for name, item in known.items()}
     files: list[DeliveredFile] = []
     aside = [LeftOut(item.source_file, item.kind, item.reason, _blocked(item)) for item in beside]
-    looks = look_at_files(folder, listed, layouts, cache, known=hashes, strict=strict, progress=progress)
+    looks = look_at_files(folder, listed, layouts, cache, known=hashes, strict=strict, progress=progress, run=run)
     for found in looks:
         if isinstance(found, str):
             files.append(known[found])

@@ -65,6 +65,11 @@ def run_on_executors(spark: SparkSession) -> Callable[[Sequence[str], str, tuple
     return run
 
 
+def workers_elsewhere(spark: SparkSession) -> Callable[[Sequence[str], str, tuple], list[str]] | None:
+    """What shares looks out among executors; None where these would be processes of this machine, whose cores are ours."""
+    return None if (spark.sparkContext.master or "local").startswith("local") else run_on_executors(spark)
+
+
 @contextlib.contextmanager
 def explained_refusals() -> Iterator[None]:
     """Turn a refusal that was raised on an executor back into itself."""

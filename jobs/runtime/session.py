@@ -66,6 +66,11 @@ def is_submitted() -> bool:
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
+def is_local(settings: Settings) -> bool:
+    """Tell whether the session to come works on this machine only; one that was submitted has its master already."""
+    return not is_submitted() and settings.spark.master.startswith("local")
+
+
 def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSession:
     """Return the session, making it when none is active.
 

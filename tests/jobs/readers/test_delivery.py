@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from conf.layouts import load_layouts
 from conf.settings import load_settings
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.raw_folder import raw_folder
+from jobs.readers import looks
 from jobs.readers.delivery import grouped
 from jobs.readers.looks import LookCache
 from jobs.readers.raw_listing import list_delivery
@@ -269,6 +271,35 @@ def test_no_file_is_read_twice_and_a_changed_one_is_read_again(raw, settings, mo
     seen.clear()
     look_at_folder(raw.parent, settings, progress=progress)
     assert dict(seen) == {"customs/data200401.csv": False, "customs/data200402.csv": True}
+
+
+def test_looks_taken_by_others_are_those_taken_here(raw, settings, monkeypatch):
+    _write(raw, "data200401.csv", _lines(200401))
+    _write(raw, "data200502.csv", _lines(200501))
+    _write(raw, "empty.csv", [])
+    _write(raw, "locked200503.csv", _lines(200503))
+    (raw / "locked200503.csv").chmod(0)
+    (raw / "x.bin").write_bytes(b"\0\1")
+    here = look_at_folder(raw, settings)
+    monkeypatch.setattr(looks, "_OPEN", {})
+    monkeypatch.setenv("CUSTOMS_LAKE_CACHE", str(raw / ".." / "other"))
+    monkeypatch.setattr(looks, "SHARED_BYTES", 70_000)
+    calls = []
+
+    def run(tasks, function, arguments):
+        calls.append(tasks)
+        module, _, name = function.rpartition(".")
+        for task in tasks:
+            for batch in getattr(importlib.import_module(module), name)(task, *arguments):
+                yield from batch.column(0).to_pylist()
+
+    assert look_at_folder(raw, settings, run=run) == here and len(here.files) == 1
+    assert len(calls) > 1, "what is found is kept group by group"
+    assert look_at_folder(raw, settings, run=None) == here
+    n_calls = len(calls)
+    assert look_at_folder(raw, settings, run=run) == here
+    # a file without permission is neither given to anybody nor kept; all others are known
+    assert len(calls) == n_calls and not any("locked" in task for tasks in calls for task in tasks)
 
 
 def test_cache_survives_a_cut_line_and_a_folder_that_cannot_be_written(raw, settings, tmp_path, monkeypatch):
