@@ -156,6 +156,9 @@ def find_text_form(
                 form = TextForm(encoding, delimiter, here)
                 is_plausible = share <= MAX_SHARE_DAMAGED and share_common(text, encoding) > MIN_SHARE_COMMON
                 penalty = 0.0 if is_plausible else 1.0 + share
+                if not penalty:
+                    # nothing that is tried later would be preferred
+                    return form
                 found.append((penalty, order, form))
                 break
             tried.append((encoding, delimiter, rows))

@@ -26,10 +26,13 @@ def decode_distinct(stored: pa.Array, encoding: str) -> pa.Array:
     distinct = coded.dictionary.to_pylist()
     if encoding == "utf-8":
         texts = [_untranslated(text) for text in distinct]
-    elif any(b"\n" in text for text in distinct):
-        texts = [decode(text, encoding) for text in distinct]
     else:
-        texts = decode(b"\n".join(distinct), encoding).split("\n") if distinct else []
+        joined = b"\n".join(distinct)
+        if joined.count(b"\n") == len(distinct) - 1:
+            texts = decode(joined, encoding).split("\n")
+        else:
+            # a line break in a text itself, or no text at all
+            texts = [decode(text, encoding) for text in distinct]
     decoded = pa.array([text or None for text in texts], pa.string())
     return decoded.take(coded.indices)
 
