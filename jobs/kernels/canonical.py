@@ -66,6 +66,15 @@ def canonical_batch(
     )
 
 
+def looked_at_batch(
+    rows: Rows, headings: Sequence[str], layout: Layout, *, names: Sequence[str], constants: Mapping[str, str]
+) -> pa.RecordBatch:
+    """Some columns of :func:`canonical_batch` only, for a look at the rows."""
+    assigned = layout.assign(headings)
+    columns = [_column(name, rows, assigned.get(name, ()), layout, constants) for name in names]
+    return pa.RecordBatch.from_arrays(columns, names=list(names))
+
+
 def is_heading_again(rows: Rows, headings: Sequence[str], layout: Layout) -> np.ndarray | None:
     """Which rows repeat the headings (two files joined); None when none does."""
     assigned = layout.assign(headings)

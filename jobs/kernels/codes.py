@@ -64,6 +64,8 @@ def with_exact_codes(rows: Rows, headings: Sequence[str], layout: Layout) -> Row
 
 def count_rounded(column: pa.Array) -> int:
     """Codes written as powers of ten whose last digits are lost."""
+    if not has_power(column):
+        return 0
     texts = pl.Series(pl.from_arrow(column), dtype=pl.String)
     # nearly all are whole numbers, and that is soon told
     odd = texts.filter(texts.cast(pl.UInt64, strict=False).is_null() & texts.is_not_null())
@@ -71,7 +73,19 @@ def count_rounded(column: pa.Array) -> int:
     return sum(exact_code(text) is None for text in found)
 
 
+def has_power(column: pa.Array) -> bool:
+    """Tell whether the letter E stands anywhere in a column of texts: without it there is no power of ten."""
+    _, offsets, letters = column.buffers()
+    if letters is None or not len(column):
+        return False
+    bounds = np.frombuffer(offsets, np.int32)
+    stored = memoryview(letters)[bounds[column.offset] : bounds[column.offset + len(column)]].tobytes()
+    return b"e" in stored or b"E" in stored
+
+
 def _repaired(column: pa.Array) -> tuple[pa.Array, list[int]]:
+    if not has_power(column):
+        return column, []
     found = pl.Series(pl.from_arrow(column), dtype=pl.String).str.contains(SCIENTIFIC).fill_null(False).to_numpy()
     if not found.any():
         return column, []

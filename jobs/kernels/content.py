@@ -34,6 +34,8 @@ MISSING_WORDS = ("", "NULL", "NAN", "N/A", "NA", "未知", "不详", "#N/A")
 # what the cleaning rules call space (jobs/transforms/text.py)
 SPACES = r"[\s\u00A0\u3000\u2002\u2003\u2009\u200B\uFEFF]+"
 THOUSANDS_NUMBER = r"^[-+]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?$"
+#: A date as delivered is read no further.
+PERIOD_LETTERS = 20
 _MASK = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 Month = tuple[int | None, int | None]
@@ -198,16 +200,7 @@ def summarise_batch(batch: pa.RecordBatch | pa.Table, *, may_be_damaged: bool = 
         return Content()
     frame = _completed(pl.from_arrow(batch))
     cents = _cents(frame["value"])
-    keyed = frame.select(
-        period=pl.col("period").str.slice(0, 20), cents=cents, hash=pl.Series(record_hashes(frame, cents)),
-    )
-    groups = keyed.group_by("period").agg(
-        pl.len().alias("n"), pl.col("cents").sum(), pl.col("hash").sum(),
-        pl.col("hash").unique().bottom_k(SKETCH_SIZE).sort().alias("sketch"),
-    )
-    content = Content()
-    for period, n_rows, total, key_hash, sketch in groups.iter_rows():
-        content = content + Content({month_of(period): Part(n_rows, int(total), int(key_hash), tuple(sketch))})
+    content = _by_month(frame["period"], cents, record_hashes(frame, cents))
     flows = (
         _counted(frame["flow"]).with_columns(flow=_clean(pl.col("flow")).str.to_uppercase())
         .group_by("flow").agg(pl.col("count").sum()).sort("count", descending=True).iter_rows()
@@ -221,6 +214,40 @@ def summarise_batch(batch: pa.RecordBatch | pa.Table, *, may_be_damaged: bool = 
         )
         n_damaged = frame.select(damage.sum()).item()
     return content + Content({}, _few(flows), int(n_postcodes), int(cents.is_null().sum()), int(n_damaged))
+
+
+def _by_month(period: pl.Series, cents: pl.Series, hashes: np.ndarray) -> Content:
+    texts = period.unique()
+    if len(texts) == 1:
+        # a file of one month: nothing to group
+        sketch = tuple(int(value) for value in smallest_distinct(hashes, SKETCH_SIZE))
+        part = Part(len(period), int(cents.sum() or 0), int(hashes.sum(dtype=np.uint64)), sketch)
+        return Content({month_of(_start(texts[0])): part})
+    keyed = pl.DataFrame({"period": period.str.slice(0, PERIOD_LETTERS), "cents": cents, "hash": hashes})
+    groups = keyed.group_by("period").agg(
+        pl.len().alias("n"), pl.col("cents").sum(), pl.col("hash").sum(),
+        pl.col("hash").unique().bottom_k(SKETCH_SIZE).sort().alias("sketch"),
+    )
+    content = Content()
+    for text, n_rows, total, key_hash, sketch in groups.iter_rows():
+        content = content + Content({month_of(text): Part(n_rows, int(total), int(key_hash), tuple(sketch))})
+    return content
+
+
+def _start(text: str | None) -> str | None:
+    return None if text is None else text[:PERIOD_LETTERS]
+
+
+def smallest_distinct(values: np.ndarray, k: int) -> np.ndarray:
+    """The k smallest distinct numbers, ascending; all of them when there are fewer."""
+    n = 4 * k
+    while n < len(values):
+        # the n smallest, in whatever order: complete up to their largest
+        found = np.unique(np.partition(values, n - 1)[:n])
+        if len(found) >= k:
+            return found[:k]
+        n *= 4
+    return np.unique(values)[:k]
 
 
 def _counted(column: pl.Series) -> pl.DataFrame:

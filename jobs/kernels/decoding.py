@@ -8,7 +8,9 @@ Newline is never part of a character of GB 18030, GBK, Big5 or UTF-8, so such te
 from __future__ import annotations
 
 import codecs
+from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 
 DAMAGED = "\ufffd"
 #: Texts a delivery may be in, in the order they are tried. GB 18030 includes GBK and code page 936.
@@ -24,6 +26,8 @@ _COMMON = {"gb18030": (0xB0, 0xD7), "big5hkscs": (0xA4, 0xC6)}
 #: A text with fewer common characters was written in another encoding.
 MIN_SHARE_COMMON = 0.75
 _UTF16_SHARE = 0.2
+#: Chinese characters by which it is told.
+MAX_LETTERS = 5000
 HANDLER = "customs-lake-damaged"
 
 
@@ -76,8 +80,9 @@ def decode(data: bytes, encoding: str) -> str:
 
 def share_common(text: str, encoding: str) -> float:
     """Share of the Chinese characters that are common ones: level one of GB 2312, or of Big5; 1 when there are none."""
-    letters = [letter for letter in text if "\u4e00" <= letter <= "\u9fff"][:5000]
-    if not letters or encoding not in _COMMON:
+    if encoding not in _COMMON:
         return 1.0
+    counted = Counter(islice((letter for letter in text if "\u4e00" <= letter <= "\u9fff"), MAX_LETTERS))
     first, last = _COMMON[encoding]
-    return sum(first <= letter.encode(encoding, "replace")[0] <= last for letter in letters) / len(letters)
+    common = sum(n for letter, n in counted.items() if first <= letter.encode(encoding, "replace")[0] <= last)
+    return common / counted.total() if counted else 1.0

@@ -38,11 +38,14 @@ class Grammar:
     delimiter : str
     encoding : str
         Of the bytes as delivered: where a cut character may have swallowed a separator.
+    wanted : frozenset of int or None
+        Columns that are made of sound lines, all others being null; None: all.
     """
 
     n_columns: int
     delimiter: str
     encoding: str
+    wanted: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,21 @@ def unix_lines(chunk: bytes) -> bytes:
     """End every line with a newline, whatever system wrote it, and leave out empty lines."""
     if b"\r" in chunk:
         chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    while b"\n\n" in chunk:
+    while _has_empty_line(chunk):
         chunk = chunk.replace(b"\n\n", b"\n")
     chunk = chunk.removeprefix(b"\n")
     return chunk if chunk.endswith(b"\n") or not chunk else chunk + b"\n"
+
+
+def _has_empty_line(chunk: bytes) -> bool:
+    # three times as fast as a search for two letters in bytes
+    is_end = np.frombuffer(chunk, np.uint8) == ord("\n")
+    return bool(np.any(is_end[1:] & is_end[:-1]))
+
+
+def count_letter(chunk: bytes, letter: str) -> int:
+    """How often a letter of ASCII stands in bytes; ``bytes.count`` is slow where it is frequent."""
+    return int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == ord(letter)))
 
 
 def parse_lines(chunk: bytes, grammar: Grammar) -> Rows:
@@ -70,10 +84,12 @@ def parse_lines(chunk: bytes, grammar: Grammar) -> Rows:
     if not chunk:
         return Rows(tuple(pa.array([], pa.string()) for _ in range(grammar.n_columns)))
     has_quotes = b'"' in chunk
-    if not has_quotes and chunk.count(grammar.delimiter.encode()) == chunk.count(b"\n") * (grammar.n_columns - 1):
-        sound = _parse_sound(chunk, grammar)
-        if sound is not None:
-            return sound
+    if not has_quotes:
+        n_lines = count_letter(chunk, "\n")
+        if count_letter(chunk, grammar.delimiter) == n_lines * (grammar.n_columns - 1):
+            sound = _parse_sound(chunk, grammar, n_lines)
+            if sound is not None:
+                return sound
     held: list[Odd] = []
     if has_quotes:
         chunk = _hold_open_quotes(chunk, grammar, held)
@@ -88,19 +104,24 @@ def open_quote_start(chunk: bytes) -> int | None:
     return int(starts[odd[-1]]) if len(starts) - odd[-1] <= MAX_LINES_IN_QUOTES else None
 
 
-def _parse_sound(chunk: bytes, grammar: Grammar) -> Rows | None:
+def _parse_sound(chunk: bytes, grammar: Grammar, n_lines: int) -> Rows | None:
+    wanted = None if grammar.wanted is None else sorted(grammar.wanted)
     schema = {f"c{index}": pl.String for index in range(grammar.n_columns)}
     try:
         frame = pl.read_csv(
-            chunk, has_header=False, schema=schema, separator=grammar.delimiter, quote_char=None,
+            chunk, has_header=False, schema=schema, separator=grammar.delimiter, quote_char=None, columns=wanted,
         )
     except pl.exceptions.PolarsError:
         return None
     # blanks only: a line that is not a row
-    if frame.height != chunk.count(b"\n") or grammar.n_columns == 1:
+    if frame.height != n_lines or grammar.n_columns == 1:
         return None
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-    return Rows(tuple(_as_string(column) for column in table.columns))
+    columns = [_as_string(column) for column in table.columns]
+    if wanted is not None:
+        nothing, made = pa.nulls(n_lines, pa.string()), dict(zip(wanted, columns, strict=True))
+        columns = [made.get(index, nothing) for index in range(grammar.n_columns)]
+    return Rows(tuple(columns))
 
 
 def _as_string(column: pa.ChunkedArray) -> pa.Array:

@@ -20,8 +20,8 @@ import pyarrow as pa
 from conf.layouts import Layout
 from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits, stata_tables
-from jobs.kernels.canonical import canonical_batch, is_heading_again
-from jobs.kernels.codes import with_exact_codes
+from jobs.kernels.canonical import canonical_batch, is_heading_again, looked_at_batch
+from jobs.kernels.codes import REPAIRED, with_exact_codes
 from jobs.kernels.containers import Member, members_of
 from jobs.kernels.content import Content, summarise_batch
 from jobs.kernels.delimited import Grammar
@@ -33,10 +33,13 @@ from jobs.kernels.samples import encodings_to_try, take_sample
 from jobs.kernels.sheets import Table, open_tables
 from jobs.kernels.suspicions import Suspicions, refuse_suspicious
 from jobs.kernels.text_stream import cut_points, parsed_chunks
+from schemas.fields import RAW_COLUMNS
 
 FLOW_WORDS = {"export": "出口", "import": "进口"}
 #: Columns by which records are summed up.
 SUMMARISED = ["period", "flow", "hs_code", "firm_id", "value", "quantity", "postcode", "production_place", "partner"]
+#: Columns that a look needs: those, and codes that are mended.
+LOOKED_AT = (*SUMMARISED, *REPAIRED)
 HEADINGS_AGAIN = "headings repeated among the records"
 
 
@@ -203,7 +206,7 @@ def read_batches(
     with opened_file(raw) as opened:
         for k, index in wanted:
             part = parts[k]
-            for batch, _, _ in _batches(opened, part, part.pieces[index], _layout(part, layouts)):
+            for batch in _batches(opened, part, part.pieces[index], _layout(part, layouts)):
                 yield part, batch
 
 
@@ -370,11 +373,13 @@ def _cannot_serve(path: str, layout: Layout, lacking: Sequence[str]) -> str:
     return f"{sentence}, so no city's exports can be built from it; it is set aside.{note}"
 
 
-def _reader(opened: OpenFile, part: Part, piece: Piece, layout: Layout) -> Iterator[Rows]:
+def _reader(
+    opened: OpenFile, part: Part, piece: Piece, layout: Layout, wanted: frozenset[int] | None
+) -> Iterator[Rows]:
     member = opened.member(part.member)
     where = opened.where(member)
     if part.kind == "text":
-        grammar = Grammar(len(part.headings), part.delimiter, part.encoding)
+        grammar = Grammar(len(part.headings), part.delimiter, part.encoding, wanted)
         with member.open() as stream:
             yield from parsed_chunks(stream, grammar, where, piece, part.n_skipped)
     elif part.kind == "stata":
@@ -388,20 +393,29 @@ def _reader(opened: OpenFile, part: Part, piece: Piece, layout: Layout) -> Itera
         yield from table.read(part.n_skipped, len(part.headings))
 
 
-def _batches(
-    opened: OpenFile, part: Part, piece: Piece, layout: Layout
-) -> Iterator[tuple[pa.RecordBatch, dict[str, int], Rows]]:
+def _batches(opened: OpenFile, part: Part, piece: Piece, layout: Layout) -> Iterator[pa.RecordBatch]:
+    first = part.n_rows_before + piece.rows_before + 1
+    for rows in _records(opened, part, piece, layout):
+        yield canonical_batch(rows, part.headings, layout, first_row=first, constants=_given(part))
+        first += len(rows)
+
+
+def _given(part: Part) -> dict[str, str]:
+    """What the file's name says of every row."""
+    return {"flow": part.flow} if part.flow else {}
+
+
+def _records(
+    opened: OpenFile, part: Part, piece: Piece, layout: Layout, wanted: frozenset[int] | None = None
+) -> Iterator[Rows]:
+    """The rows of a piece without repeated headings, codes mended; of texts perhaps some columns only."""
     n = 0
-    constants = {"flow": part.flow} if part.flow else {}
-    for rows in _reader(opened, part, piece, layout):
+    for rows in _reader(opened, part, piece, layout, wanted):
         again = is_heading_again(rows, part.headings, layout)
         if again is not None:
             rows = rows.keep(~again, {HEADINGS_AGAIN: int(again.sum())})
-        rows = with_exact_codes(rows, part.headings, layout)
-        first = part.n_rows_before + piece.rows_before + n + 1
-        batch = canonical_batch(rows, part.headings, layout, first_row=first, constants=constants)
         n += len(rows)
-        yield batch, dict(rows.noticed), rows
+        yield with_exact_codes(rows, part.headings, layout)
     if 0 <= piece.n_rows != n:
         raise InputRefusedError(
             f"{path_of(part, opened.raw.source_file)}: {piece.n_rows:,} rows were counted, {n:,} were read: the file changed"
@@ -412,10 +426,14 @@ def _batches(
 def _look(opened: OpenFile, part: Part, piece: Piece, layouts: Sequence[Layout]) -> PieceLook:
     look = PieceLook()
     layout = _layout(part, layouts)
-    for batch, noticed, rows in _batches(opened, part, piece, layout):
-        content = summarise_batch(batch.select(SUMMARISED), may_be_damaged=rows.is_damaged)
+    assigned = layout.assign(part.headings)
+    wanted = frozenset(index for name in LOOKED_AT for index in assigned.get(name, ()))
+    for rows in _records(opened, part, piece, layout, wanted):
+        names = RAW_COLUMNS if rows.is_damaged else SUMMARISED
+        batch = looked_at_batch(rows, part.headings, layout, names=names, constants=_given(part))
+        content = summarise_batch(batch, may_be_damaged=rows.is_damaged)
         look = PieceLook(
-            look.n_rows + len(rows), add_counts(look.noticed, noticed),
+            look.n_rows + len(rows), add_counts(look.noticed, rows.noticed),
             look.suspicions + Suspicions.of(batch, rows.is_damaged), look.content + content,
         )
     return look

@@ -23,7 +23,7 @@ from jobs.core.errors import InputRefusedError
 from jobs.kernels.parts import add_counts
 from jobs.kernels.reasons import reason_of
 from jobs.kernels.rows import Rows
-from jobs.kernels.texts import count_damaged, count_inexact, decode_distinct, number_texts
+from jobs.kernels.texts import count_inexact, decode_column, decode_distinct, number_texts
 
 CHUNK_ROWS = 50_000
 FIRST_UNICODE_RELEASE = 118
@@ -181,8 +181,9 @@ def _rows_of(stored: np.ndarray, head: StataHead) -> Rows:
         if index in head.long_at:
             columns.append(pa.array([head.long_texts.get(str(value)) or None for value in values], pa.string()))
         elif values.dtype.kind == "S":
-            columns.append(decode_distinct(pa.array(np.ascontiguousarray(values), pa.binary()), head.encoding))
-            is_damaged = is_damaged or count_damaged(columns[-1]) > 0
+            column, has_damage = decode_column(pa.array(np.ascontiguousarray(values), pa.binary()), head.encoding)
+            columns.append(column)
+            is_damaged = is_damaged or has_damage
         else:
             column, counts = _numbers(np.ascontiguousarray(values), head, index)
             columns.append(column)

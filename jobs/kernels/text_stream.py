@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO
 
 from jobs.core.errors import InputRefusedError
@@ -62,9 +63,11 @@ def parsed_chunks(
         if to_skip:
             chunk, to_skip = _without_lines(chunk, to_skip)
         _refuse_rubble(chunk, grammar, where)
-        rows = parse_lines(chunk, grammar)
+        is_damaged = b"\xef" in chunk and b"\xef\xbf\xbd" in chunk
+        # what is damaged is counted column by column: then all of them are made
+        rows = parse_lines(chunk, replace(grammar, wanted=None) if is_damaged else grammar)
         # a separator put back has a damaged character before it
-        if rows.marks or b"\xef\xbf\xbd" in chunk:
+        if rows.marks or is_damaged:
             rows = Rows(rows.columns, rows.malformed, rows.marks, rows.noticed, is_damaged=True)
         yield rows
 

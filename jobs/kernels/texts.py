@@ -17,9 +17,15 @@ def decode_distinct(stored: pa.Array, encoding: str) -> pa.Array:
 
     A UTF-8 text that is none, and is good GB 18030 as a whole, was never translated and is read as that.
     """
+    return decode_column(stored, encoding)[0]
+
+
+def decode_column(stored: pa.Array, encoding: str) -> tuple[pa.Array, bool]:
+    """As :func:`decode_distinct`, and whether any text holds a mark of damage."""
     if encoding == "utf-8":
         try:
-            return _empty_to_null(stored.cast(pa.string()))
+            texts = _empty_to_null(stored.cast(pa.string()))
+            return texts, count_damaged(texts) > 0
         except pa.ArrowInvalid:
             pass
     coded = stored.dictionary_encode()
@@ -34,7 +40,7 @@ def decode_distinct(stored: pa.Array, encoding: str) -> pa.Array:
             # a line break in a text itself, or no text at all
             texts = [decode(text, encoding) for text in distinct]
     decoded = pa.array([text or None for text in texts], pa.string())
-    return decoded.take(coded.indices)
+    return decoded.take(coded.indices), count_damaged(decoded) > 0
 
 
 def _untranslated(text: bytes) -> str:
