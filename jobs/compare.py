@@ -16,14 +16,12 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pyspark.sql import functions as F
-
 from jobs.core.errors import EXIT_DONE, EXIT_QUALITY, InputRefusedError
 from jobs.runtime.context import (
     JobContext,
     Outcome,
     command_main,
-    open_context,
+    look_into,
 )
 from schemas import gold, ops
 
@@ -105,22 +103,20 @@ def run(context: JobContext) -> Outcome:
 def summaries(context: JobContext) -> list[YearSummary]:
     """Numbers of every built year, oldest first."""
     lake = context.lake
-    lines = {
-        row["year"]: row for row in lake.read(ops.RECONCILIATION).groupBy("year").agg(
-            F.sum("n_lines").alias("n_lines"), F.sum("n_rows_quarantined").alias("n_refused")
-        ).collect()
-    }
-    counts = lake.read(gold.CITY_EXPORTS).groupBy("year").agg(
-        F.sum("value_usd").cast("double").alias("value_usd"), F.count("*").alias("n_cities"),
-        F.avg("n_products").alias("products"), F.avg("n_destinations").alias("destinations"),
+    files = lake.arrow(ops.RECONCILIATION, columns=("year", "n_lines", "n_rows_quarantined"))
+    lines = files.group_by("year").aggregate([("n_lines", "sum"), ("n_rows_quarantined", "sum")])
+    received = {row["year"]: (row["n_lines_sum"], row["n_rows_quarantined_sum"]) for row in lines.to_pylist()}
+    exports = lake.arrow(gold.CITY_EXPORTS, columns=("year", "value_usd", "n_products", "n_destinations"))
+    counts = exports.group_by("year").aggregate(
+        [("value_usd", "sum"), ("value_usd", "count"), ("n_products", "mean"), ("n_destinations", "mean")]
     )
     return [
         YearSummary(
-            row["year"], lines[row["year"]]["n_lines"], lines[row["year"]]["n_refused"] / lines[row["year"]]["n_lines"],
-            row["value_usd"], row["n_cities"], row["products"], row["destinations"],
+            row["year"], received[row["year"]][0], received[row["year"]][1] / received[row["year"]][0],
+            float(row["value_usd_sum"]), row["value_usd_count"], row["n_products_mean"], row["n_destinations_mean"],
         )
-        for row in counts.orderBy("year").collect()
-        if row["year"] in lines
+        for row in sorted(counts.to_pylist(), key=lambda row: row["year"])
+        if row["year"] in received
     ]
 
 
@@ -131,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Print the comparison; exit code 6 when a year is marked."""
-    with open_context(arguments, create=False) as context:
+    with look_into(arguments) as context:
         outcome = run(context)
     print(f"{outcome.detail}\n{outcome.message}")
     return EXIT_QUALITY if outcome.changed else EXIT_DONE

@@ -10,7 +10,9 @@ first difference of resilience with that of growth is printed because a value ne
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +22,8 @@ if __package__ in (None, ""):
 import numpy as np
 import pandas as pd
 
-from jobs.core.errors import InputRefusedError
-from jobs.runtime.context import JobContext, Outcome, job_main
+from jobs.core.errors import EXIT_DONE, InputRefusedError
+from jobs.runtime.context import JobContext, Outcome, command_main, look_into
 from jobs.study.coverage_map import draw_coverage
 from schemas import panel as tables
 from schemas.panel import BASELINE
@@ -65,7 +67,7 @@ def run(context: JobContext) -> Outcome:
         raise InputRefusedError(
             f"{tables.CITY_PANEL.name}: not in {context.lake.root} yet. Run `customs-lake panel` first."
         )
-    panel = context.lake.read(tables.CITY_PANEL).toArrow().to_pandas()
+    panel = context.lake.arrow(tables.CITY_PANEL).to_pandas()
     description = describe_panel(panel)
     files = write_description(description, panel, context.out) if context.out is not None else []
     counts = description.counts
@@ -206,5 +208,18 @@ def _lower_triangle(correlations: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    return command_main("describe", __doc__, run_command, argv)
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Print the description and return the exit code."""
+    with look_into(arguments) as context:
+        outcome = run(context)
+    print(f"{outcome.detail}\n{outcome.message}")
+    return EXIT_DONE
+
+
 if __name__ == "__main__":
-    sys.exit(job_main("describe", run, __doc__))
+    sys.exit(main())

@@ -19,11 +19,13 @@ if __package__ in (None, ""):
 from conf.tables import STUDY_PROFILES
 from estimation.tables import (
     PrintedTable,
+    ResultTable,
     compare,
     count_agreement,
     to_records,
     to_text,
 )
+from estimation.tables.printed import has_truth
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, InputRefusedError
 from jobs.core.ledger import code_version, fingerprint, utc_now
 from jobs.reference.place_book import user_files_hash
@@ -37,8 +39,10 @@ from jobs.runtime.context import (
 from jobs.study.handoff import (
     HandOff,
     collect_panel,
+    result_tables,
     results_folder,
     spec_hash,
+    truth_of,
 )
 from jobs.study.result_tables import add_estimate_arguments, estimate_options, print_tables, write_files
 from schemas.results import ESTIMATE
@@ -70,8 +74,12 @@ def run(
     if unknown or not profiles:
         raise InputRefusedError(f"--study-profile: expected some of {', '.join(STUDY_PROFILES)}; found {', '.join(unknown)}.")
     handed = collect_panel(context, at=at)
-    printed = print_tables(context, handed, tables=tables, profiles=profiles, table_files=table_files)
     folder = results_folder(context.lake, context.out)
+    chosen = [table for profile in profiles for table in result_tables(tables, profile, table_files)]
+    if at is None and not context.rebuild and _is_current(context, handed, chosen, folder):
+        shown = (folder / chosen[0].profile / f"{chosen[0].name}.txt").read_text("utf-8") if folder else ""
+        return Outcome("estimates are up to date", changed=False, detail="\n".join([shown, f"All tables: {folder}"]))
+    printed = print_tables(context, handed, tables=tables, profiles=profiles, table_files=table_files)
     n_files = write_files(printed, folder, tag="" if at is None else f"at{at}")
     stored = False if at is not None else _store(context, handed, printed)
     n_columns = sum(len(table.columns) for table in printed)
@@ -103,12 +111,25 @@ def _agreement(printed: Sequence[PrintedTable]) -> list[str]:
     return lines
 
 
+def _is_current(context: JobContext, handed: HandOff, chosen: Sequence[ResultTable], folder: Path | None) -> bool:
+    """Tell whether all tables were estimated on this panel with this configuration, and their files are there."""
+    truth = truth_of(context, handed.panel)
+    known = {(row["study_profile"], row["result_table"]): row["fingerprint"] for row in context.lake.rows(ESTIMATE)}
+    return all(
+        known.get((table.profile, table.name)) == _fingerprint(context, handed, table, has_truth(table, truth))
+        and (folder is None or (folder / table.profile / f"{table.name}.txt").is_file())
+        for table in chosen
+    )
+
+
 def _store(context: JobContext, handed: HandOff, printed: Sequence[PrintedTable]) -> bool:
     """Replace the rows of the estimated tables in gold.estimate; False when they are there already."""
     lake = context.lake
-    wanted = {(table.table.profile, table.table.name): _fingerprint(context, handed, table) for table in printed}
+    wanted = {
+        (one.table.profile, one.table.name): _fingerprint(context, handed, one.table, one.has_truth) for one in printed
+    }
     with lake.lock(ESTIMATE):
-        former = [row.asDict() for row in lake.read(ESTIMATE).collect()]
+        former = [row.asDict() for row in lake.rows(ESTIMATE)]
         known = {(row["study_profile"], row["result_table"]): row["fingerprint"] for row in former}
         stale = {key for key, value in wanted.items() if known.get(key) != value}
         if not stale:
@@ -135,11 +156,11 @@ def _store(context: JobContext, handed: HandOff, printed: Sequence[PrintedTable]
     return True
 
 
-def _fingerprint(context: JobContext, handed: HandOff, table: PrintedTable) -> str:
+def _fingerprint(context: JobContext, handed: HandOff, table: ResultTable, with_truth: bool) -> str:
     """Hash of all that a table's numbers depend on."""
     regions = user_files_hash(context.settings.places.user_regions)
     return fingerprint(
-        panel=handed.sha256, spec=spec_hash(table.table), config=context.settings.sha256(), truth=table.has_truth,
+        panel=handed.sha256, spec=spec_hash(table), config=context.settings.sha256(), truth=with_truth,
         **({"regions": regions} if regions else {}),
     )
 

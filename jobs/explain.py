@@ -18,8 +18,6 @@ from typing import Any
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pyspark.sql import functions as F
-
 from estimation.tables import ColumnFit, StudyPanel, estimate_column
 from estimation.tables.layout import three_digits
 from estimation.tables.records import MODEL
@@ -29,7 +27,7 @@ from jobs.runtime.context import (
     JobContext,
     Outcome,
     command_main,
-    open_context,
+    look_into,
 )
 from jobs.study.handoff import city_classes, collect_panel, result_tables
 from schemas.catalog import TABLES
@@ -82,13 +80,10 @@ def _parse(name: str) -> tuple[str, str, str]:
 
 
 def _rows(context: JobContext, profile: str, table: str, column: str, term: str) -> list:
-    estimates = context.lake.read(ESTIMATE)
-    found = estimates.where(
-        (F.col("study_profile") == profile) & (F.col("result_table") == table) & (F.col("result_column") == column)
-    ).collect()
+    estimates = [row for row in context.lake.rows(ESTIMATE) if row["study_profile"] == profile]
+    found = [row for row in estimates if (row["result_table"], row["result_column"]) == (table, column)]
     if not found:
-        known = estimates.where(F.col("study_profile") == profile).select("result_table", "result_column").distinct()
-        there = sorted(f"{row['result_table']}.{row['result_column']}" for row in known.collect())
+        there = sorted({f"{row['result_table']}.{row['result_column']}" for row in estimates})
         raise InputRefusedError(
             f"explain: no estimate of {table}.{column} in profile {profile}. "
             + (f"There are {', '.join(there)}." if there else "Run `customs-lake estimate` first.")
@@ -211,7 +206,7 @@ def add_explain_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Print the explanation and return the exit code."""
-    with open_context(arguments, create=False) as context:
+    with look_into(arguments) as context:
         outcome = run(context, arguments.name, profile=arguments.study_profile, table_files=arguments.table_files)
     print(outcome.detail)
     return EXIT_DONE

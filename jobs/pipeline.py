@@ -14,6 +14,8 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from conf.settings import load_settings
+from jobs.core.errors import LakeError
+from jobs.core.reading import LakeReader, SessionNeededError, can_look
 from jobs.readers.receiving import look_first
 from jobs.runtime.context import (
     JobContext,
@@ -21,6 +23,7 @@ from jobs.runtime.context import (
     add_delivery_arguments,
     command_main,
     exit_code,
+    look_into,
     open_context,
     parse_years,
     run_job,
@@ -35,12 +38,35 @@ NEED_RAW = ("land", "ingest", "yearbook", "productivity")
 def run_through(context: JobContext, last: str, announce: Callable[[str], None] = lambda name: None) -> list[Outcome]:
     """Run the steps up to and including ``last``."""
     outcomes = []
-    for name in STEPS[: STEPS.index(last) + 1]:
-        if context.raw is None and name in NEED_RAW:
-            continue
+    for name in steps_of(context, last):
         announce(name)
         outcomes.append(run_job(name, importlib.import_module(f"jobs.{name}").run, context))
     return outcomes
+
+
+def look_through(arguments: argparse.Namespace) -> list[Outcome] | None:
+    """Outcomes of a run that has nothing to do, found out without a session; None as soon as there is something.
+
+    The steps themselves decide: each looks at what is recorded before it reads or writes a table.
+    """
+    if not can_look(arguments.lake):
+        return None
+    outcomes = []
+    try:
+        with look_into(arguments) as context:
+            if not isinstance(context.lake, LakeReader):
+                return None
+            for name in steps_of(context, arguments.through):
+                outcomes.append(importlib.import_module(f"jobs.{name}").run(context))
+    except (SessionNeededError, LakeError):
+        # what is wrong with a lake is for the run itself to say
+        return None
+    return None if any(outcome.changed for outcome in outcomes) else outcomes
+
+
+def steps_of(context: JobContext, last: str) -> list[str]:
+    """Steps up to and including ``last`` that can be run: without --raw those that read delivered files cannot."""
+    return [name for name in STEPS[: STEPS.index(last) + 1] if context.raw is not None or name not in NEED_RAW]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,8 +92,10 @@ def run_command(arguments: argparse.Namespace) -> int:
                 arguments.raw, settings, years=parse_years(arguments.years), accepted=arguments.accept,
                 all_or_nothing=arguments.all_or_nothing,
             )
-    with open_context(arguments) as context:
-        outcomes = run_through(replace(context, rebuild=arguments.rebuild), arguments.through)
+    outcomes = None if arguments.rebuild else look_through(arguments)
+    if outcomes is None:
+        with open_context(arguments) as context:
+            outcomes = run_through(replace(context, rebuild=arguments.rebuild), arguments.through)
     if outcomes and outcomes[-1].detail:
         print(outcomes[-1].detail)
     changed = any(outcome.changed for outcome in outcomes)

@@ -22,8 +22,7 @@ from pyspark.sql import Row
 from conf.settings import load_settings
 from jobs.cleaning.fingerprints import bronze_fingerprints, gold_fingerprints, silver_fingerprints, with_emptied_years
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED
-from jobs.core.lake import Lake
-from jobs.core.ledger import Builds, blocked_years, builds_of, latest_receipts, left_out_files, new_run_id
+from jobs.core.ledger import Builds, blocked_years, builds_of, latest_receipts, left_out_files
 from jobs.readers.delivery import Delivery
 from jobs.readers.receiving import left_out_lines, look_at_folder, look_first, receive, unfinished_text
 from jobs.runtime.context import (
@@ -31,10 +30,11 @@ from jobs.runtime.context import (
     Outcome,
     add_delivery_arguments,
     command_main,
+    look_into,
     parse_years,
 )
 from jobs.runtime.executors import workers_elsewhere
-from jobs.runtime.session import build_session, is_local
+from jobs.runtime.session import is_local
 from schemas import bronze, gold, silver
 
 Action = Literal["load", "build", "rebuild", "clear", "skip", "wait"]
@@ -221,13 +221,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     options = {"accepted": tuple(arguments.accept), "all_or_nothing": arguments.all_or_nothing}
     if arguments.raw is not None and is_local(settings):
         look_first(arguments.raw, settings, years=years, **options)
-    spark = build_session(settings)
-    try:
-        lake = Lake.peek(spark, arguments.lake)
-        context = JobContext(spark, lake, settings, new_run_id(), arguments.raw, years, **options)
+    with look_into(arguments, may_be_new=True) as context:
         outcome = run(context)
-    finally:
-        spark.stop()
     print(f"{outcome.detail}\n{outcome.message}")
     if outcome.unfinished:
         return EXIT_REFUSED

@@ -16,7 +16,7 @@ import pandas as pd
 from estimation.dynamic_panel.results import GMMResults
 from estimation.dynamic_panel.summary import stars as stars_of
 from estimation.tables.columns import CONSTANT_TERM, LAG_TERM, ColumnFit, cut_before_lags
-from estimation.tables.spec import ResultTable
+from estimation.tables.spec import Column, ResultTable
 
 #: Statistics below the coefficients, in print order, with their labels.
 STATISTICS = {
@@ -178,7 +178,7 @@ def print_table(
             _numbers(fit),
             _statistics(fit),
             (paper or {}).get((table.number, fit.column.position)),
-            _truth_of(fit, truth or {}),
+            _truth_of(fit.column, truth or {}),
         )
         for fit in fits
     )
@@ -231,9 +231,13 @@ def _statistics(fit: ColumnFit) -> dict[str, float]:
     }
 
 
-def _truth_of(fit: ColumnFit, truth: Mapping[tuple[str, str], Mapping[str, float]]) -> dict[str, float]:
+def has_truth(table: ResultTable, truth: Mapping[tuple[str, str], Mapping[str, float]]) -> bool:
+    """Whether the truth of some column of a table is known, before it is estimated."""
+    return any(_truth_of(column, truth) for column in table.columns)
+
+
+def _truth_of(column: Column, truth: Mapping[tuple[str, str], Mapping[str, float]]) -> dict[str, float]:
     """The truth in the units of this column; none where the column rescales its sample."""
-    column = fit.column
     if column.options.scaling == "sample":
         return {}
     known = truth.get((column.dependent, column.resilience), {})

@@ -7,7 +7,7 @@ from pathlib import Path
 from jobs.commands.exported_files import Changed, write_file
 from jobs.core.errors import InputRefusedError
 from jobs.core.lake import Lake
-from schemas.catalog import TABLES
+from jobs.core.reading import as_pandas, table_named
 
 EXCEL_MAX_ROWS = 1_048_575
 
@@ -33,16 +33,14 @@ def export_table(
     InputRefusedError
         For a table that is not in the lake, an ending that is not known, or too many rows for Excel.
     """
-    if name not in TABLES:
-        raise InputRefusedError(f"{name}: no such table. The lake has: {', '.join(sorted(TABLES))}.")
-    table = TABLES[name]
+    table = table_named(name)
     if not lake.exists(table):
         raise InputRefusedError(f"{name}: not built yet in {lake.root}. Run `customs-lake run` first.")
     if out.suffix.lower() not in (".csv", ".parquet", ".xlsx"):
         raise InputRefusedError(f"{out}: expected a file ending in .csv, .parquet or .xlsx.")
-    frame = lake.read(table, version=version)
-    order = [column for column in (*table.key, *table.partition_by) if column in frame.columns]
-    rows = frame.orderBy(*dict.fromkeys(order)).toPandas()
+    content = lake.arrow(table, version=version)
+    order = dict.fromkeys(column for column in (*table.key, *table.partition_by) if column in content.column_names)
+    rows = as_pandas(content.sort_by([(column, "ascending") for column in order]) if order else content)
     if out.suffix.lower() == ".xlsx" and len(rows) > EXCEL_MAX_ROWS:
         raise InputRefusedError(
             f"{name} has {len(rows):,} rows; an Excel sheet holds {EXCEL_MAX_ROWS:,}. Export to .parquet or .csv."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,13 +28,14 @@ from jobs.runtime.context import (
     configure_logging,
     explained,
     job_main,
+    look_into,
     open_context,
     program,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pyspark.sql import DataFrame
+    import polars as pl
 
 COMMANDS: dict[str, dict[str, str]] = {
     "From raw files to tables": {
@@ -58,6 +60,8 @@ COMMANDS: dict[str, dict[str, str]] = {
         "places": "explain POSTCODE YEAR | coverage | conflicts | ambiguity | sensitivity",
         "describe": "summary statistics, correlations and coverage of the panel",
         "compare": "hold the newest year against the years before",
+        "query": "SQL over the lake's tables in DuckDB; no Spark",
+        "shell": "the same, query by query",
         "export": "hand a table out as .csv, .parquet or .xlsx",
         "config": "show: every setting and where its value comes from",
     },
@@ -132,14 +136,47 @@ def export(argv: Sequence[str]) -> int:
     )
     add_settings_arguments(parser)
     arguments = parser.parse_args(argv)
-    arguments.raw = arguments.years = None
-    with open_context(arguments, create=False) as context:
+    with look_into(arguments) as context:
         rows, changed = export_table(
             context.lake, arguments.table, arguments.out, version=arguments.version, raw_text=arguments.raw_text
         )
     console.print(printable(f"{rows:,} rows of {arguments.table} written to {arguments.out}"))
     if changed.text():
         console.print(changed.text())
+    return EXIT_DONE
+
+
+def query(argv: Sequence[str]) -> int:
+    """Answer one SQL query over the lake's tables."""
+    from jobs.commands import query as queries
+    from jobs.core.reading import LakeReader
+
+    parser = _parser("query", "SQL over the lake's tables by name, in DuckDB: \"SELECT * FROM gold.city_exports LIMIT 5\".")
+    parser.add_argument("sql", help="one query; the tables are those that `customs-lake shell` lists")
+    parser.add_argument("--lake", required=True, help="root of the lake")
+    parser.add_argument("--out", type=Path, help="a .csv, .parquet or .xlsx file for all rows; else the first are printed")
+    parser.add_argument("--json", action="store_true", help="print all rows as JSON, one object a line")
+    arguments = parser.parse_args(argv)
+    rows = queries.ask(queries.connect(LakeReader.look(arguments.lake)), arguments.sql)
+    if arguments.out is not None:
+        queries.write(rows, arguments.out)
+        console.print(printable(f"{len(rows):,} rows written to {arguments.out}"))
+    elif arguments.json:
+        for row in rows.to_pylist(maps_as_pydicts="strict"):
+            print(json.dumps(row, ensure_ascii=False, default=str))
+    else:
+        print(queries.render(rows))
+    return EXIT_DONE
+
+
+def shell(argv: Sequence[str]) -> int:
+    """Answer SQL queries over the lake's tables until the input ends."""
+    from jobs.commands import query as queries
+    from jobs.core.reading import LakeReader
+
+    parser = _parser("shell", "SQL over the lake's tables, query by query, in DuckDB.")
+    parser.add_argument("--lake", required=True, help="root of the lake")
+    queries.shell(LakeReader.look(parser.parse_args(argv).lake))
     return EXIT_DONE
 
 
@@ -241,8 +278,8 @@ def _decide(arguments: argparse.Namespace, places: Places) -> str:
 
 def _show_places(arguments: argparse.Namespace) -> int:
     """Coverage, conflicts or ambiguity of the records of a lake, printed or written."""
-    with open_context(arguments, create=False) as context:
-        frame = _place_frame(context, arguments.action, arguments.city).toPandas()
+    with look_into(arguments) as context:
+        frame = _place_frame(context, arguments.action, arguments.city).collect().to_pandas()
     if arguments.out:
         written = _write_csv(frame, arguments.out, f"places_{arguments.action}.csv")
         console.print(printable(f"{len(frame):,} rows written to {written}"))
@@ -253,21 +290,23 @@ def _show_places(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _place_frame(context: JobContext, action: str, city: str | None) -> DataFrame:
-    from jobs.transforms.place_coverage import ambiguity_table, count_conflicts, place_coverage
+def _place_frame(context: JobContext, action: str, city: str | None) -> pl.LazyFrame:
+    import polars as pl
+
+    from jobs.kernels.place_tables import ambiguity_table, count_conflicts, place_coverage
     from schemas import silver
     from schemas.places import AMBIGUOUS_CITIES
 
-    frames = [context.lake.read(table) for table in (silver.DECLARATION, silver.QUARANTINE)]
+    frames = [context.lake.scan(table) for table in (silver.DECLARATION, silver.QUARANTINE)]
     if context.years is not None:
-        frames = [frame.where(frame["year"].isin(sorted(context.years))) for frame in frames]
+        frames = [frame.filter(pl.col("year").is_in(sorted(context.years))) for frame in frames]
     if city:
-        frames = [frame.where(frame["city_id"] == city) for frame in frames]
+        frames = [frame.filter(pl.col("city_id") == city) for frame in frames]
     if action == "coverage":
         return place_coverage(frames[0])
     if action == "conflicts":
         return count_conflicts(frames[0])
-    return ambiguity_table(*frames, context.lake.read(AMBIGUOUS_CITIES))
+    return ambiguity_table(frames[0], frames[1], context.lake.scan(AMBIGUOUS_CITIES))
 
 
 def _place_sensitivity(arguments: argparse.Namespace) -> int:
@@ -310,5 +349,5 @@ def _refuse(message: str) -> int:
 
 
 OWN: dict[str, Callable[[Sequence[str]], int]] = {
-    "export": export, "doctor": doctor, "config": config, "places": places, "demo": demo,
+    "export": export, "query": query, "shell": shell, "doctor": doctor, "config": config, "places": places, "demo": demo,
 }

@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pyspark.errors import PySparkException
 from pyspark.sql import Row
@@ -30,6 +30,8 @@ from schemas.migrations import LAKE_FORMAT
 from schemas.table import Table
 
 if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 MARKER = "_customs_lake.json"
@@ -141,18 +143,27 @@ class Lake:
         lake = cls(spark, root)
         if lake.store.read_text(MARKER) is None:
             lake._initialise(create=create)
-        written = lake.format()
+        lake.require_usable()
+        return lake
+
+    def require_usable(self) -> None:
+        """Refuse a lake of another format, or one left in the middle of a restore.
+
+        Raises
+        ------
+        LakeError
+        """
+        written = self.format()
         if written < LAKE_FORMAT:
             raise LakeError(
-                f"{lake.root} is of lake format {written}, this product writes {LAKE_FORMAT}. Nothing was changed. See"
-                f" what would be done with `customs-lake migrate --lake {lake.root} --dry-run`, then run it without."
+                f"{self.root} is of lake format {written}, this product writes {LAKE_FORMAT}. Nothing was changed. See"
+                f" what would be done with `customs-lake migrate --lake {self.root} --dry-run`, then run it without."
             )
-        if lake.store.exists(UNFINISHED_RESTORE):
+        if self.store.exists(UNFINISHED_RESTORE):
             raise LakeError(
-                f"{lake.root}: a restore was interrupted, its tables are of different times. Finish it with"
-                f" `customs-lake restore --lake {lake.root} --resume`."
+                f"{self.root}: a restore was interrupted, its tables are of different times. Finish it with"
+                f" `customs-lake restore --lake {self.root} --resume`."
             )
-        return lake
 
     @classmethod
     def peek(cls, spark: SparkSession, root: str) -> Lake:
@@ -216,6 +227,17 @@ class Lake:
         if version is not None:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.path(table))
+
+    def arrow(self, table: Table, *, version: int | None = None, columns: Iterable[str] | None = None) -> pa.Table:
+        """A table as Arrow, all of it or some columns: what is handed to the estimator, to people, to other programs."""
+        frame = self.read(table, version=version)
+        return (frame if columns is None else frame.select(*columns)).toArrow()
+
+    def scan(self, table: Table, *, version: int | None = None) -> pl.LazyFrame:
+        """A table as a lazy Polars frame; with a session its rows are collected first."""
+        import polars as pl
+
+        return cast(pl.DataFrame, pl.from_arrow(self.arrow(table, version=version))).lazy()
 
     def rows(self, table: Table) -> list[Row]:
         """All rows of a small table; collected once, and again only when someone else has written to it."""

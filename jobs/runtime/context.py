@@ -21,12 +21,13 @@ from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED, Custom
 from jobs.core.lake import Lake
 from jobs.core.ledger import new_run_id
 from jobs.core.printing import printable
+from jobs.core.reading import LakeReader, NoSession, can_look
 from jobs.core.upkeep import add_declared_columns
 from jobs.core.years import parse_years
 from jobs.runtime.events import observe
 from jobs.runtime.jars import JarsNotFoundError
 from jobs.runtime.java import JavaNotUsableError
-from jobs.runtime.session import build_session
+from jobs.runtime.session import build_session, is_local
 from jobs.runtime.surroundings import apply_rights, guarded_command
 
 log = logging.getLogger("customs_lake")
@@ -68,6 +69,7 @@ class JobContext:
     Attributes
     ----------
     spark : SparkSession
+        Absent when the lake was opened for looking (:func:`look_into`).
     lake : Lake
     settings : Settings
     run_id : str
@@ -100,7 +102,8 @@ class JobContext:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.spark.stop()
+        if not isinstance(self.spark, NoSession):
+            self.spark.stop()
 
     def require_raw(self) -> Path | str:
         """Return the raw folder, or refuse to go on without one."""
@@ -162,6 +165,23 @@ def open_context(arguments: argparse.Namespace, *, create: bool = True) -> JobCo
     lake.scope = years
     return JobContext(
         spark, lake, settings, new_run_id(), arguments.raw, years, arguments.out,
+        accepted=tuple(getattr(arguments, "accept", ())), all_or_nothing=getattr(arguments, "all_or_nothing", False),
+    )
+
+
+def look_into(arguments: argparse.Namespace, *, may_be_new: bool = False) -> JobContext:
+    """Load settings and open the lake for looking: without a session wherever the lake's store can be read so."""
+    settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    # a delivery that a cluster's executors see is looked at by them
+    if can_look(arguments.lake) and (getattr(arguments, "raw", None) is None or is_local(settings)):
+        lake: Lake = LakeReader.look(arguments.lake, may_be_new=may_be_new)
+        spark = lake.spark
+    else:
+        spark = build_session(settings)
+        lake = Lake.peek(spark, arguments.lake) if may_be_new else Lake.open(spark, arguments.lake)
+    return JobContext(
+        spark, lake, settings, new_run_id(), getattr(arguments, "raw", None),
+        parse_years(getattr(arguments, "years", None)), getattr(arguments, "out", None),
         accepted=tuple(getattr(arguments, "accept", ())), all_or_nothing=getattr(arguments, "all_or_nothing", False),
     )
 

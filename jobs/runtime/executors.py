@@ -11,6 +11,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs.core.errors import InputRefusedError
+from jobs.core.reading import NoSession
 
 # the last line of a Python worker's stack trace
 _REFUSAL = re.compile(r"^(?:[\w.]+\.)?(?:InputRefusedError|UnsuitableError|CutFileError): (.+)$", re.MULTILINE)
@@ -67,6 +68,8 @@ def run_on_executors(spark: SparkSession) -> Callable[[Sequence[str], str, tuple
 
 def workers_elsewhere(spark: SparkSession) -> Callable[[Sequence[str], str, tuple], list[str]] | None:
     """What shares looks out among executors; None where these would be processes of this machine, whose cores are ours."""
+    if isinstance(spark, NoSession):
+        return None
     return None if (spark.sparkContext.master or "local").startswith("local") else run_on_executors(spark)
 
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import functions as F
 
 from conf.settings import Places
 from conf.tables import TableFileError, read_table_files
@@ -82,10 +81,12 @@ def collect_panel(context: JobContext, *, at: int | None = None) -> HandOff:
     if not 0 <= version <= latest:
         raise InputRefusedError(f"--at: {CITY_PANEL.name} has versions 0 to {latest}; found {version}.")
     constants_version = _constants_of(lake, version)
-    frame = lake.read(CITY_PANEL, version=version).drop("missing_variables").toArrow().to_pandas()
+    columns = [name for name in CITY_PANEL.columns if name != "missing_variables"]
+    frame = lake.arrow(CITY_PANEL, version=version, columns=columns).to_pandas()
     if frame.empty:
         raise InputRefusedError(f"{CITY_PANEL.name}: version {version} has no rows. Run `customs-lake panel` first.")
-    rows = lake.read(PANEL_CONSTANTS, version=constants_version).where(F.col("statistic").isin("mean", "sd")).collect()
+    constants = lake.arrow(PANEL_CONSTANTS, version=constants_version).to_pylist()
+    rows = [row for row in constants if row["statistic"] in ("mean", "sd")]
     panel = study_panel(frame, rows)
     return HandOff(
         _with_counts(lake, panel, version), version, constants_version, lineage_of(lake, version, constants_version),
@@ -99,7 +100,7 @@ def _with_counts(lake: Lake, panel: StudyPanel, panel_version: int) -> StudyPane
     if exports_version is None:
         return panel
     columns = {"economies": "n_destinations", "codes": "n_partner_codes"}
-    exports = lake.read(CITY_EXPORTS, version=exports_version).select("city_id", "year", *columns.values()).toPandas()
+    exports = lake.arrow(CITY_EXPORTS, version=exports_version, columns=("city_id", "year", *columns.values())).to_pandas()
     keys = panel.natural[["city_id", "year"]]
     found = keys.merge(exports.astype({"year": keys["year"].dtype}), on=["city_id", "year"], how="left", validate="1:1")
     counted = {f"lnnumcou_{way}": np.log(found[name].where(found[name] > 0).astype(float)) for way, name in columns.items()}

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pyspark.sql import functions as F
 
-from jobs import clean, count, fsck, ingest, land, maintain, plan, restore, withdraw
+from jobs import clean, count, fsck, ingest, land, maintain, pipeline, plan, restore, withdraw
 from jobs.core import upkeep
 from jobs.core.errors import InputRefusedError, LakeError
 from jobs.core.health import table_health
 from jobs.core.lake import Lake
 from jobs.core.ledger import files_in_force, forget_builds, new_run_id, recorded_builds
+from jobs.core.reading import LakeReader
 from jobs.readers.receiving import look_at_folder, receive
 from jobs.runtime.context import JobContext, run_job
 from schemas import bronze, gold, ops, silver
+from schemas.catalog import TABLES
 
 pytestmark = [pytest.mark.lake, pytest.mark.timeout(3600)]
 YEARS = (2003, 2004)
@@ -89,6 +92,35 @@ def test_run_with_nothing_new_writes_nothing(site):
     assert not changed
     assert site.files() == before
     assert all(row.is_idle for row in site.plan().values())
+
+
+def test_lake_opened_without_a_session_reads_what_spark_reads(site):
+    """Every table, through Delta's own library and through Spark: the same columns, types and rows."""
+    lake, looked = site.context().lake, LakeReader.look(site.root)
+    for name in looked:
+        table = TABLES[name]
+        ours, sparks = looked.arrow(table), lake.arrow(table)
+        assert ours.schema.names == sparks.schema.names
+        assert list(map(str, ours.schema.types)) == list(map(str, sparks.schema.types)), name
+        assert sorted(map(str, ours.to_pylist())) == sorted(map(str, sparks.to_pylist())), name
+        assert looked.version(table) == lake.version(table) and looked.commits(table) == lake.commits(table)
+    by_name = lambda row: (row["table_name"], row["year"], row["built_at"])  # noqa: E731  # a key, used twice
+    found, expected = (sorted((row.asDict() for row in one.rows(ops.BUILD)), key=by_name) for one in (looked, lake))
+    assert found == expected
+
+
+def test_run_with_nothing_new_needs_no_session(site):
+    arguments = Namespace(
+        lake=site.root, raw=site.raw, years="2003-2004", out=None, profile="test", config=None, set=[], accept=[],
+        all_or_nothing=False, through="ingest",
+    )
+    before = site.files()
+    outcomes = pipeline.look_through(arguments)
+    assert outcomes is not None and not any(outcome.changed for outcome in outcomes)
+    assert site.files() == before
+    arguments.through = "references"
+    assert pipeline.look_through(arguments) is None, "this lake has no reference tables: a session must write them"
+    assert site.files() == before
 
 
 def test_manifest_says_what_was_read_and_written_by_which_code(site):

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import polars as pl
 import pytest
 
-from jobs.transforms.place_coverage import ambiguity_table, count_conflicts, place_coverage
+from jobs.kernels.place_tables import ambiguity_table, count_conflicts, place_coverage
 
-DDL = (
-    "year int, city_id string, place_method string, value_usd decimal(20,2), is_place_ambiguous boolean, "
-    "place_conflict string, place_confidence double, unit_type string"
-)
+MONEY = pl.Decimal(20, 2)
+SCHEMA = {
+    "year": pl.Int32, "city_id": pl.String, "place_method": pl.String, "value_usd": MONEY, "is_place_ambiguous": pl.Boolean,
+    "place_conflict": pl.String, "place_confidence": pl.Float64, "unit_type": pl.String,
+}
 
 
 @pytest.fixture
-def declarations(spark):
+def declarations():
     rows = [
         (2007, "320400", "postcode4", Decimal("60.00"), False, None, 0.98, "district"),
         (2007, "320400", "postcode4", Decimal("20.00"), False, "text_unit", 0.78, "district"),
@@ -23,12 +25,11 @@ def declarations(spark):
         (2007, "320400", "place_text", Decimal("0.00"), False, "text_prefecture+postcode_unknown", 0.4, None),
         (2008, "330600", "postcode6", Decimal("10.00"), True, None, 0.59, "district"),
     ]
-    return spark.createDataFrame(rows, DDL)
+    return pl.LazyFrame(rows, SCHEMA, orient="row")
 
 
-@pytest.mark.spark
 def test_shares_of_a_city_year_add_up_to_one(declarations):
-    rows = place_coverage(declarations).collect()
+    rows = place_coverage(declarations).collect().iter_rows(named=True)
     found = {
         (r["year"], r["city_id"], r["place_method"]): (
             r["n_records"], round(r["share_records"], 6), r["share_value"], r["share_ambiguous"], r["share_conflict"],
@@ -43,9 +44,8 @@ def test_shares_of_a_city_year_add_up_to_one(declarations):
     }
 
 
-@pytest.mark.spark
 def test_conflicts_are_counted_by_kind(declarations):
-    rows = [tuple(row) for row in count_conflicts(declarations).where("year = 2007").collect()]
+    rows = count_conflicts(declarations).filter(pl.col("year") == 2007).collect().rows()
     assert rows == [
         (2007, "(none)", 1, Decimal("60.00")),
         (2007, "postcode_prefecture", 1, Decimal("20.00")),
@@ -54,8 +54,7 @@ def test_conflicts_are_counted_by_kind(declarations):
     ]
 
 
-@pytest.mark.spark
-def test_ambiguous_cities_in_out_and_whole(spark):
+def test_ambiguous_cities_in_out_and_whole():
     one = Decimal("1.00")
     unknown = ("postcode_unknown", None)
     kept = [
@@ -63,22 +62,19 @@ def test_ambiguous_cities_in_out_and_whole(spark):
         # a place text that names the district, and a city that has no districts, need no postcode
         (2007, "320400", one, "postcode_unknown", "district"), (2014, "330600", one, *unknown),
     ]
-    silver = spark.createDataFrame(
-        kept, "year int, city_id string, value_usd decimal(20,2), place_conflict string, unit_type string"
-    )
+    common = {"year": pl.Int32, "city_id": pl.String, "value_usd": MONEY}
+    silver = pl.LazyFrame(kept, common | {"place_conflict": pl.String, "unit_type": pl.String}, orient="row")
     refused = [
         (2007, "330600", one, ["county"]),
         (2007, "330600", one, ["county", "value_nonpositive"]),
         (2007, "320400", one, ["county"]),
         (2007, None, one, ["import"]),
     ]
-    quarantine = spark.createDataFrame(
-        refused, "year int, city_id string, value_usd decimal(20,2), reasons array<string>"
-    )
-    shared = spark.createDataFrame([("330600", 2000, 2013)], "city_id string, valid_from int, valid_to int")
+    quarantine = pl.LazyFrame(refused, common | {"reasons": pl.List(pl.String)}, orient="row")
+    shared = pl.LazyFrame({"city_id": ["330600"], "valid_from": [2000], "valid_to": [2013]})
     found = {
         (r["year"], r["ambiguous"]): (r["n_cities"], r["n_records"])
-        for r in ambiguity_table(silver, quarantine, shared).collect()
+        for r in ambiguity_table(silver, quarantine, shared).collect().iter_rows(named=True)
     }
     # Shaoxing: one record in its districts, one refused only for its county; no longer ambiguous in 2014
     assert found == {

@@ -1,0 +1,313 @@
+"""The lake without Spark: its tables read through the Delta protocol's own Python library, in milliseconds, never written.
+
+Commands that only look (``plan``, ``explain``, ``describe``, ``compare``, ``export``, ``places``, ``query``) and notebooks
+open a lake here. Local folders and object stores (``s3a://``, ``gs://``, ``abfss://``; keys from the environment, by the
+names that AWS, Google and Azure give them) are read; for any other store the same commands start a Spark session.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pyarrow as pa
+import pyarrow.fs
+from pyspark.sql import Row
+
+from jobs.core.errors import InputRefusedError, LakeError
+from jobs.core.lake import MARKER, Lake
+from jobs.core.storage import StoredFile
+from schemas.catalog import TABLES
+from schemas.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    from deltalake import DeltaTable
+
+_SIMPLE_TYPES = {
+    "boolean": pa.bool_(), "int": pa.int32(), "bigint": pa.int64(), "smallint": pa.int16(), "double": pa.float64(),
+    "string": pa.string(), "date": pa.date32(), "timestamp": pa.timestamp("us", "UTC"), "binary": pa.binary(),
+}
+#: How Hadoop and Delta's library each call a store.
+SCHEMES = {"s3a": "s3", "s3": "s3", "gs": "gs", "abfss": "abfss", "abfs": "abfs"}
+
+
+class SessionNeededError(Exception):
+    """Something is to be computed or written: what a lake opened for looking cannot do."""
+
+
+class NoSession:
+    """Stands where a session would: whoever asks anything of it computes or writes."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise SessionNeededError(f"a lake opened for looking has no session ({name})")
+
+
+def can_look(root: str) -> bool:
+    """Tell whether a lake's store can be read without Spark."""
+    scheme, found, _ = root.partition("://")
+    return not found or scheme == "file" or scheme in SCHEMES
+
+
+def open_lake(root: str) -> LakeReader:
+    """Open a lake for reading in a notebook: ``open_lake("lake")["gold.city_exports"].to_pandas()``.
+
+    Raises
+    ------
+    LakeError
+        If there is no lake, or it is of another format.
+    """
+    return LakeReader.look(root)
+
+
+class LakeReader(Lake):
+    """A lake opened for looking: no session, no Java; whoever writes through it is refused.
+
+    Parameters
+    ----------
+    root : str
+        Local path, or the URI of an object store.
+    """
+
+    def __init__(self, root: str) -> None:
+        super().__init__(NoSession(), root)  # type: ignore[arg-type]  # what needs a session is refused
+        self.store = _FileStore(self.root)  # type: ignore[assignment]  # the reading half of a store
+
+    @classmethod
+    def look(cls, root: str, *, may_be_new: bool = False) -> LakeReader:
+        """Open a lake; a folder that is new or empty counts as a lake without tables when that is allowed.
+
+        Raises
+        ------
+        LakeError
+            As :meth:`Lake.open`.
+        """
+        lake = cls(root)
+        if lake.store.read_text(MARKER) is not None:
+            lake.require_usable()
+        elif may_be_new:
+            lake._refuse_foreign_folder()
+        else:
+            lake._initialise(create=False)
+        return lake
+
+    def __getitem__(self, name: str) -> LakeTable:
+        """A table by its name, ``gold.city_exports``."""
+        return LakeTable(self, table_named(name))
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of the tables that are there."""
+        return (name for name, table in sorted(TABLES.items()) if self.exists(table))
+
+    def rows(self, table: Table) -> list[Row]:
+        """All rows of a small table."""
+        version = self.version(table)
+        if version < 0:
+            return []
+        if self.remembered.get(table.name, (None,))[0] != version:
+            named = Row(*table.columns)
+            columns = list(table.columns)
+            content = self.arrow(table).to_pylist(maps_as_pydicts="strict")
+            self.remembered[table.name] = (version, [named(*(_naive(row[name]) for name in columns)) for row in content])
+        return self.remembered[table.name][1]
+
+    def arrow(self, table: Table, *, version: int | None = None, columns: Iterable[str] | None = None) -> pa.Table:
+        """A table as Arrow, with the columns that this product declares."""
+        wanted = list(table.columns) if columns is None else list(columns)
+        if not self.exists(table):
+            return _declared(table, wanted).empty_table()
+        self._read[table.name] = self.version(table) if version is None else version
+        opened = self.delta_table(table, version)
+        there = {field.name for field in opened.schema().fields}
+        found = opened.to_pyarrow_table(columns=[name for name in wanted if name in there])
+        for field in _declared(table, [name for name in wanted if name not in there]):
+            # an older lake: the next run adds the column, empty
+            found = found.append_column(field, pa.nulls(len(found), field.type))
+        return found.select(wanted)
+
+    def scan(self, table: Table, *, version: int | None = None) -> pl.LazyFrame:
+        """A table that may be large, as a lazy Polars frame: only what is asked for is read."""
+        import polars as pl
+
+        if not self.exists(table):
+            empty = pl.from_arrow(_declared(table, list(table.columns)).empty_table())
+            return empty.lazy()  # type: ignore[union-attr]  # a table, not an array
+        self._read[table.name] = self.version(table) if version is None else version
+        return pl.scan_delta(self.delta_table(table, version))
+
+    def delta_table(self, table: Table, version: int | None = None) -> DeltaTable:
+        """The table in Delta's own library."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        try:
+            return DeltaTable(_address(self.path(table)), version=version)
+        except (DeltaError, TableNotFoundError, OSError) as error:
+            what = f"{table.name} at version {version}" if version is not None else table.name
+            raise LakeError(
+                f"{what} in {self.root} cannot be read: {str(error).splitlines()[0]}. `customs-lake fsck --lake {self.root}`"
+                " says what is damaged."
+            ) from error
+
+    def read(self, table: Table, *, version: int | None = None) -> NoReturn:
+        """Refused: a Spark frame needs a session."""
+        raise SessionNeededError(f"{table.name}: a lake opened for looking has no Spark frames")
+
+    @contextlib.contextmanager
+    def lock(self, *tables: Table) -> Iterator[None]:
+        """Nothing is held: nothing is written."""
+        yield
+
+    def append_rows(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        """Refused, unless there is nothing to append."""
+        if rows:
+            raise SessionNeededError(f"{table.name}: a lake opened for looking is not written")
+
+    def _save(self, table: Table, *args: object, **options: object) -> NoReturn:
+        raise SessionNeededError(f"{table.name}: a lake opened for looking is not written")
+
+    _create = _save
+
+
+class LakeTable:
+    """One table of a lake, for a notebook.
+
+    Parameters
+    ----------
+    lake : LakeReader
+    table : Table
+    version : int, optional
+        The latest by default.
+    """
+
+    def __init__(self, lake: LakeReader, table: Table, version: int | None = None) -> None:
+        self.lake, self.table, self.version = lake, table, version
+
+    def at(self, version: int) -> LakeTable:
+        """The same table at an older version."""
+        return LakeTable(self.lake, self.table, version)
+
+    def to_arrow(self) -> pa.Table:
+        """All rows as an Arrow table."""
+        return self.lake.arrow(self.table, version=self.version)
+
+    def to_polars(self) -> pl.DataFrame:
+        """All rows as a Polars frame."""
+        return self.lake.scan(self.table, version=self.version).collect()
+
+    def scan(self) -> pl.LazyFrame:
+        """A lazy Polars frame: for tables that are larger than the memory."""
+        return self.lake.scan(self.table, version=self.version)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """All rows as a pandas frame: times without zone (UTC), money as exact decimals."""
+        return as_pandas(self.to_arrow())
+
+
+def table_named(name: str) -> Table:
+    """The table of a name.
+
+    Raises
+    ------
+    InputRefusedError
+        If there is none; the message lists those there are.
+    """
+    if name not in TABLES:
+        raise InputRefusedError(f"{name}: no such table. The lake has: {', '.join(sorted(TABLES))}.")
+    return TABLES[name]
+
+
+def as_pandas(table: pa.Table) -> pd.DataFrame:
+    """An Arrow table as pandas; times are UTC without a zone, as Spark's session would give them."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type) and field.type.tz is not None:
+            table = table.set_column(index, field.name, table.column(index).cast(pa.timestamp("us")))
+    return table.to_pandas()
+
+
+def _declared(table: Table, columns: Iterable[str]) -> pa.Schema:
+    types = {column.name: column.type for column in table.fields}
+    return pa.schema([(name, _arrow_type(types[name])) for name in columns])
+
+
+def _arrow_type(ddl: str) -> pa.DataType:
+    """The Arrow type of a column's DDL type; Spark's own reading of it needs a session."""
+    if inner := re.fullmatch(r"decimal\((\d+), *(\d+)\)", ddl):
+        return pa.decimal128(int(inner[1]), int(inner[2]))
+    if inner := re.fullmatch(r"array<(.+)>", ddl):
+        return pa.list_(_arrow_type(inner[1]))
+    if inner := re.fullmatch(r"map<string, *(.+)>", ddl):
+        return pa.map_(pa.string(), _arrow_type(inner[1]))
+    return _SIMPLE_TYPES[ddl]
+
+
+def _naive(value: Any) -> Any:
+    """A time in UTC without its zone, as the ledger keeps it; anything else as it is."""
+    return value.replace(tzinfo=None) if getattr(value, "tzinfo", None) is not None else value
+
+
+def _address(path: str) -> str:
+    scheme, found, rest = path.partition("://")
+    return f"{SCHEMES[scheme]}://{rest}" if found and scheme in SCHEMES else re.sub(r"^file:/+", "/", path)
+
+
+class _FileStore:
+    """Files below a root through pyarrow's file systems: the reading half of :class:`jobs.core.storage.Store`."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether the root is a folder of this machine."""
+        return "://" not in self.root or self.root.startswith("file:")
+
+    def exists(self, relative: str) -> bool:
+        """Tell whether a file or folder is there."""
+        return self._filesystem.get_file_info(self._path(relative)).type != pyarrow.fs.FileType.NotFound
+
+    def names(self, relative: str) -> list[str]:
+        """Names in a folder, empty when there is none."""
+        selector = pyarrow.fs.FileSelector(self._path(relative), allow_not_found=True)
+        return sorted(info.base_name for info in self._filesystem.get_file_info(selector))
+
+    def walk(self, relative: str) -> list[StoredFile]:
+        """All files below a folder."""
+        base = self._path(relative)
+        selector = pyarrow.fs.FileSelector(base, allow_not_found=True, recursive=True)
+        found = [info for info in self._filesystem.get_file_info(selector) if info.is_file]
+        prefix = f"{base.rstrip('/')}/"
+        return sorted(
+            (StoredFile(info.path.removeprefix(prefix), info.size, int((info.mtime_ns or 0) / 1e6)) for info in found),
+            key=lambda item: item.path,
+        )
+
+    def read_text(self, relative: str) -> str | None:
+        """Content of a small file, None when it is not there."""
+        if not self.exists(relative):
+            return None
+        with self._filesystem.open_input_stream(self._path(relative)) as stream:
+            return stream.read().decode("utf-8")
+
+    def _path(self, relative: str) -> str:
+        base = self._base.rstrip("/") or "/"
+        return f"{base}/{relative}" if relative else base
+
+    @property
+    def _filesystem(self) -> pyarrow.fs.FileSystem:
+        return self._opened[0]
+
+    @property
+    def _base(self) -> str:
+        return self._opened[1]
+
+    @cached_property
+    def _opened(self) -> tuple[pyarrow.fs.FileSystem, str]:
+        address = _address(self.root)
+        if "://" not in address:
+            return pyarrow.fs.LocalFileSystem(), address
+        return pyarrow.fs.FileSystem.from_uri(address)
