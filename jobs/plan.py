@@ -215,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Print the plan; exit code 0 when there is something to do, 3 when not, 4 when a file would keep a year waiting."""
+    """Print the plan; exit code 3 when there is nothing to do (0 without --exit-code), 4 when a file keeps a year waiting."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
     years = parse_years(arguments.years)
     options = {"accepted": tuple(arguments.accept), "all_or_nothing": arguments.all_or_nothing}

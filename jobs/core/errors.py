@@ -1,7 +1,7 @@
 """What can end a job, each with the exit code a scheduler sees.
 
-0 done, 3 nothing to do, 4 input refused, 5 does not reconcile, 6 quality threshold, 75 locked by another run; anything
-else is a defect.
+0 done, 3 nothing to do (said only with ``--exit-code``, else 0), 4 input refused, 5 does not reconcile, 6 quality
+threshold, 75 locked by another run; anything else is a defect.
 """
 
 from __future__ import annotations

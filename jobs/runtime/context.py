@@ -124,6 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--years", help="years to work on, such as 2003-2011 (default: all of the study)")
     parser.add_argument("--out", type=Path, help="folder for tables and reports")
+    parser.add_argument("--exit-code", action="store_true", help="end with 3 instead of 0 when there was nothing to do")
     add_settings_arguments(parser)
 
 
@@ -248,7 +249,9 @@ def command_main(
     if add is not None:
         add(parser)
     arguments = parser.parse_args(argv)
-    return explained(lambda: act(arguments))
+    code = explained(lambda: act(arguments))
+    # nothing new is no failure; a scheduler that wants to know asks for it
+    return EXIT_DONE if code == EXIT_NOTHING_TO_DO and not arguments.exit_code else code
 
 
 def job_main(

@@ -75,7 +75,7 @@ def test_lake_in_a_bucket_has_the_same_rows_and_never_shows_the_key(server, laun
         "PYSPARK_DRIVER_PYTHON": sys.executable,
     }
     said = launcher.finish(launcher.spawn(command, cwd=away, env=environment))
-    again = launcher.finish(launcher.spawn(command, cwd=away, env=environment), 3)
+    again = launcher.finish(launcher.spawn([*command, "--exit-code"], cwd=away, env=environment), 3)
     stored = _objects(client)
     rows = json.loads(lineage.read_text("utf-8").splitlines()[-1])
     assert rows["job"]["name"] == "customs-lake.count"

@@ -15,7 +15,7 @@ from deltalake import write_deltalake
 from jobs.commands import query
 from jobs.commands.export import export_table
 from jobs.commands.main import run_command
-from jobs.core.errors import EXIT_DONE, InputRefusedError, LakeError
+from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, InputRefusedError, LakeError
 from jobs.core.reading import LakeReader, SessionNeededError, _arrow_type, can_look, open_lake
 from schemas import gold, ops
 from schemas.catalog import TABLES
@@ -127,6 +127,12 @@ def test_query_by_names_json_and_refusals(root, capsys, tmp_path):
         query.ask(connection, f"COPY (SELECT 1) TO '{tmp_path / 'stolen.csv'}'")
     query.write(query.ask(connection, sql), tmp_path / "years.parquet")
     assert pd.read_parquet(tmp_path / "years.parquet")["n"].tolist() == [1, 2]
+
+
+def test_nothing_to_do_is_no_failure_unless_it_is_asked_for(tmp_path, capsys):
+    words = ["plan", "--lake", str(tmp_path / "new")]
+    assert run_command(words) == EXIT_DONE and run_command([*words, "--exit-code"]) == EXIT_NOTHING_TO_DO
+    assert "nothing to do" in capsys.readouterr().out
 
 
 def test_looking_starts_no_java(root):
