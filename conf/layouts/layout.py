@@ -16,7 +16,10 @@ from functools import cache, lru_cache
 from conf.file_names import Period, period_of
 
 # what brackets may say without changing the meaning of a number: the unit is the expected one, the quantity is the first
-_SAME_UNIT = re.compile(r"\((?:单位[:：])?(?:美元|usd|us\$|u\.s\.dollars?|第一|第一数量|fob)\)$")
+_SAME_UNIT = re.compile(
+    r"[(\[](?:单位[:：])?(?:美元|usd|us\$|u\.s\.dollars?|第一|第一数量|fob)[)\]]$|[_:/-](?:单位[:：])?(?:美元|usd|us\$)$"
+    r"|^(?:美元|usd_?)(?=金额|value|amount)"
+)
 _SPACES = re.compile(r"[\s\u00a0\u3000\u200b\ufeff]+")
 
 #: Columns without which no city can be given its exports; any one of a group will do.

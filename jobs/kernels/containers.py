@@ -7,10 +7,14 @@ must be sought in (Stata, workbooks, databases) is unpacked to a temporary folde
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
 import io
+import lzma
+import re
 import shutil
+import tarfile
 import tempfile
 import zipfile
 import zlib
@@ -19,29 +23,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+import pyarrow as pa
+
 from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits
+from jobs.kernels.kinds import PACKED, SUFFIXES, UNREAD, kind_of
 from jobs.kernels.reasons import reason_of
 
-TEXT_SUFFIXES = (".csv", ".txt", ".tsv", ".dat", ".prn", ".asc")
-#: Ending to kind, for files whose first bytes decide nothing.
-SUFFIXES = {
-    **dict.fromkeys(TEXT_SUFFIXES, "text"), ".dta": "stata", ".parquet": "parquet", ".pq": "parquet",
-    ".sas7bdat": "sas", ".sav": "spss", ".zsav": "spss", ".xlsx": "excel", ".xlsm": "excel", ".xls": "excel",
-    ".xlsb": "excel", ".mdb": "access", ".accdb": "access", ".zip": "zip", ".gz": "gzip", ".7z": "7z", ".rar": "rar",
-}
-_MAGIC = (
-    (b"PK\x03\x04", "zip"), (b"PK\x05\x06", "zip"), (b"\x1f\x8b", "gzip"), (b"7z\xbc\xaf\x27\x1c", "7z"),
-    (b"Rar!\x1a\x07", "rar"),
-    (b"PAR1", "parquet"), (b"\x00\x01\x00\x00Standard Jet DB", "access"), (b"\x00\x01\x00\x00Standard ACE DB", "access"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "excel"), (b"<stata_dta>", "stata"), (b"$FL2", "spss"), (b"$FL3", "spss"),
-)
-_SAS = bytes.fromhex("000000000000000000000000c2ea8160")
-_ARCHIVES = ("zip", "gzip", "7z", "rar")
-_SOUGHT = ("stata", "parquet", "sas", "spss", "excel", "access")
+_VOLUME = re.compile(r"\.(?:7z|zip|rar)\.\d{2,3}$|\.z\d{2}$|\.part\d+\.rar$|\.r\d{2}$", re.IGNORECASE)
+_ARCHIVES = ("zip", "7z", "rar", "tar", *PACKED)
+_SOUGHT = ("stata", "parquet", "arrow", "sas", "spss", "excel", "access")
 #: What systems and programs leave beside data.
 CLUTTER = ("__macosx", ".ds_store", "thumbs.db", "desktop.ini")
-_UNREADABLE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+_UNREADABLE = (
+    OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, pa.ArrowException, RuntimeError,
+    NotImplementedError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ class Member:
     name : str
         Path inside the file; empty for the file itself.
     kind : str
-        text, stata, parquet, sas, spss, excel, access; empty when it is nothing that holds records.
+        text, stata, parquet, arrow, sas, spss, excel, access; empty when it is nothing that holds records.
     n_bytes : int
         Size unpacked, -1 when not known.
     open : callable
@@ -67,18 +64,6 @@ class Member:
     n_bytes: int
     open: Callable[[], contextlib.AbstractContextManager[BinaryIO]]
     is_packed: bool = False
-
-
-def kind_of(name: str, start: bytes) -> str:
-    """Tell what a file is from its first bytes and its name; empty when it is nothing known."""
-    if start.startswith(_SAS):
-        return "sas"
-    by_name = SUFFIXES.get(PurePosixPath(name.lower()).suffix, "")
-    for magic, kind in _MAGIC:
-        if start.startswith(magic):
-            # a workbook is a zip archive too
-            return by_name if kind == "zip" and by_name == "excel" else kind
-    return by_name
 
 
 @contextlib.contextmanager
@@ -112,10 +97,14 @@ def members_of(open_file: Callable[[], BinaryIO], name: str, n_bytes: int) -> It
             _look_inside(_Opened(name, "", stream, n_bytes, open_file), folder, 0), key=lambda member: member.name
         )
         stream.seek(0)
-        if len(found) == 1 and stream.read(2) == b"\x1f\x8b" and "/" not in found[0].name:
+        if len(found) == 1 and _is_packed(stream.read(6)) and "/" not in found[0].name:
             # a compressed file is the file itself: its name says all
             found = [replace(found[0], name="")]
         yield found
+
+
+def _is_packed(start: bytes) -> bool:
+    return kind_of("", start) in PACKED
 
 
 class _Folder:
@@ -155,7 +144,7 @@ class _Opened:
 def _look_inside(opened: _Opened, folder: _Folder, depth: int) -> Iterator[Member]:
     start = opened.stream.read(64)
     opened.stream.seek(0)
-    kind = kind_of(opened.member or opened.file, start)
+    kind = _kind_within(opened.member or opened.file, start, opened)
     if kind not in _ARCHIVES:
         yield Member(opened.member, kind, opened.n_bytes, _opener(opened.reopen), opened.is_packed)
         return
@@ -163,7 +152,7 @@ def _look_inside(opened: _Opened, folder: _Folder, depth: int) -> Iterator[Membe
         raise InputRefusedError(
             f"{opened.where}: archives inside archives, {depth} deep; at most {limits.MAX_DEPTH} are opened. Unpack it."
         )
-    entries = {"zip": _zip_entries, "gzip": _gzip_entries, "7z": _seven_entries, "rar": _rar_entries}[kind]
+    entries = {"zip": _zip_entries, "7z": _seven_entries, "rar": _rar_entries, "tar": _tar_entries}.get(kind, _packed_entries)
     try:
         for entry in entries(opened, folder):
             yield from _of_entry(entry, opened, folder, depth)
@@ -171,6 +160,35 @@ def _look_inside(opened: _Opened, folder: _Folder, depth: int) -> Iterator[Membe
         raise
     except _UNREADABLE as error:
         raise InputRefusedError(broken(opened.where, kind, error)) from error
+
+
+def _kind_within(name: str, start: bytes, opened: _Opened) -> str:
+    """The kind of a file that can be sought in; what no reader knows although it is data is refused."""
+    if _VOLUME.search(name):
+        raise InputRefusedError(
+            f"{opened.where}: one volume of an archive in several. Unpack them together"
+            " (`7z x` on the first) and deliver what is in them."
+        )
+    kind = kind_of(name, start)
+    if kind == "zip" and _is_workbook(opened.stream):
+        return "excel"
+    suffix = PurePosixPath(name.lower()).suffix
+    if not kind and suffix in UNREAD:
+        raise InputRefusedError(
+            f"{opened.where}: data of a kind that is not read here ({suffix}). {UNREAD[suffix]} and deliver that."
+        )
+    return kind
+
+
+def _is_workbook(stream: BinaryIO) -> bool:
+    """Tell whether a zip archive is a workbook under another name."""
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            names = set(archive.namelist())
+    except zipfile.BadZipFile:
+        names = set()
+    stream.seek(0)
+    return not names.isdisjoint(("xl/workbook.xml", "xl/workbook.bin"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +204,7 @@ def _of_entry(entry: _Entry, archive: _Opened, folder: _Folder, depth: int) -> I
     with entry.open() as stream:
         start = stream.read(64)
     kind = kind_of(entry.name, start)
-    if kind in _SOUGHT or (kind in _ARCHIVES and kind != "gzip"):
+    if kind in _SOUGHT or (kind in _ARCHIVES and kind not in PACKED):
         path = folder.new_path(PurePosixPath(entry.name).suffix.lower())
         with entry.open() as stream, open(path, "wb") as target:
             shutil.copyfileobj(stream, target, 1 << 20)
@@ -196,9 +214,10 @@ def _of_entry(entry: _Entry, archive: _Opened, folder: _Folder, depth: int) -> I
 
         inner = _Opened(archive.file, entry.name, folder.keep_open(path), path.stat().st_size, reopen, True)
         yield from _look_inside(inner, folder, depth + 1)
-    elif kind == "gzip":
-        inner_name = entry.name[:-3] if entry.name.lower().endswith(".gz") else entry.name
-        unpacked = _Entry(inner_name, -1, lambda: _guarded(gzip.GzipFile(fileobj=entry.open()), where, entry.n_bytes))
+    elif kind in PACKED:
+        unpacked = _Entry(
+            unpacked_name(entry.name), -1, lambda: _guarded(_unpacking(kind, entry.open()), where, entry.n_bytes)
+        )
         yield from _of_entry(unpacked, archive, folder, depth + 1)
     else:
         yield Member(entry.name, kind, entry.n_bytes, _opener(entry.open), True)
@@ -208,10 +227,49 @@ def _opener(open_stream: Callable[[], BinaryIO]) -> Callable[[], contextlib.Abst
     return lambda: contextlib.closing(open_stream())
 
 
-def _gzip_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
-    name = opened.member or opened.file
-    inner = PurePosixPath(name[:-3] if name.lower().endswith(".gz") else name).name
-    yield _Entry(inner, -1, lambda: _guarded(gzip.GzipFile(fileobj=opened.reopen()), opened.where, opened.n_bytes))
+def unpacked_name(name: str) -> str:
+    """Name of what is in a compressed file: ``a.csv`` for ``a.csv.gz``, ``a.tar`` for ``a.tgz``."""
+    stem, point, ending = name.rpartition(".")
+    if ending.lower() in ("tgz", "tbz", "tbz2", "txz"):
+        return f"{stem}.tar"
+    return stem if point and SUFFIXES.get(f".{ending.lower()}") in PACKED else name
+
+
+def _unpacking(kind: str, stream: BinaryIO) -> BinaryIO:
+    if kind == "zstd":
+        return pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd")
+    if kind == "gzip":
+        return gzip.GzipFile(fileobj=stream)  # type: ignore[return-value]
+    return bz2.BZ2File(stream) if kind == "bzip2" else lzma.LZMAFile(stream)  # type: ignore[return-value]
+
+
+def _packed_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
+    opened.stream.seek(0)
+    kind = kind_of(opened.member or opened.file, opened.stream.read(64))
+    inner = PurePosixPath(unpacked_name(opened.member or opened.file)).name
+    yield _Entry(inner, -1, lambda: _guarded(_unpacking(kind, opened.reopen()), opened.where, opened.n_bytes))
+
+
+def _tar_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
+    archive = tarfile.open(fileobj=opened.stream, mode="r:")
+    infos = []
+    for number, info in enumerate(archive, start=1):
+        _check_number(opened, number)
+        _check_inside(opened, info.name)
+        # links and devices hold nothing
+        if info.isfile() and not is_clutter(info.name):
+            infos.append(info)
+    opened.stream.seek(archive.offset)
+    if opened.stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise InputRefusedError(broken(opened.where, "tar", EOFError("its end mark is missing")))
+    for info in infos:
+
+        def unpack(info=info) -> BinaryIO:
+            stream = archive.extractfile(info)
+            assert stream is not None
+            return stream
+
+        yield _Entry(_joined(opened.member, info.name), info.size, unpack)
 
 
 def _zip_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
@@ -383,5 +441,5 @@ def _locked(where: str, command: str) -> str:
 
 def broken(where: str, kind: str, error: Exception) -> str:
     """The sentence for an archive that cannot be read."""
-    what = {"zip": "a ZIP archive that", "7z": "a 7z archive that", "rar": "a RAR archive that"}.get(kind, "packed, and")
+    what = f"a {kind.upper().replace('7Z', '7z')} archive that" if kind in ("zip", "7z", "rar", "tar") else "packed, and"
     return f"{where}: {what} cannot be read ({reason_of(error)}). It was cut or damaged on the way: deliver it again whole."

@@ -17,6 +17,9 @@ DAMAGED = "\ufffd"
 ENCODINGS = ("utf-8", "gb18030", "big5hkscs")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
+    # before that of UTF-16, which it starts with
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
@@ -70,10 +73,16 @@ def guess_utf16(start: bytes) -> str | None:
     return "utf-16-le" if odd > even else "utf-16-be"
 
 
+def width_of(encoding: str) -> int:
+    """Bytes of the smallest unit of a text: a line break is a line break only at a multiple of it."""
+    return 2 if encoding.startswith("utf-16") else 4 if encoding.startswith("utf-32") else 1
+
+
 def decode(data: bytes, encoding: str) -> str:
     """Decode whole lines, marking damaged bytes with U+FFFD."""
-    if encoding.startswith("utf-16") and len(data) % 2:
-        return data[:-1].decode(encoding, HANDLER) + DAMAGED
+    rest = len(data) % width_of(encoding)
+    if rest:
+        return data[:-rest].decode(encoding, HANDLER) + DAMAGED
     # of UTF-8 Python marks damage as our handler does, and much faster where all is damage
     return data.decode(encoding, "replace" if encoding == "utf-8" else HANDLER)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from conf.layouts import Layout, match_layout, nearest_layout
+from conf.layouts import Layout, match_layout, nearest_layout, plain_heading
 from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits
 from jobs.kernels.decoding import DAMAGED, ENCODINGS, MIN_SHARE_COMMON, decode, share_common
@@ -94,10 +94,21 @@ def _settled(layout: Layout, headings: tuple[str, ...], rows: Sequence[Sequence[
         notes += (f"{last - number} further heading line(s)",)
     data = [row for row in rows[last + 1 :] if len(row) > 1]
     longer = [row for row in data if len(row) == len(headings) + 1 and not row[-1].strip()]
-    if data and len(longer) * 2 > len(data):
+    if data and _are_numbered(data, len(headings)):
+        headings = ("", *headings)
+        notes += ("data lines start with a row number",)
+    elif data and len(longer) * 2 > len(data):
         headings = (*headings, "")
         notes += ("data lines end with a separator",)
     return Headings(layout, headings, last + 1, notes)
+
+
+def _are_numbered(data: Sequence[Sequence[str]], n: int) -> bool:
+    """Lines with one field more than the headings that count through: R writes row names without a heading."""
+    firsts = [row[0].strip() for row in data if len(row) == n + 1]
+    numbers = [int(first) for first in firsts if first.isdecimal() and len(first) < 18]
+    counts_through = all(b == a + 1 for a, b in zip(numbers, numbers[1:], strict=False))
+    return len(firsts) * 2 > len(data) and len(numbers) == len(firsts) and numbers[:1] in ([0], [1]) and counts_through
 
 
 def _is_heading_too(cells: Sequence[str], positions: dict[str, list[int]]) -> bool:
@@ -208,6 +219,11 @@ def no_layout(
                 f"{path}: the first line is neither UTF-8 nor GB18030 nor Big5 nor UTF-16; it starts with bytes"
                 f" {sample[:4].hex(' ')}. Convert the file (for example `iconv -f ENCODING -t UTF-8`)."
             )
+    if any(row and row[0].lstrip().startswith("<") for row in readable[0][:1] if readable):
+        return (
+            f"{path}: a web page or XML under the name of a table. Open it in a spreadsheet program and save the table as CSV"
+            " UTF-8."
+        )
     if not rows:
         marks = " ".join("tab" if mark == "\t" else mark for mark in DELIMITERS)
         return f"{path}: a text without columns: none of {marks} separates any. No table of records; move it away."
@@ -224,12 +240,25 @@ def no_layout(
             f"{path}: the headings are those of layout {layout.name}, but its [file] section asks for another encoding,"
             " separator, name or number of lines above. Change it, or give the file the name it asks for."
         )
+    unit = _other_unit(headings, missing)
+    if unit:
+        return (
+            f"{path}: the heading {unit} names another unit than layout {layout.name} expects. Say it in a layout of your own:"
+            f" the heading under [columns], and the number to multiply by under `[units]` (docs/operations/layouts.md)."
+        )
     return (
         f"{path}: its headings match none of the {len(layouts)} known layouts. Found: {_shown(headings, layout)}. The nearest,"
         f" {layout.name} ({layout.description}), also needs: {', '.join(missing)}. If one heading is spelt differently, say so"
         " in [aliases] of your configuration; for a new vintage `customs-lake sniff --propose` writes a layout to edit"
         " (docs/operations/layouts.md)."
     )
+
+
+def _other_unit(headings: Sequence[str], missing: Sequence[str]) -> str:
+    """A heading that is a missing one but for the unit behind it."""
+    wanted = tuple(plain_heading(heading) for heading in missing)
+    plain = {heading: re.sub(r"[\[(_:][^()\[\]]*[\])]?$", "", plain_heading(heading)) for heading in headings}
+    return next((heading for heading, text in plain.items() if text in wanted and plain_heading(heading) not in wanted), "")
 
 
 def _shown(headings: Sequence[str], layout: Layout) -> str:

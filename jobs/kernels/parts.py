@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
-Kind = Literal["text", "stata", "parquet", "sas", "spss", "excel", "access"]
+Kind = Literal["text", "stata", "parquet", "arrow", "sas", "spss", "excel", "access"]
 
 
 @dataclass(frozen=True, slots=True)

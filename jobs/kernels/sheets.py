@@ -63,7 +63,7 @@ def open_tables(kind: str, stream: BinaryIO, where: str, folder: Path) -> list[T
     Parameters
     ----------
     kind : str
-        excel, access, parquet, sas or spss.
+        excel, access, parquet, arrow, sas or spss.
     stream : binary file
         Can be sought, stays open while the tables are read.
     where : str
@@ -76,7 +76,9 @@ def open_tables(kind: str, stream: BinaryIO, where: str, folder: Path) -> list[T
     InputRefusedError
         Broken, locked, or of a make that no reader here knows.
     """
-    readers = {"excel": _sheets, "access": _database, "parquet": _parquet, "sas": _statistics, "spss": _statistics}
+    readers = {
+        "excel": _sheets, "access": _database, "parquet": _parquet, "arrow": _arrow, "sas": _statistics, "spss": _statistics,
+    }
     try:
         return readers[kind](stream, where, folder)
     except InputRefusedError:
@@ -254,6 +256,18 @@ def _parquet(stream: BinaryIO, where: str, folder: Path) -> list[Table]:
     return [Table("", tuple(file.schema_arrow.names), (), read)]
 
 
+def _arrow(stream: BinaryIO, where: str, folder: Path) -> list[Table]:
+    file = pa.ipc.open_file(stream)
+
+    def read(n_skipped: int, n_columns: int) -> Iterator[Rows]:
+        for number in range(file.num_record_batches):
+            batch = file.get_batch(number)
+            for first in range(0, batch.num_rows, CHUNK_ROWS):
+                yield _rows_of_arrays(batch.slice(first, CHUNK_ROWS).columns, batch.schema.names)
+
+    return [Table("", tuple(file.schema.names), (), read)]
+
+
 def _rows_of_arrays(columns: Sequence[pa.Array], names: Sequence[str]) -> Rows:
     texts, noticed = [], {}
     for name, column in zip(names, columns, strict=True):
@@ -286,9 +300,10 @@ def _decimal_text(value) -> str:
 def _statistics(stream: BinaryIO, where: str, folder: Path) -> list[Table]:
     import pyreadstat
 
-    is_sas = where.lower().endswith(".sas7bdat")
-    path = _copied(stream, folder, ".sas7bdat" if is_sas else ".sav")
-    reader = pyreadstat.read_sas7bdat if is_sas else pyreadstat.read_sav
+    readers = {".sas7bdat": pyreadstat.read_sas7bdat, ".xpt": pyreadstat.read_xport, ".por": pyreadstat.read_por}
+    ending = next((ending for ending in readers if where.lower().endswith(ending)), ".sav")
+    is_sas, reader = ending in (".sas7bdat", ".xpt"), readers.get(ending, pyreadstat.read_sav)
+    path = _copied(stream, folder, ending)
     _, meta = reader(str(path), metadataonly=True)
 
     def read(n_skipped: int, n_columns: int) -> Iterator[Rows]:
@@ -306,8 +321,9 @@ def _unreadable(kind: str, where: str, error: Exception) -> str:
         "excel": ("an Excel workbook", "Save its sheets as CSV UTF-8"),
         "access": ("an Access database", "Export its table with `mdb-export FILE.mdb TABLE > FILE.csv` (package mdbtools)"),
         "parquet": ("a Parquet file", "Write it again, or as CSV UTF-8"),
-        "sas": ("a SAS file (.sas7bdat)", "Export it with `proc export data=... outfile=\"FILE.csv\" dbms=csv`"),
-        "spss": ("an SPSS file (.sav)", "Save it as CSV UTF-8"),
+        "arrow": ("an Arrow or Feather file", "Write it again, or as CSV UTF-8"),
+        "sas": ("a SAS file (.sas7bdat, .xpt)", "Export it with `proc export data=... outfile=\"FILE.csv\" dbms=csv`"),
+        "spss": ("an SPSS file (.sav, .por)", "Save it as CSV UTF-8"),
     }[kind]
     if any(word in str(error).lower() for word in ("password", "encrypt")):
         return f"{where}: locked with a password. Take it off and deliver the file again."

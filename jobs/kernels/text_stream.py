@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits
-from jobs.kernels.decoding import HANDLER, decode
+from jobs.kernels.decoding import HANDLER, decode, width_of
 from jobs.kernels.delimited import Grammar, open_quote_start, parse_lines, unix_lines
 from jobs.kernels.parts import Piece
 from jobs.kernels.rows import Rows
@@ -79,7 +79,7 @@ def cut_points(stream: BinaryIO, n_bytes: int, encoding: str, grammar: Grammar, 
     two lines that have the fields of the headings.
     """
     size = size or limits.PIECE_BYTES
-    if encoding.startswith("utf-16") or n_bytes <= size * 3 // 2:
+    if width_of(encoding) > 1 or n_bytes <= size * 3 // 2:
         return (Piece(),)
     cuts = [0]
     for nominal in range(size, n_bytes - size // 2, size):
@@ -123,7 +123,7 @@ def _decoded_lines(
     stream: BinaryIO, encoding: str, where: str, start: int, stop: int
 ) -> Iterator[tuple[bytes, bool]]:
     blocks = _blocks(stream, start, stop)
-    if encoding.startswith("utf-16"):
+    if width_of(encoding) > 1:
         decoder = codecs.getincrementaldecoder(encoding)(HANDLER)
         decoded = ((decoder.decode(block, not block).encode("utf-8", "replace"), not block) for block in blocks)
         for lines, is_last in _whole_lines(decoded, where):

@@ -22,7 +22,7 @@ CUSTOMS = "customs"
 _SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "sha256sums", "md5sums")
 #: Endings of programs, notes, pictures, unfinished downloads: what lies beside data.
 _OTHER_ENDINGS = frozenset(
-    "do ado log smcl md pdf doc docx ppt pptx htm html png jpg jpeg gif bmp py pyc r rmd rdata rhistory ipynb sql sps m tmp"
+    "do ado log smcl md pdf doc docx ppt pptx htm html png jpg jpeg gif bmp py pyc r rmd rhistory ipynb sql sps m tmp"
     " bak part crdownload lnk url ini exe bat sh cmd ps1 rtf tex gph stpr sthlp hlp chm sha256 md5 sfv torrent eml".split()
 )
 LEADS_OUT = (

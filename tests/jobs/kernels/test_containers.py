@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import struct
+import tarfile
 import zipfile
 from dataclasses import replace
 
 import pandas as pd
 import py7zr
+import pyarrow as pa
 import pyreadstat
 import pytest
 from deliveries import HEADINGS, RECORDS, ROWS, lines, values
@@ -17,7 +21,7 @@ from deliveries import HEADINGS, RECORDS, ROWS, lines, values
 from conf.layouts import load_layouts
 from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits, sheets
-from jobs.kernels.containers import kind_of
+from jobs.kernels.kinds import kind_of
 
 TEXT = lines().encode("gb18030")
 FRAME = pd.DataFrame(ROWS, columns=HEADINGS)
@@ -222,3 +226,75 @@ def test_a_line_of_hundreds_of_megabytes_is_refused_after_the_longest_record(del
 def test_blank_lines_at_the_end_are_no_bomb(deliver):
     look, _ = deliver("a.csv", lines().encode() + b"\r\n" * (2 << 20))
     assert look.n_rows
+
+
+def packed_in_tar(mode: str, **members: bytes) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode) as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(f"sub/{name}.csv")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        archive.addfile(tarfile.TarInfo("sub/._a.csv"))
+        link = tarfile.TarInfo("sub/link.csv")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    return stream.getvalue()
+
+
+TEXT = lines().encode("gb18030")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "copies"),
+    [
+        ("200506.csv.bz2", bz2.compress(TEXT), 1), ("200506.csv.xz", lzma.compress(TEXT), 1),
+        ("200506.csv.zst", pa.compress(TEXT, "zstd", asbytes=True), 1), ("200506.txt", bz2.compress(TEXT), 1),
+        ("200506.tar", packed_in_tar("w", a=TEXT, b=TEXT), 2), ("200506.tgz", packed_in_tar("w:gz", a=TEXT), 1),
+        ("200506.tar.bz2", packed_in_tar("w:bz2", a=TEXT, b=TEXT), 2), ("200506.tar.xz", packed_in_tar("w:xz", a=TEXT), 1),
+        # workbooks and texts under other names
+        ("200506.csv", excel(a=FRAME), 1), ("200506", excel(a=FRAME), 1), ("200506.xls", excel(a=FRAME), 1),
+        ("200506.xls", lines(delimiter="\t").encode("gb18030"), 1), ("200506.xlsx", TEXT, 1),
+        ("200506", TEXT, 1), ("export.200506", lines(delimiter="|").encode(), 1),
+        ("200506.unl", lines(delimiter="|").encode(), 1),
+    ],
+)
+def test_every_packing_and_a_wrong_ending_give_the_records(deliver, name, content, copies):
+    _, rows = deliver(name, content)
+    assert values(rows) == RECORDS * copies
+
+
+def test_a_feather_file_is_read(deliver, tmp_path):
+    FRAME.to_feather(tmp_path / "x")
+    _, rows = deliver("200506.feather", (tmp_path / "x").read_bytes())
+    assert values(rows) == RECORDS
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("200506.7z.001", "one volume of an archive in several"), ("200506.part2.rar", "one volume"),
+        ("200506.z01", "one volume"), ("200506.rds", "not read here .*write.csv"), ("200506.h5", "not read here .*to_csv"),
+        ("200506.sqlite", "Export its table"),
+    ],
+)
+def test_data_that_no_reader_knows_is_refused_with_what_to_do(deliver, name, message):
+    with pytest.raises(InputRefusedError, match=message):
+        deliver(name, b"\x01\x02records")
+
+
+@pytest.mark.parametrize("name", ["200506.tar", "200506.csv.bz2", "200506.csv.xz", "200506.csv.zst"])
+def test_a_cut_archive_is_refused_and_harms_nobody(deliver, name):
+    content = {"tar": packed_in_tar("w", a=TEXT), "bz2": bz2.compress(TEXT), "xz": lzma.compress(TEXT)}.get(
+        name.rsplit(".", 1)[-1], pa.compress(TEXT, "zstd", asbytes=True)
+    )
+    with pytest.raises(InputRefusedError, match="deliver it again|Deliver it again"):
+        deliver(name, content[: len(content) - 9000 if name.endswith("tar") else len(content) // 3])
+
+
+def test_a_member_of_a_tar_archive_outside_its_folder_is_refused(deliver):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("../200506.csv"))
+    with pytest.raises(InputRefusedError, match="outside its folder"):
+        deliver("200506.tar", stream.getvalue())

@@ -17,7 +17,7 @@ from jobs.kernels.delimited import Grammar, parse_lines
     ("encoding", "mark"),
     [
         ("utf-8", b""), ("utf-8", codecs.BOM_UTF8), ("gb18030", b""), ("gbk", b""), ("utf-16-le", codecs.BOM_UTF16_LE),
-        ("utf-16-be", codecs.BOM_UTF16_BE), ("utf-16-le", b""), ("utf-16-be", b""),
+        ("utf-16-be", codecs.BOM_UTF16_BE), ("utf-16-le", b""), ("utf-16-be", b""), ("utf-32-le", codecs.BOM_UTF32_LE),
     ],
 )
 @pytest.mark.parametrize("delimiter", list(",\t;|^"))
@@ -165,6 +165,33 @@ value = 1000
 headings = ["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "c10", "c11", "c12"]
 names = ["own"]
 """
+
+
+@pytest.mark.parametrize(
+    "heading", ["金额:美元", "金额_美元", "美元金额", "金额[USD]", "金额（单位：美元）", "金 额－USD", "金额/US$"]
+)
+def test_the_usual_unit_in_a_heading_changes_nothing(deliver, heading):
+    _, rows = deliver("200506.csv", lines(headings=[heading if name == "金额" else name for name in HEADINGS]).encode())
+    assert values(rows) == RECORDS
+
+
+@pytest.mark.parametrize("heading", ["金额(千美元)", "金额（万美元）", "金额（人民币）", "金额_万元", "金额:千美元"])
+def test_another_unit_in_a_heading_is_refused_with_the_way_out(deliver, heading):
+    with pytest.raises(InputRefusedError, match=r"names another unit than layout .*\[units\]"):
+        deliver("200506.csv", lines(headings=[heading if name == "金额" else name for name in HEADINGS]).encode())
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_row_numbers_without_a_heading_shift_nothing(deliver, first):
+    text = lines()
+    body = [f"{first + k},{line}" for k, line in enumerate(text.splitlines()[1:])]
+    look, rows = deliver("200506.csv", "\n".join([text.splitlines()[0], *body]).encode())
+    assert values(rows) == RECORDS and "data lines start with a row number" in look.parts[0].noticed
+
+
+def test_a_web_page_under_the_name_of_a_table_is_refused(deliver):
+    with pytest.raises(InputRefusedError, match="a web page or XML"):
+        deliver("200506.xls", f"<html><table><tr><td>{'</td><td>'.join(HEADINGS)}</td></tr></table>".encode())
 
 
 def test_a_layout_of_ones_own_gives_headings_constants_value_maps_and_units(deliver):
