@@ -8,6 +8,7 @@ because it would decode every text on its own.
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,10 @@ FIRST_UNICODE_RELEASE = 118
 OLD_ENCODING = "gb18030"
 #: Prefix of what is noticed of a variable whose numbers are beyond what their type keeps exactly.
 INEXACT = "beyond float:"
+#: ``encode`` gives a text a number up to here (Stata's limit of labels in one set).
+MAX_ENCODED = 65_536
+MILLISECONDS_OF_A_DAY = 86_400_000
+_DATE_FORMAT = re.compile(r"%-?(?:t([dcmqhwC])|d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,9 @@ class StataHead:
         Those texts by their key.
     ranges : dict
         Type letter to lowest and highest number that is not missing.
+    dates : dict
+        Position of a variable that is shown as a date to what it counts from 1960 on: ``d`` days, ``c`` milliseconds, ``m``
+        months, ``q`` quarters, ``h`` half-years, ``w`` weeks.
     """
 
     encoding: str
@@ -65,6 +73,7 @@ class StataHead:
     long_at: frozenset[int] = frozenset()
     long_texts: Mapping[str, str] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    dates: Mapping[int, str] = field(default_factory=dict)
 
 
 def read_head(stream: BinaryIO, name: str, encoding: str = "") -> StataHead:
@@ -156,7 +165,8 @@ def _head_of(reader, given: str) -> StataHead:
     long_texts = {key: _decoded(text, encoding, release) for key, text in reader.GSO.items()} if long_at else {}
     types = {letter: tuple(bounds) for letter, bounds in reader.VALID_RANGE.items()}
     ranges = {str(index): types[letter] for index, letter in enumerate(reader._typlist) if letter in types}
-    return StataHead(encoding, headings, row, start, n_rows, labels, long_at, long_texts, ranges)
+    dates = {index: match[1] or "d" for index, form in enumerate(reader._fmtlist) if (match := _DATE_FORMAT.match(form))}
+    return StataHead(encoding, headings, row, start, n_rows, labels, long_at, long_texts, ranges, dates)
 
 
 def _decoded(text: str, encoding: str, release: int) -> str:
@@ -202,9 +212,30 @@ def _numbers(values: np.ndarray, head: StataHead, index: int) -> tuple[pa.Array,
     if inexact:
         noticed[f"{INEXACT}{heading}"] = inexact
     labels = head.labels.get(index)
+    if labels and min(labels) > MAX_ENCODED and not any(label.isdecimal() for label in labels.values()):
+        # the numbers are codes, the labels say what they mean
+        labels = None
+    if index in head.dates and not labels:
+        texts = _date_texts(values, missing, head.dates[index])
     if labels:
         coded = texts.dictionary_encode()
         words = [labels.get(int(float(number)), number) for number in coded.dictionary.to_pylist()]
         texts = pa.array(words, pa.string()).take(coded.indices)
         noticed[f"value labels of {heading}"] = len(values) - int(pc.sum(pc.is_null(texts)).as_py() or 0)
     return texts, noticed
+
+
+def _date_texts(values: np.ndarray, missing: np.ndarray, unit: str) -> pa.Array:
+    """Dates as text, as exact as a month needs: ``2005-06-30``, ``2005-06``, or the year of a quarter or a week."""
+    absent = missing | ~np.isfinite(values.astype(float))
+    numbers = np.where(absent, 0, values).astype(np.int64)
+    start = np.datetime64("1960-01-01", "D")
+    if unit in ("c", "C"):
+        dates = start + numbers // MILLISECONDS_OF_A_DAY
+    elif unit == "d":
+        dates = start + numbers
+    elif unit == "m":
+        dates = start.astype("datetime64[M]") + numbers
+    else:
+        dates = start.astype("datetime64[Y]") + numbers // {"q": 4, "h": 2, "w": 52}[unit]
+    return pa.array(np.datetime_as_string(dates).astype(object), pa.string(), mask=absent)
