@@ -13,10 +13,13 @@ from jobs.kernels import limits
 from jobs.kernels.decoding import DAMAGED, ENCODINGS, MIN_SHARE_COMMON, decode, share_common
 
 DELIMITERS = (",", "\t", ";", "|", "^", "~")
+#: What the sentence for a text without columns says.
+NO_TABLE = "No table of records"
 _BLANK = "".join(map(chr, range(33)))
 # a share of damage up to here is damage; above it the text is in another encoding
 MAX_SHARE_DAMAGED = 0.05
 # a record under the headings: an eight-digit commodity code and a ten-digit firm code, or an amount
+_CODES = re.compile(r"(?<!\d)\d{6,10}(?!\d)")
 _CODE = re.compile(r"^'?\d{6,10}(\.0+)?$")
 
 
@@ -101,6 +104,20 @@ def _settled(layout: Layout, headings: tuple[str, ...], rows: Sequence[Sequence[
         headings = (*headings, "")
         notes += ("data lines end with a separator",)
     return Headings(layout, headings, last + 1, notes)
+
+
+def looks_like_records(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether codes stand in the first rows of a table."""
+    return any(_looks_like_data(row) for row in rows[: limits.MAX_LINES_ABOVE])
+
+
+def goes_on(rows: Sequence[Sequence[str]], headings: Sequence[str], layout: Layout) -> bool:
+    """Tell whether a table without headings goes on where one with these ends: as wide, with codes where codes stand."""
+    at = [layout.assign(headings)[name][0] for name in ("hs_code", "firm_id") if name in layout.assign(headings)]
+    few = [row for row in rows[: limits.MAX_LINES_ABOVE] if any(cell.strip() for cell in row)]
+    return bool(at) and bool(few) and all(
+        len(row) == len(headings) and all(_CODE.match(row[index].strip()) for index in at) for row in few
+    )
 
 
 def _are_numbered(data: Sequence[Sequence[str]], n: int) -> bool:
@@ -226,7 +243,12 @@ def no_layout(
         )
     if not rows:
         marks = " ".join("tab" if mark == "\t" else mark for mark in DELIMITERS)
-        return f"{path}: a text without columns: none of {marks} separates any. No table of records; move it away."
+        if any(len(_CODES.findall(cell)) > 1 for found in readable for row in found[:20] for cell in row):
+            return (
+                f"{path}: none of {marks} separates its columns, though codes stand in its lines. Write it with one of them,"
+                " or as CSV UTF-8."
+            )
+        return f"{path}: a text without columns: none of {marks} separates any. {NO_TABLE}; move it away."
     headings = min(rows, key=lambda row: (_lacking(row, layouts), -len(row)))
     if _looks_like_data(rows[0]) and len(nearest_layout(headings, layouts)[1]) > 2:
         return (

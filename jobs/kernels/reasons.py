@@ -10,8 +10,8 @@ _INTERNALS = re.compile(
     r"\s*\((?:errno|retcode|archive_p|entry_p)=[^)]*\)|<[^<>]*\bat 0x[0-9a-fA-F]+[^<>]*>|\b0x[0-9a-fA-F]{6,}\b"
 )
 _PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.~+@-]+){2,}")
-#: A text in quotation marks may be what stood in a cell.
-_QUOTED = re.compile(r"b?'[^']*'|b?\"[^\"]*\"")
+#: A text in quotation marks, or in another language than the libraries', may be what stood in a cell.
+_QUOTED = re.compile(r"b?'[^']*'|b?\"[^\"]*\"|[^\x00-\x7f]+")
 
 
 def reason_of(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime as dt
 import io
@@ -12,7 +13,7 @@ import subprocess
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,7 +26,7 @@ from jobs.kernels import limits
 from jobs.kernels.reasons import reason_of
 from jobs.kernels.rows import Rows, strings
 from jobs.kernels.stata_tables import INEXACT
-from jobs.kernels.texts import count_inexact, number_texts
+from jobs.kernels.texts import count_inexact, decode_distinct, number_texts
 
 CHUNK_ROWS = 50_000
 #: Character set of Access 97 files, which do not say theirs.
@@ -79,13 +80,35 @@ def open_tables(kind: str, stream: BinaryIO, where: str, folder: Path) -> list[T
     readers = {
         "excel": _sheets, "access": _database, "parquet": _parquet, "arrow": _arrow, "sas": _statistics, "spss": _statistics,
     }
+    with _explained(kind, where):
+        tables = readers[kind](stream, where, folder)
+    return [replace(table, read=_explained_read(table.read, kind, where)) for table in tables]
+
+
+@contextlib.contextmanager
+def _explained(kind: str, where: str) -> Iterator[None]:
     try:
-        return readers[kind](stream, where, folder)
+        yield
     except InputRefusedError:
         raise
     except Exception as error:
         # the readers are other people's and raise what they like; whatever it is, the file cannot be read
         raise InputRefusedError(_unreadable(kind, where, error)) from error
+
+
+def _explained_read(
+    read: Callable[[int, int], Iterator[Rows]], kind: str, where: str
+) -> Callable[[int, int], Iterator[Rows]]:
+    def explained(n_skipped: int, n_columns: int) -> Iterator[Rows]:
+        rows = read(n_skipped, n_columns)
+        while True:
+            with _explained(kind, where):
+                chunk = next(rows, None)
+            if chunk is None:
+                return
+            yield chunk
+
+    return explained
 
 
 def cell_text(value: object) -> str:
@@ -281,6 +304,8 @@ def _rows_of_arrays(columns: Sequence[pa.Array], names: Sequence[str]) -> Rows:
         elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             text = column.cast(pa.string())
             texts.append(pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text))
+        elif pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+            texts.append(decode_distinct(column.cast(pa.binary()), "utf-8"))
         elif pa.types.is_decimal(column.type):
             texts.append(strings([None if value is None else _decimal_text(value) for value in column.to_pylist()]))
         elif pa.types.is_boolean(column.type):

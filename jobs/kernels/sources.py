@@ -25,26 +25,23 @@ from jobs.kernels.codes import REPAIRED, with_exact_codes
 from jobs.kernels.containers import Member, members_of
 from jobs.kernels.content import Content, summarise_batch
 from jobs.kernels.delimited import Grammar
-from jobs.kernels.headings import Headings, find_headings, find_text_form, no_layout
+from jobs.kernels.headings import Headings, find_headings, find_text_form, goes_on, looks_like_records, no_layout
 from jobs.kernels.parts import Part, Piece, add_counts, number_through, path_of
 from jobs.kernels.reasons import reason_of
 from jobs.kernels.rows import Rows
 from jobs.kernels.samples import encodings_to_try, take_sample
 from jobs.kernels.sheets import Table, open_tables
+from jobs.kernels.suitability import UnsuitableError, suitable
 from jobs.kernels.suspicions import Suspicions, refuse_suspicious
 from jobs.kernels.text_stream import cut_points, parsed_chunks
 from schemas.fields import RAW_COLUMNS
 
-FLOW_WORDS = {"export": "出口", "import": "进口"}
 #: Columns by which records are summed up.
 SUMMARISED = ["period", "flow", "hs_code", "firm_id", "value", "quantity", "postcode", "production_place", "partner"]
 #: Columns that a look needs: those, and codes that are mended.
 LOOKED_AT = (*SUMMARISED, *REPAIRED)
+GOES_ON = "sheets without headings that go on where another ends"
 HEADINGS_AGAIN = "headings repeated among the records"
-
-
-class UnsuitableError(InputRefusedError):
-    """Raised for a table that is recognised but lacks what the study needs: nothing is wrong with the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,9 +271,9 @@ def _recognise(opened: OpenFile, layouts: Sequence[Layout], flow_in_name: Callab
             left_out.append((member.name, f"{opened.where(member)}: of a kind that holds no records; left out."))
             continue
         try:
-            for part in _parts_of(opened, member, layouts):
+            for part in _parts_of(opened, member, layouts, left_out):
                 try:
-                    parts.append(_suitable(part, opened.raw, layouts, flow_in_name))
+                    parts.append(suitable(part, opened.raw.source_file, _layout(part, layouts), flow_in_name))
                 except UnsuitableError as error:
                     errors.append(error)
                     left_out.append((part.member or part.table, str(error)))
@@ -292,7 +289,9 @@ def _recognise(opened: OpenFile, layouts: Sequence[Layout], flow_in_name: Callab
     raise kind(f"{opened.raw.source_file}: nothing in it can be loaded: {said}")
 
 
-def _parts_of(opened: OpenFile, member: Member, layouts: Sequence[Layout]) -> list[Part]:
+def _parts_of(
+    opened: OpenFile, member: Member, layouts: Sequence[Layout], left_out: list[tuple[str, str]]
+) -> list[Part]:
     path = opened.where(member)
     if member.kind == "text":
         return [_text_part(opened, member, layouts, path)]
@@ -311,7 +310,19 @@ def _parts_of(opened: OpenFile, member: Member, layouts: Sequence[Layout]) -> li
     if not found:
         rows = [(("", "", rows)) for _, rows in refused if rows]
         raise InputRefusedError(no_layout(path, rows, layouts) if rows else f"{path}: no table with rows in it.")
+    for name, rows in refused:
+        if rows and goes_on(rows, found[-1].headings, _layout(found[-1], layouts)):
+            found.append(replace(found[-1], table=name, n_skipped=0, noticed={GOES_ON: 1}))
+        elif rows:
+            sentence = f"{path}/{name}: of a kind that holds no records; left out."
+            if looks_like_records(rows):
+                sentence = no_layout(f"{path}/{name}", [("", "", rows)], layouts)
+            left_out.append((_inside(member, name), sentence))
     return found
+
+
+def _inside(member: Member, table: str) -> str:
+    return "/".join(name for name in (member.name, table) if name)
 
 
 def _text_part(opened: OpenFile, member: Member, layouts: Sequence[Layout], path: str) -> Part:
@@ -346,31 +357,6 @@ def _stata_part(member: Member, layouts: Sequence[Layout], path: str) -> Part:
     cuts = [*range(0, head.n_rows, step), head.n_rows] if head.n_rows else [0, 0]
     pieces = tuple(Piece(start, stop) for start, stop in zip(cuts, cuts[1:], strict=False))
     return Part(member.name, "stata", "", head.encoding, "", head.headings, found.layout.name, pieces=pieces)
-
-
-def _suitable(part: Part, raw: RawFile, layouts: Sequence[Layout], flow_in_name: Callable[[str], str]) -> Part:
-    """The part with what its name says, if the study can use it."""
-    layout = _layout(part, layouts)
-    path = path_of(part, raw.source_file)
-    lacking = layout.lacks(part.headings)
-    flow = ""
-    if "flow" not in layout.assign(part.headings) and "flow" not in layout.constants:
-        flow = layout.flow_of(path) or FLOW_WORDS.get(flow_in_name(path), "")
-        lacking = [word for word in lacking if word != "the direction of trade"] + ([] if flow else ["the direction of trade"])
-    if lacking:
-        raise UnsuitableError(_cannot_serve(path, layout, lacking))
-    return replace(part, flow=flow)
-
-
-def _cannot_serve(path: str, layout: Layout, lacking: Sequence[str]) -> str:
-    sentence = f"{path}: recognised as {layout.name} ({layout.description}), but it lacks {' and '.join(lacking)}"
-    if lacking == ["the direction of trade"]:
-        return (
-            f"{sentence}. Say it in the file's name (export, import), or in a layout of your own: `[constants]`,"
-            ' `flow = "出口"` (docs/operations/layouts.md).'
-        )
-    note = f" {layout.note}" if layout.note else ""
-    return f"{sentence}, so no city's exports can be built from it; it is set aside.{note}"
 
 
 def _reader(

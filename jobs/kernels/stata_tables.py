@@ -218,11 +218,27 @@ def _numbers(values: np.ndarray, head: StataHead, index: int) -> tuple[pa.Array,
     if index in head.dates and not labels:
         texts = _date_texts(values, missing, head.dates[index])
     if labels:
-        coded = texts.dictionary_encode()
-        words = [labels.get(int(float(number)), number) for number in coded.dictionary.to_pylist()]
-        texts = pa.array(words, pa.string()).take(coded.indices)
-        noticed[f"value labels of {heading}"] = len(values) - int(pc.sum(pc.is_null(texts)).as_py() or 0)
+        texts, n_labelled, n_bare = _labelled(texts, labels)
+        noticed[f"value labels of {heading}"] = n_labelled
+        if n_bare:
+            noticed[f"numbers without a label of {heading}"] = n_bare
     return texts, noticed
+
+
+def _labelled(numbers: pa.Array, labels: Mapping[int, str]) -> tuple[pa.Array, int, int]:
+    """Labels in the place of numbers; rows with one, and rows whose number has none though most have.
+
+    Where most rows have a label the numbers are an accident of ``encode``, and one without must not be read as a code. Where
+    few have, the column is of numbers, and the labels say what some of them stand for.
+    """
+    coded = numbers.dictionary_encode()
+    distinct = coded.dictionary.to_pylist()
+    has_label = pa.array([int(float(number)) in labels for number in distinct], pa.bool_()).take(coded.indices)
+    n_labelled = int(pc.sum(has_label).as_py() or 0)
+    n_bare = len(numbers) - numbers.null_count - n_labelled
+    is_encoded = n_labelled > n_bare
+    words = [labels.get(int(float(number)), f"no label: {number}" if is_encoded else number) for number in distinct]
+    return pa.array(words, pa.string()).take(coded.indices), n_labelled, n_bare if is_encoded else 0
 
 
 def _date_texts(values: np.ndarray, missing: np.ndarray, unit: str) -> pa.Array:

@@ -22,20 +22,23 @@ from conf.file_names import flow_in_name
 from conf.layouts import Layout
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.content import Content
+from jobs.kernels.headings import NO_TABLE
 from jobs.kernels.parts import parts_from_json, parts_to_json
 from jobs.kernels.raw_folder import RawFolder
 from jobs.kernels.reasons import reason_of
 from jobs.kernels.side_by_side import FileLook, Run, in_groups, look_side_by_side
-from jobs.kernels.sources import RawFile, UnsuitableError, look_at
+from jobs.kernels.sources import RawFile, look_at
+from jobs.kernels.suitability import RECOGNISED, UnsuitableError
 from jobs.readers.customs_files import Inspection, hash_file, inspection_of
 
 #: Raise it when a look holds or means something else: old looks are then not used.
-LOOK_REVISION = 2
+LOOK_REVISION = 3
 #: A file up to this size is read into memory once, for its hash and its rows.
 READ_WHOLE_BYTES = 256 << 20
 N_WORKERS = max(2, min(8, os.cpu_count() or 2))
 #: Executors are given so many bytes at a time; what they found is kept before the next.
 SHARED_BYTES = 16 << 30
+HOLDS_NOTHING = "of a kind that holds no records"
 NO_PERMISSION = "no permission to read it. Give the user who runs this the right to."
 
 Progress = Callable[[str, int, bool], None]
@@ -241,7 +244,7 @@ def _look(folder: RawFolder, name: str, n_bytes: int, layouts: Sequence[Layout],
 
 def _problem(name: str, error: InputRefusedError) -> Problem:
     kind = kind_of(error)
-    sentence = "of a kind that holds no records" if kind == "useless" else without_name(str(error), name)
+    sentence = HOLDS_NOTHING if kind == "useless" else without_name(str(error), name)
     return Problem(name, kind, sentence)
 
 
@@ -263,12 +266,12 @@ def _hash(folder: RawFolder, name: str, n_bytes: int, hashes: Mapping[str, tuple
         return ""
 
 
-def kind_of(error: InputRefusedError) -> Literal["refused", "unsuitable", "empty", "useless"]:
-    """What kind of problem a refusal is."""
-    if isinstance(error, UnsuitableError):
-        return "unsuitable"
+def kind_of(error: InputRefusedError | str) -> Literal["refused", "unsuitable", "empty", "useless"]:
+    """What kind of problem a refusal is, or the sentence of one."""
     text = str(error)
-    if text.endswith("of a kind that holds no records; left out."):
+    if isinstance(error, UnsuitableError) or RECOGNISED in text:
+        return "unsuitable"
+    if text.endswith("of a kind that holds no records; left out.") or NO_TABLE in text:
         return "useless"
     return "empty" if "the file is empty (0 bytes)" in text or "headings but no data lines" in text else "refused"
 

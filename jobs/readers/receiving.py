@@ -13,8 +13,10 @@ from conf.file_names import Period, period_of
 from conf.layouts import Layout, load_layouts, with_aliases
 from conf.settings import Settings
 from jobs.core.errors import InputRefusedError
+from jobs.kernels.parts import parts_from_json
 from jobs.kernels.raw_folder import raw_folder
 from jobs.kernels.side_by_side import Run
+from jobs.readers.customs_files import Inspection
 from jobs.readers.dating import date_records
 from jobs.readers.delivery import (
     NOTABLE,
@@ -29,7 +31,7 @@ from jobs.readers.delivery import (
     judge,
     stored_content,
 )
-from jobs.readers.looks import LookCache, Problem, Progress, look_at_files, without_name
+from jobs.readers.looks import HOLDS_NOTHING, LookCache, Problem, Progress, kind_of, look_at_files, without_name
 from jobs.readers.raw_listing import Beside, list_delivery
 
 SHOWN_NAMES = 12
@@ -96,6 +98,7 @@ def look_at_folder(
         elif isinstance(found, Problem):
             aside.append(LeftOut(found.source_file, found.kind, found.reason, _blocked(found)))
         else:
+            aside += _members_left_out(found)
             try:
                 files.append(date_records(found, layouts, max_share=settings.delivery.max_share_dates))
             except InputRefusedError as error:
@@ -239,7 +242,9 @@ def _known(receipts: Sequence[Receipt], layouts: Sequence[Layout]) -> dict[str, 
     for name, of_file in rows.items():
         contents = [stored_content(row) for row in of_file]
         first = of_file[0]
-        if first["parts"] and all(contents) and first["layout"] in names:
+        # what was left out of an archive or a workbook stands in no receipt: these are looked at again
+        is_one_table = first["parts"] and not any(part.member or part.table for part in parts_from_json(first["parts"]))
+        if is_one_table and all(contents) and first["layout"] in names:
             years = tuple(
                 FileYear(row["source_year"], row["source_month"], row["n_lines"], content)
                 for row, content in zip(of_file, contents, strict=True)
@@ -250,6 +255,18 @@ def _known(receipts: Sequence[Receipt], layouts: Sequence[Layout]) -> dict[str, 
                 tuple(first["headings"]), years, first["parts"], bool(first["has_postcodes"]),
             )
     return known
+
+
+def _members_left_out(found: Inspection) -> list[LeftOut]:
+    """Members, sheets and tables that are not taken of a file that is; an unreadable one blocks its year as a file does."""
+    left_out = []
+    for name, sentence in found.left_out:
+        source = f"{found.source_file}/{name}"
+        kind = kind_of(sentence)
+        reason = HOLDS_NOTHING if kind == "useless" else without_name(sentence, source)
+        years = _years_of(period_of(source)) if kind == "refused" else ()
+        left_out.append(LeftOut(source, kind, reason, years))
+    return left_out
 
 
 def _blocked(item: Beside | Problem) -> tuple[int, ...]:

@@ -298,3 +298,33 @@ def test_a_member_of_a_tar_archive_outside_its_folder_is_refused(deliver):
         archive.addfile(tarfile.TarInfo("../200506.csv"))
     with pytest.raises(InputRefusedError, match="outside its folder"):
         deliver("200506.tar", stream.getvalue())
+
+
+def test_a_sheet_without_headings_goes_on_where_the_one_before_ends(deliver):
+    stream = io.BytesIO()
+    with pd.ExcelWriter(stream) as book:
+        FRAME[:3].to_excel(book, sheet_name="一", index=False)
+        FRAME[3:].to_excel(book, sheet_name="二", index=False, header=False)
+        pd.DataFrame({"说明": ["x"]}).to_excel(book, sheet_name="说明", index=False)
+        FRAME.iloc[:, :6].to_excel(book, sheet_name="别的", index=False, header=False)
+    look, rows = deliver("200506.xlsx", stream.getvalue())
+    assert values(rows) == RECORDS and [part.table for part in look.parts] == ["一", "二"]
+    assert "sheets without headings that go on where another ends" in look.parts[1].noticed
+    # what does not is named, and a table of codes is no note
+    reasons = dict(look.left_out)
+    assert "holds no records" in reasons["说明"] and "no heading line" in reasons["别的"]
+
+
+def test_bytes_of_a_parquet_file_are_decoded(deliver, tmp_path):
+    FRAME.assign(经营单位=[name.encode("gb18030") for name in FRAME["经营单位"]]).to_parquet(tmp_path / "x", index=False)
+    _, rows = deliver("200506.parquet", (tmp_path / "x").read_bytes())
+    assert values(rows) == RECORDS
+
+
+def test_a_reader_that_fails_in_the_middle_is_a_refusal(deliver, monkeypatch):
+    def fail(*_):
+        raise MemoryError("常州甲公司")
+
+    monkeypatch.setattr(sheets, "_rows_of_cells", fail)
+    with pytest.raises(InputRefusedError, match=r"an Excel workbook that cannot be read \(MemoryError\)"):
+        deliver("200506.xlsx", excel(a=FRAME))

@@ -117,6 +117,41 @@ def test_value_labels_win_over_the_number(tmp_path):
     assert look.parts[0].noticed == {"value labels of _进口或出口": 3, "value labels of _起运国或目的国": 3}
 
 
+def test_a_number_without_label_among_labelled_ones_is_read_as_no_code(tmp_path):
+    path = tmp_path / "2007_1.dta"
+    rows = ROWS.assign(_进口或出口=np.array([1, 2, 3], np.int8), _起运国或目的国=np.array([101, 102, 502], np.int16))
+    labels = {"_进口或出口": {1: "出口", 2: "进口"}, "_起运国或目的国": {101: "德国", 102: "日本"}}
+    rows.to_stata(path, write_index=False, version=118, value_labels=labels)
+    look, found = canonical(path)
+    assert found["flow"].tolist() == ["出口", "进口", "no label: 3"]
+    assert found["partner"].tolist() == ["德国", "日本", "no label: 502"]
+    assert look.parts[0].noticed["numbers without a label of _起运国或目的国"] == 1
+
+
+def test_labels_that_describe_codes_or_a_few_amounts_leave_the_numbers(tmp_path):
+    path = tmp_path / "2007_1.dta"
+    labels = {"_税号编码": {1012110: "马", 84713010: "电脑", 61091000: "汗衫"}, "_数量": {-9: "不详"}}
+    ROWS.assign(_数量=np.array([5, -9, 7], np.int16)).to_stata(path, write_index=False, version=118, value_labels=labels)
+    _, found = canonical(path)
+    assert found["hs_code"].tolist() == TEXTS["_税号编码"] and found["quantity"].tolist() == ["5", "不详", "7"]
+
+
+@pytest.mark.parametrize(
+    ("form", "texts"),
+    [
+        ("td", ["2007-03-31", None, "2007-12-01"]), ("tc", ["2007-03-31", None, "2007-12-01"]),
+        ("tm", ["2007-03", None, "2007-12"]), ("tq", ["2007", None, "2007"]), ("tw", ["2007", None, "2007"]),
+        ("th", ["2007", None, "2007"]), ("ty", ["2007", None, "2007"]),
+    ],
+)
+def test_dates_that_stata_counts_from_1960_come_as_dates(tmp_path, form, texts):
+    dates = pd.to_datetime(pd.Series(["2007-03-31", None, "2007-12-01"]))
+    ROWS.assign(_日期=dates).to_stata(tmp_path / "2007_1.dta", write_index=False, version=118, convert_dates={"_日期": form})
+    look, found = canonical(tmp_path / "2007_1.dta")
+    assert found["period"].tolist() == texts and found["row_year"].tolist()[::2] == [2007, 2007]
+    assert set(look.content.years) == {2007, None}
+
+
 @pytest.mark.parametrize(
     ("column", "numbers"), [("_进口或出口", [1, 2, 1]), ("_起运国或目的国", [3, 1, 2]), ("_消费地进口or生产地出口", [1, 2, 3])]
 )

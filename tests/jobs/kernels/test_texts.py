@@ -189,6 +189,12 @@ def test_row_numbers_without_a_heading_shift_nothing(deliver, first):
     assert values(rows) == RECORDS and "data lines start with a row number" in look.parts[0].noticed
 
 
+@pytest.mark.parametrize("separator", ["    ", "\x01", "。"])
+def test_records_without_a_known_separator_are_no_useless_file(deliver, separator):
+    with pytest.raises(InputRefusedError, match="separates its columns, though codes stand in its lines"):
+        deliver("200506.txt", lines(delimiter=separator).encode())
+
+
 def test_a_web_page_under_the_name_of_a_table_is_refused(deliver):
     with pytest.raises(InputRefusedError, match="a web page or XML"):
         deliver("200506.xls", f"<html><table><tr><td>{'</td><td>'.join(HEADINGS)}</td></tr></table>".encode())

@@ -11,7 +11,8 @@ from deliveries import RECORDS, values
 from conf.layouts import load_layouts, parse_layout
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.proposals import propose_layout
-from jobs.kernels.sources import UnsuitableError, local_file, look_at
+from jobs.kernels.sources import local_file, look_at
+from jobs.kernels.suitability import UnsuitableError
 from schemas.fields import RAW_COLUMNS
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import re
+import zipfile
 from importlib.resources import files
 from types import SimpleNamespace
 
@@ -142,7 +143,7 @@ def test_delivery_without_a_usable_file_is_refused_with_all_reasons_equal_ones_t
 def test_files_of_years_not_asked_for_are_named_and_block_nothing(raw, settings):
     _write(raw, "data200401.csv", _lines(200401))
     _write(raw, "data201501.csv", _lines(201501))
-    _write(raw, "data201502.csv", ["1"], headings="x")
+    _write(raw, "data201502.csv", ["1,2"], headings="x,y")
     assert _kinds(_delivery(raw, settings)) == {"data201501.csv": "other_year", "data201502.csv": "other_year"}
     only = _delivery(raw, settings, years={2015})
     assert _names(only.new) == ["data201501.csv"] and only.blocked_years == (2015,)
@@ -209,6 +210,21 @@ def test_names_of_a_kind_of_their_own_are_read_by_the_layouts_pattern(raw, setti
     (refused,) = delivery.left_out
     assert "the name says 2004-06, the date column 2004-01" in refused.reason
     assert refused.blocked_years == (2004,), "the year waits although no usual pattern finds it in the name"
+
+
+def test_members_that_are_not_taken_are_named_and_a_bad_one_blocks_its_year(raw, settings):
+    good, bad = "\n".join([HEADINGS, *_lines(200401)]), "\n".join(["a,b,c,d,e,f,g", "1,2,3,4,5,6,7"])
+    with zipfile.ZipFile(raw / "2004.zip", "w") as archive:
+        for name, text in (("200401.csv", good), ("200402.csv", bad), ("note.txt", "no columns here"), ("x.do", "")):
+            archive.writestr(name, text)
+    looked = look_at_folder(raw, settings)
+    delivery = receive(looked, (), settings, where="raw")
+    assert _names(delivery.new) == ["2004.zip"]
+    assert _kinds(delivery) == {"2004.zip/200402.csv": "refused", "2004.zip/note.txt": "useless", "2004.zip/x.do": "useless"}
+    assert delivery.blocked_years == (2004,)
+    # known by its receipt it is looked at again: no receipt says what was left out
+    again = look_at_folder(raw, settings, receipts=_receipts(delivery.new))
+    assert again.left_out == looked.left_out
 
 
 def test_correction_that_lost_a_third_of_its_lines_waits_to_be_accepted(raw, settings):
