@@ -26,7 +26,7 @@ class Rule:
     rule_class : str
         existence, format, reference, consistency, credibility or scope.
     when : str
-        Spark SQL condition, true for a record to refuse.
+        SQL condition, true for a record to refuse: Spark SQL for firms, and for declarations what Polars understands of it.
     why : str
         The sentence a reader of the quarantine needs.
     final : bool

@@ -16,22 +16,19 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from pyspark import StorageLevel
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from jobs.cleaning.balance import reconcile_years
 from jobs.cleaning.fingerprints import silver_fingerprints, with_emptied_years
-from jobs.cleaning.judging import judge_declarations
+from jobs.cleaning.judging import sort_declarations, unpack
 from jobs.cleaning.quality import record_quality
 from jobs.core.errors import QualityError
 from jobs.core.ledger import builds_of, files_in_force, record_builds, years_text
 from jobs.runtime.context import JobContext, Outcome, job_main
 from jobs.transforms.withholding import withhold_persons
 from schemas import bronze, silver
-
-CARRIED = sorted(
-    {*silver.DECLARATION.columns, *silver.QUARANTINE.columns, "postcode_raw", "production_place_raw"} - {"primary_reason"}
-)
 
 
 def run(context: JobContext) -> Outcome:
@@ -50,25 +47,17 @@ def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[i
     lake, years = context.lake, sorted(fingerprints)
     in_force = [row["file_sha256"] for row in receipts if row["source_year"] in fingerprints]
     rows = lake.read(bronze.DECLARATION).where(F.col("source_year").isin(years) & F.col("file_sha256").isin(in_force))
-    # personal data end here: only the columns of the two tables are carried on
-    judged = judge_declarations(context, rows, receipts).select(*CARRIED).persist()
+    # personal data end here; each record is cleaned once, and its bytes wait on disk until both tables are written
+    packed = sort_declarations(context, rows, receipts).persist(StorageLevel.DISK_ONLY)
     try:
         metadata = {"run": context.run_id, "years": years}
-        sides = {
-            silver.QUARANTINE: judged.where(F.size("reasons") > 0)
-            .withColumn("primary_reason", F.col("reasons")[0])
-            .withColumn("postcode", F.col("postcode_raw"))
-            .withColumn("production_place", F.col("production_place_raw"))
-            .transform(withhold_persons),
-            silver.DECLARATION: judged.where(F.size("reasons") == 0),
-        }
+        refused = unpack(packed, "refused").transform(withhold_persons)
+        sides = {silver.DECLARATION: unpack(packed, "kept"), silver.QUARANTINE: refused}
         # side by side: one is planned and committed while the other's rows are computed
         with ThreadPoolExecutor(len(sides)) as pool:
-            quarantined, kept = pool.map(
-                lambda side: lake.replace_years(*side, years, metadata=metadata), sides.items()
-            )
+            kept, quarantined = pool.map(lambda side: lake.replace_years(*side, years, metadata=metadata), sides.items())
     finally:
-        judged.unpersist()
+        packed.unpersist()
     balance = reconcile_years(context, years)
     per_year = {year: sum(row["n_rows_kept"] for row in balance if row["year"] == year) for year in years}
     alarms = record_quality(context, per_year)

@@ -36,7 +36,6 @@ from jobs.reference.firm_places import place_frame
 from jobs.reference.place_book import configured_place_book, user_files_hash
 from jobs.runtime.context import JobContext, Outcome, job_main
 from jobs.study.firm_technology import COEFFICIENTS, estimate_technology, known_technology
-from jobs.transforms.declarations import apply_rules
 from jobs.transforms.firm_capital import add_real_capital, survey_growth
 from jobs.transforms.firm_imputation import LAST_SOUND_YEAR, impute_value_added
 from jobs.transforms.firms import parse_accounts, parse_given, resolve_firm_places
@@ -49,6 +48,7 @@ from jobs.transforms.productivity import (
     build_inputs,
     trim_tails,
 )
+from jobs.transforms.rules import apply_rules
 from schemas import firms as tables
 
 REFERENCES = ("schemas/reference/county_units.csv", "schemas/reference/prefectures.csv")

@@ -16,13 +16,14 @@ if __package__ in (None, ""):
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.cleaning.judging import parse_records, place_records
+from jobs.cleaning.judging import judge_declarations
 from jobs.core.errors import InputRefusedError
 from jobs.core.ledger import files_in_force
 from jobs.runtime.context import JobContext, Outcome, job_main
 from schemas import bronze
 
 KEPT = "kept"
+RESOLVED = ("flow_kind", "malformed_row", "value_usd", "place_reason", "place_method", "place_conflict")
 
 
 def run(context: JobContext) -> Outcome:
@@ -34,8 +35,8 @@ def run(context: JobContext) -> Outcome:
         F.col("source_year").isin(sorted({row["source_year"] for row in receipts}))
         & F.col("file_sha256").isin([row["file_sha256"] for row in receipts])
     )
-    exports = parse_records(rows, receipts).where("flow_kind = 'export' AND malformed_row IS NULL")
-    table = summarise(place_records(context, exports, rows, receipts)).toPandas()
+    judged = judge_declarations(context, rows, receipts, RESOLVED)
+    table = summarise(judged.where("flow_kind = 'export' AND malformed_row IS NULL")).toPandas()
     if context.out is not None:
         context.out.mkdir(parents=True, exist_ok=True)
         table.to_csv(context.out / "places_resolved.csv", index=False)

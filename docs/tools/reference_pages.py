@@ -27,8 +27,8 @@ API = {
     "schemas": ("schemas.table", "schemas.fields", "schemas.catalog", "schemas.reference.shipped"),
     "conf": ("conf.settings", "conf.layouts", "conf.rules", "conf.tables"),
     "lake": ("jobs.core.lake", "jobs.core.ledger", "jobs.runtime.context"),
-    "transforms": ("jobs.transforms.declarations", "jobs.transforms.places", "jobs.transforms.products",
-                   "jobs.transforms.counts", "jobs.transforms.variables", "jobs.transforms.panel"),
+    "kernels": ("jobs.kernels.cleaning", "jobs.kernels.parsing", "jobs.kernels.placing", "jobs.kernels.judging"),
+    "transforms": ("jobs.transforms.counts", "jobs.transforms.variables", "jobs.transforms.panel"),
 }  # fmt: skip
 
 

@@ -7,14 +7,14 @@ from decimal import Decimal
 from functools import reduce
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from jobs.core.errors import NotBalancedError
 from jobs.core.lake import Lake
 from jobs.core.ledger import files_in_force
 from jobs.runtime.context import JobContext
-from jobs.transforms.declarations import readable_value
+from jobs.runtime.executors import map_batches
 from schemas import bronze, ops, silver
 
 NOTHING = Decimal("0.00")
@@ -57,24 +57,23 @@ def balance_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _totals(lake: Lake, years: Sequence[int]) -> dict[tuple[str, int, str], tuple[int, Decimal]]:
     """Rows and dollars of each file and year on each side, counted in the three tables in one pass."""
-    rows = lake.read(bronze.DECLARATION).where(F.col("source_year").isin(list(years)))
-    rows = rows.withColumn("year", F.col("source_year"))
-    sides = [
-        _side(rows, "in", readable_value(rows)),
-        *(
-            _side(lake.read(table).where(F.col("year").isin(list(years))), side, F.col("value_usd"))
-            for side, table in (("kept", silver.DECLARATION), ("quarantined", silver.QUARANTINE))
-        ),
-    ]
+    chosen = list(years)
+    rows = lake.read(bronze.DECLARATION).where(F.col("source_year").isin(chosen))
+    delivered = map_batches(
+        rows.select("file_sha256", "source_year", "value", "malformed_row"), "jobs.kernels.cleaning.value_totals", (),
+        "file_sha256 string, year int, n_rows bigint, usd decimal(38,2)",
+    )
+    sides = {"in": delivered}
+    for side, table in (("kept", silver.DECLARATION), ("quarantined", silver.QUARANTINE)):
+        usd = F.col("value_usd").cast("decimal(38,2)").alias("usd")
+        written = lake.read(table).where(F.col("year").isin(chosen))
+        sides[side] = written.select("file_sha256", "year", F.lit(1).cast("bigint").alias("n_rows"), usd)
+    marked = [frame.withColumn("side", F.lit(side)) for side, frame in sides.items()]
     counted = (
-        reduce(DataFrame.unionByName, sides).groupBy("file_sha256", "year", "side")
-        .agg(F.count("*").alias("n_rows"), F.sum("usd").alias("usd")).collect()
+        reduce(DataFrame.unionByName, marked).groupBy("file_sha256", "year", "side")
+        .agg(F.sum("n_rows").alias("n_rows"), F.sum("usd").alias("usd")).collect()
     )
     return {(row["file_sha256"], row["year"], row["side"]): (row["n_rows"], row["usd"] or NOTHING) for row in counted}
-
-
-def _side(frame: DataFrame, side: str, usd: Column) -> DataFrame:
-    return frame.select("file_sha256", "year", F.lit(side).alias("side"), usd.cast("decimal(38,2)").alias("usd"))
 
 
 def _balance(run_id: str, receipt: Row, totals: Mapping[tuple[str, int, str], tuple[int, Decimal]]) -> dict[str, Any]:

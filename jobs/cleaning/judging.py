@@ -1,65 +1,99 @@
-"""Bronze rows to parsed, placed and judged records, one row per line still; nothing is read or written here but lookups."""
+"""Bronze rows to parsed, placed and judged records: what the kernel of cleaning needs to know, and batches for it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import polars as pl
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from conf.layouts import load_layouts
 from conf.rules import rules_in_force
-from jobs.cleaning.sites import firm_postcodes, place_by_site
+from jobs.kernels.cleaning import CLEANING_INPUTS, Cleaning
+from jobs.kernels.parsing import WithoutPostcodes
 from jobs.kernels.placing import PlacePolicy
 from jobs.reference.frames import references_for
 from jobs.runtime.context import JobContext
-from jobs.transforms.declarations import apply_rules, parse_declarations
-from jobs.transforms.partners import add_partners
-from jobs.transforms.places import resolve_places
-from jobs.transforms.products import add_products
-from schemas import bronze
+from jobs.runtime.executors import map_batches
+from schemas import bronze, silver
+from schemas.fields import FIELDS
+
+#: Columns of judged records that are in no table, and in the quarantine as in silver.
+JUDGED_TYPES = {
+    "flow_kind": "string", "malformed_row": "string", "place_reason": "string", "postcode_raw": "string",
+    "production_place_raw": "string",
+}
 
 
-def judge_declarations(context: JobContext, rows: DataFrame, receipts: Sequence[Row]) -> DataFrame:
-    """Bronze rows to parsed, placed records with their reasons: the whole of cleaning, still one row per line."""
-    references = references_for(context)
-    return (
-        parse_records(rows, receipts)
-        .transform(add_products, references.products, base_revision=context.settings.count.base_revision)
-        .transform(add_partners, references.partners)
-        .transform(lambda parsed: place_records(context, parsed, rows, receipts))
-        .transform(apply_rules, rules_in_force(context.settings.quality.rules_off))
+def judge_declarations(
+    context: JobContext, rows: DataFrame, receipts: Sequence[Row], columns: Sequence[str]
+) -> DataFrame:
+    """Bronze rows to parsed, placed records with their reasons: the whole of cleaning, still one row per line.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of ``bronze.declaration``.
+    receipts : sequence of Row
+        Files in force.
+    columns : sequence of str
+        What of the records is wanted: columns of the two tables of silver, and of :data:`JUDGED_TYPES`.
+    """
+    types = {name: FIELDS[name].type for name in columns if name in FIELDS} | JUDGED_TYPES
+    schema = ", ".join(f"{name} {types[name]}" for name in columns)
+    arguments = (cleaning_for(context, receipts), tuple(columns))
+    return map_batches(rows.select(*CLEANING_INPUTS), "jobs.kernels.cleaning.judged_batches", arguments, schema)
+
+
+def sort_declarations(context: JobContext, rows: DataFrame, receipts: Sequence[Row]) -> DataFrame:
+    """Bronze rows to packed shares of the two tables of silver: ``kept`` and ``refused``, for :func:`unpack`."""
+    arguments = (cleaning_for(context, receipts), silver.DECLARATION.columns, silver.QUARANTINE.columns)
+    return map_batches(
+        rows.select(*CLEANING_INPUTS), "jobs.kernels.cleaning.sorted_batches", arguments, "kept binary, refused binary"
     )
 
 
-def parse_records(rows: DataFrame, receipts: Sequence[Row]) -> DataFrame:
-    """Parse bronze rows, knowing from the receipts which files carry no postcodes."""
-    years, files = without_postcode(receipts)
-    return parse_declarations(rows, years_without_postcode=years, files_without_postcode=files)
+def unpack(packed: DataFrame, side: str) -> DataFrame:
+    """The records of one side (``kept`` or ``refused``), with the columns of its table."""
+    table = {"kept": silver.DECLARATION, "refused": silver.QUARANTINE}[side]
+    return map_batches(packed.select(side), "jobs.kernels.cleaning.unpacked_batches", (), table.ddl().replace(" NOT NULL", ""))
 
 
-def place_records(context: JobContext, parsed: DataFrame, rows: DataFrame, receipts: Sequence[Row]) -> DataFrame:
-    """Resolve the production sites of parsed records under the settings, each site of their bronze rows once."""
-    places = context.settings.places
-    borrowed = _firm_postcodes(context, receipts)
-    years, files = without_postcode(receipts)
-    return place_by_site(
-        parsed, rows,
-        lambda records: resolve_places(
-            records, references_for(context).places, PlacePolicy.of(places), firm_postcodes=borrowed,
-        ),
-        lambda sites: parse_records(sites, receipts),
-        convention=places.convention, years_without_postcode=years, files_without_postcode=files,
+def cleaning_for(context: JobContext, receipts: Sequence[Row]) -> Cleaning:
+    """What cleaning follows from under a context's settings and files in force."""
+    settings, references = context.settings, references_for(context)
+    return Cleaning(
+        codes=references.codes, places=references.places, policy=PlacePolicy.of(settings.places),
+        rules=rules_in_force(settings.quality.rules_off), without_postcodes=without_postcodes(receipts),
+        firm_postcodes=_firm_postcodes(context, receipts),
     )
 
 
-def _firm_postcodes(context: JobContext, receipts: Sequence[Row]) -> DataFrame | None:
+def _firm_postcodes(context: JobContext, receipts: Sequence[Row]) -> pl.DataFrame | None:
     """Each firm's postcode in the files that carry one; None when no file has to borrow it."""
     if not years_that_borrow(receipts) or not uses_history(context):
         return None
     lending = [row["file_sha256"] for row in receipts if carries_postcodes(row)]
     rows = context.lake.read(bronze.DECLARATION).where(F.col("file_sha256").isin(lending))
-    return firm_postcodes(rows, lambda spelt: parse_records(spelt, receipts))
+    found = firm_postcodes(rows).toArrow()
+    return pl.DataFrame(pl.from_arrow(found))
+
+
+def firm_postcodes(rows: DataFrame) -> DataFrame:
+    """Each firm's most frequent postcode, the latest on a tie: ``firm_id, history_postcode``, one row per firm.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of ``bronze.declaration`` of the files that carry postcodes.
+    """
+    readable = rows.where(F.col("malformed_row").isNull()).select("source_year", "firm_id", "postcode")
+    schema = "year int, firm_id string, postcode string, n_records bigint"
+    spelt = map_batches(readable, "jobs.kernels.cleaning.spelt_postcodes", (), schema)
+    counted = spelt.groupBy("firm_id", "postcode").agg(F.sum("n_records").alias("n"), F.max("year").alias("last_year"))
+    best = F.max(F.struct("n", "last_year", "postcode"))["postcode"]
+    return counted.groupBy("firm_id").agg(best.alias("history_postcode"))
 
 
 def uses_history(context: JobContext) -> bool:
@@ -72,12 +106,12 @@ def years_that_borrow(receipts: Sequence[Row]) -> list[int]:
     return sorted({row["source_year"] for row in receipts if not carries_postcodes(row)})
 
 
-def without_postcode(receipts: Sequence[Row]) -> tuple[list[int], list[str]]:
-    """Years of which no file carries postcodes, and the files (SHA-256) that carry none in all other years."""
+def without_postcodes(receipts: Sequence[Row]) -> WithoutPostcodes:
+    """Years of which no file carries postcodes, and the files that carry none in all other years."""
     years_with = {row["source_year"] for row in receipts if carries_postcodes(row)}
     years = sorted({row["source_year"] for row in receipts} - years_with)
     files = {row["file_sha256"] for row in receipts if row["source_year"] in years_with and not carries_postcodes(row)}
-    return years, sorted(files)
+    return WithoutPostcodes(tuple(years), tuple(sorted(files)))
 
 
 def carries_postcodes(receipt: Row) -> bool:

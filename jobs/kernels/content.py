@@ -24,16 +24,15 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from jobs.kernels.amounts import THOUSANDS_NUMBER
+from jobs.kernels.plain_text import clean_text
+
 #: Hashes kept of each month: the standard error of a share is at most 1 / (2 sqrt(k)), 6 % with 64.
 SKETCH_SIZE = 64
 #: Distinct flow marks remembered of a file; more of them mean that the column is something else.
 MAX_FLOW_MARKS = 20
 KEY_COLUMNS = ("hs_code", "firm_id", "value", "quantity")
 MONEY = pl.Decimal(38, 8)
-MISSING_WORDS = ("", "NULL", "NAN", "N/A", "NA", "未知", "不详", "#N/A")
-# what the cleaning rules call space (jobs/transforms/text.py)
-SPACES = r"[\s\u00A0\u3000\u2002\u2003\u2009\u200B\uFEFF]+"
-THOUSANDS_NUMBER = r"^[-+]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?$"
 #: A date as delivered is read no further.
 PERIOD_LETTERS = 20
 _MASK = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -202,10 +201,10 @@ def summarise_batch(batch: pa.RecordBatch | pa.Table, *, may_be_damaged: bool = 
     cents = _cents(frame["value"])
     content = _by_month(frame["period"], cents, record_hashes(frame, cents))
     flows = (
-        _counted(frame["flow"]).with_columns(flow=_clean(pl.col("flow")).str.to_uppercase())
+        _counted(frame["flow"]).with_columns(flow=clean_text(pl.col("flow")).str.to_uppercase())
         .group_by("flow").agg(pl.col("count").sum()).sort("count", descending=True).iter_rows()
     )
-    n_postcodes = _counted(frame["postcode"]).filter(_clean(pl.col("postcode")).is_not_null())["count"].sum()
+    n_postcodes = _counted(frame["postcode"]).filter(clean_text(pl.col("postcode")).is_not_null())["count"].sum()
     n_damaged = 0
     if may_be_damaged:
         damage = pl.any_horizontal(
@@ -270,7 +269,7 @@ def record_hashes(frame: pl.DataFrame, cents: pl.Series | None = None) -> np.nda
     ndarray of uint64, shape (n_rows,)
     """
     cents = _cents(frame["value"]) if cents is None else cents
-    value = pl.when(cents.is_not_null()).then(cents.cast(pl.String)).otherwise(_clean(pl.col("value")))
+    value = pl.when(cents.is_not_null()).then(cents.cast(pl.String)).otherwise(clean_text(pl.col("value")))
     quantity = _cents(frame["quantity"])
     amounts = frame.select(
         value=value, quantity=pl.when(quantity.is_not_null()).then(quantity.cast(pl.String)).otherwise(None)
@@ -329,12 +328,6 @@ def _completed(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _clean(column: pl.Expr) -> pl.Expr:
-    """As jobs.transforms.text.clean_text: no spaces, half-width digits, null for the words that mean nothing."""
-    text = column.str.replace_all(SPACES, "").str.replace_many(list("０１２３４５６７８９．，－＋"), list("0123456789.,-+"))
-    return pl.when(~text.str.to_uppercase().is_in(MISSING_WORDS)).then(text)
-
-
 def _cents(column: pl.Series) -> pl.Series:
     """Numbers in hundredths, rounded half away from zero as the cleaning step does; null for what is not a number."""
     number = column.cast(MONEY, strict=False)
@@ -342,7 +335,7 @@ def _cents(column: pl.Series) -> pl.Series:
     if odd.any():
         # thousands separators, full-width digits, spaces: few, and read with more care
         frame = pl.DataFrame({"text": column, "number": number})
-        text = _clean(pl.col("text"))
+        text = clean_text(pl.col("text"))
         is_grouped = text.str.contains(THOUSANDS_NUMBER)
         text = pl.when(is_grouped).then(text.str.replace_all(",", "", literal=True)).otherwise(text)
         number = frame.select(pl.coalesce("number", text.cast(MONEY, strict=False))).to_series()
@@ -356,7 +349,7 @@ def _code(column: pl.Series) -> pl.Series:
         return plain.cast(pl.String)
     frame = pl.DataFrame({"text": column})
     return frame.select(
-        _clean(pl.col("text")).str.replace(r"^['=\"]+", "").str.replace(r"\"$", "").str.replace(r"\.0+$", "")
+        clean_text(pl.col("text")).str.replace(r"^['=\"]+", "").str.replace(r"\"$", "").str.replace(r"\.0+$", "")
         .str.to_uppercase()
     ).to_series()
 

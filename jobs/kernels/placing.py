@@ -4,7 +4,7 @@ The exporting city is where the goods are made (paper, cleaning step 2): the pro
 A postcode of another prefecture belongs to an office, not to the production site, and is set aside. Inside the prefecture
 the longest prefix of the postcode that is valid in the year names the county unit, and so district, county or
 county-level city (paper, cleaning step 3). Each record keeps how it was placed, by how many digits and sources, how sure
-that is, and what disagreed. These rules are the only ones: Spark hands them batches (jobs/transforms/places.py), and
+that is, and what disagreed. These rules are the only ones: batches come from jobs/kernels/cleaning.py, and
 ``places explain`` a record. Policy, constants and limits: docs/methodology/places.md.
 """
 

@@ -1,4 +1,4 @@
-"""The shipped product and partner tables turned into the frames that records are joined with.
+"""The shipped product and partner tables turned into the tables that records are joined with.
 
 Conversions are shipped between neighbouring revisions, newer to older; here they are chained to every base revision. A
 code of an older revision is carried forward only when exactly one newer code comes from it.
@@ -7,22 +7,20 @@ code of an older revision is carried forward only when exactly one newer code co
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
+import polars as pl
 
 from conf.settings import BASE_REVISIONS
 from jobs.core.errors import InputRefusedError
-from jobs.core.frames import lookup_frame
-from jobs.transforms.partners import PartnerReference
-from jobs.transforms.products import ProductReference
 from schemas.reference.shipped import read_shipped
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
 
 CORRELATION_COLUMNS = ("from_revision", "to_revision", "from_hs6", "to_hs6")
 REVISIONS = ("1996", "2002", "2007", "2012", "2017", "2022")
+
+
+class BaseRevisionError(ValueError):
+    """Raised when the base revision is none the conversions reach."""
 
 
 class ProductFileError(InputRefusedError):
@@ -139,25 +137,38 @@ def partner_aliases(partners: pd.DataFrame | None = None, aliases: pd.DataFrame 
     return joined[["alias", "partner_code", "country_iso3", "partner_kind"]]
 
 
-def product_reference(
-    spark: SparkSession, *, user_correlations: str | Path = "", **tables: pd.DataFrame
-) -> ProductReference:
-    """Return the frame that :func:`jobs.transforms.products.add_products` joins, families joined by a user's file."""
-    if user_correlations:
-        families = tables.pop("families", None)
-        families = read_shipped("hs6_families") if families is None else families
-        tables["families"] = link_families(families, read_correlations(user_correlations))
-    return ProductReference(_frame(spark, product_codes(**tables)))
+def product_table(
+    codes: pd.DataFrame | None = None, *, base_revision: str = "2002", user_correlations: str | Path = ""
+) -> pl.DataFrame:
+    """Products as :class:`jobs.kernels.parsing.CodeTables` has them, families joined by a user's file of correlations.
+
+    Parameters
+    ----------
+    codes : DataFrame, optional
+        As of :func:`product_codes`, instead of the shipped tables and the user's.
+    base_revision : str
+        Revision to convert to.
+
+    Raises
+    ------
+    BaseRevisionError
+        If the base revision is none the conversions reach.
+    """
+    if base_revision not in BASE_REVISIONS:
+        raise BaseRevisionError(f"base revision: expected one of {', '.join(BASE_REVISIONS)}; found {base_revision!r}.")
+    if codes is None and user_correlations:
+        codes = product_codes(families=link_families(read_shipped("hs6_families"), read_correlations(user_correlations)))
+    table = _texts(product_codes() if codes is None else codes)
+    return table.select("hs_revision", "hs6_code", pl.col(f"hs6_{base_revision}").alias("hs6_converted"), "hs6_family")
 
 
-def partner_reference(spark: SparkSession, **tables: pd.DataFrame) -> PartnerReference:
-    """Return the frame that :func:`jobs.transforms.partners.add_partners` joins."""
-    return PartnerReference(_frame(spark, partner_aliases(**tables)))
+def partner_table() -> pl.DataFrame:
+    """Spellings of partners as :class:`jobs.kernels.parsing.CodeTables` has them."""
+    return _texts(partner_aliases())
 
 
-def _frame(spark: SparkSession, table: pd.DataFrame) -> DataFrame:
-    ddl = ", ".join(f"{name} string" for name in table.columns)
-    return lookup_frame(spark, table.to_dict("records"), ddl)
+def _texts(table: pd.DataFrame) -> pl.DataFrame:
+    return pl.DataFrame({name: pl.Series(table[name].tolist(), dtype=pl.String) for name in table.columns})
 
 
 def _steps(conversions: pd.DataFrame) -> dict[tuple[str, str, str], str | None]:

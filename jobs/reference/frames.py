@@ -1,4 +1,4 @@
-"""The look-ups as the jobs take them: frames under the settings of places, and the hash of all they are made from."""
+"""The look-ups as the jobs take them: tables under the settings of places, and the hash of all they are made from."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
 from conf.settings import Places, Settings
+from jobs.kernels.parsing import CodeTables
 from jobs.kernels.placing import PlaceTables
-from jobs.reference.codebooks import partner_reference, product_reference
+from jobs.reference.codebooks import partner_table, product_table
 from jobs.reference.place_book import configured_place_book, user_files_hash
 from jobs.reference.place_lookups import place_tables
 from jobs.runtime.context import JobContext
-from jobs.transforms.partners import PartnerReference
-from jobs.transforms.products import ProductReference
 from schemas.reference.shipped import TABLE_NAMES, read_shipped
 from schemas.table import Table
 
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """Look-up frames of the cleaning job."""
+    """Look-ups of the cleaning job."""
 
     places: PlaceTables
-    products: ProductReference
-    partners: PartnerReference
+    codes: CodeTables
 
 
 @cache
-def load_references(spark: SparkSession, places: Places, user_correlations: str = "") -> References:
-    """Return the look-up frames under the settings of places, product families joined by a user's correlations."""
+def load_references(places: Places, base_revision: str, user_correlations: str = "") -> References:
+    """Return the look-ups under the settings of places, product families joined by a user's correlations."""
     return References(
         places=place_tables(configured_place_book(places), convention=places.convention),
-        products=product_reference(spark, user_correlations=user_correlations),
-        partners=partner_reference(spark),
+        codes=CodeTables(
+            product_table(base_revision=base_revision, user_correlations=user_correlations), partner_table()
+        ),
     )
 
 
 def references_for(context: JobContext) -> References:
-    """Return the look-up frames under a context's settings."""
-    return load_references(context.spark, context.settings.places, context.settings.count.user_correlations)
+    """Return the look-ups under a context's settings."""
+    count = context.settings.count
+    return load_references(context.settings.places, count.base_revision, count.user_correlations)
 
 
 def reference_hash(settings: Settings) -> str:

@@ -73,7 +73,7 @@ def district_rows(book: PlaceBook, gazetteer: Gazetteer) -> Iterator[dict]:
 
 
 def find_text(rows_by_alias: dict[str, list[dict]], text: str, month: int) -> dict | None:
-    """The row a text finds in a month, as :func:`jobs.transforms.places.resolve_places` looks it up; or None."""
+    """The row a text finds in a month, as :func:`jobs.kernels.placing.place_records` looks it up; or None."""
     key = place_key(text)
     for candidate in (key, without_ending(key)):
         for row in rows_by_alias.get(candidate, ()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import pickle
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,30 @@ def spread(spark: SparkSession, tasks: Sequence[str], function: str, arguments: 
         Of the batches, as DDL.
     """
     frame = spark.createDataFrame(spark.sparkContext.parallelize([(task,) for task in tasks], len(tasks)), "task string")
+    return map_batches(frame, "jobs.runtime.executors.run_tasks", (function, *arguments), schema)
+
+
+def run_tasks(batches: Iterator, function: str, *arguments: object) -> Iterator:
+    """Yield the batches of each task of the batches."""
+    kernel = _named(function)
+    for batch in batches:
+        for task in batch.column(0).to_pylist():
+            yield from kernel(task, *arguments)
+
+
+def map_batches(frame: DataFrame, function: str, arguments: Sequence[object], schema: str) -> DataFrame:
+    """Hand the Arrow batches of each partition to a kernel.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    function : str
+        ``module.name`` of a function of (batches, *arguments) that yields record batches.
+    arguments : sequence
+        Values that pickle; the same for every partition.
+    schema : str
+        Of the batches it yields, as DDL.
+    """
     return frame.mapInArrow(_worker(function, pickle.dumps(tuple(arguments))), schema)
 
 
@@ -49,12 +74,14 @@ def _worker(function: str, arguments: bytes) -> Callable[[Iterator], Iterator]:
             sys.path.append(root)
         module, _, name = function.rpartition(".")
         kernel = getattr(importlib.import_module(module), name)
-        given = pickle.loads(arguments)
-        for batch in batches:
-            for task in batch.column(0).to_pylist():
-                yield from kernel(task, *given)
+        yield from kernel(batches, *pickle.loads(arguments))
 
     return work
+
+
+def _named(function: str) -> Callable:
+    module, _, name = function.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def run_on_executors(spark: SparkSession) -> Callable[[Sequence[str], str, tuple], list[str]]:

@@ -47,6 +47,12 @@ TUNING_CONFS = {
     "spark.sql.codegen.hugeMethodLimit": "8000",
     # noting the Python line of each column expression takes longer than making it, and cleaning has some 800
     "spark.python.sql.dataFrameDebugging.enabled": "false",
+    # as many Python workers as cores are at work: threads of each one's own would only take turns
+    "spark.executorEnv.POLARS_MAX_THREADS": "1",
+    # bronze is small when compressed: at the default of 128 MB nine years were three tasks
+    "spark.sql.files.maxPartitionBytes": "16m",
+    # a writer for each year that a task meets, instead of sorting its rows by year first
+    "spark.sql.maxConcurrentOutputFileWriters": "20",
 }
 LOCAL_CONFS = {
     # log replay over the default 50 partitions costs seconds per write: its code is made anew for each of them

@@ -159,7 +159,7 @@ def _judged(context: JobContext, years: Sequence[int]) -> DataFrame:
         F.col("source_year").isin(list(years)) & F.col("file_sha256").isin(in_force)
     )
     reasons = F.col("reasons")
-    return judge_declarations(usual, rows, receipts).select(
+    return judge_declarations(usual, rows, receipts, (*COUNTED, "reasons")).select(
         *COUNTED, (F.size(reasons) == 0).alias("was_kept"), only_place(reasons).alias("only_place"),
         is_postcode_unknown().alias("is_postcode_unknown"),
     )

@@ -1,6 +1,6 @@
 """Spelling of a partner as the look-ups know it: capitals without accents, letters and digits only.
 
-``jobs.transforms.partners`` does the same to a column of records, from the same characters.
+``jobs.kernels.parsing`` does the same to a column of records, from the same characters.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PLAIN += "".join(chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)) + "ioOlL"
 DECIMALS = r"^\s*([0-9]{3})\.0+\s*$"
 """A code with the decimals a spreadsheet gave it."""
 MEANINGLESS = r"[^\p{L}\p{N}]"
-"""For Java; Python has no classes of letters and says the same with ``[\\W_]``."""
+"""For Polars; Python has no classes of letters and says the same with ``[\\W_]``."""
 _PLAIN = str.maketrans(ACCENTED, PLAIN)
 _DECIMALS, _MEANINGLESS = re.compile(DECIMALS), re.compile(r"[\W_]")
 

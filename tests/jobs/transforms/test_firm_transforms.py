@@ -12,7 +12,6 @@ from conf.productivity import Productivity
 from conf.rules import load_rules
 from estimation.production import ProductionFunction, ProductionOptions, real_capital
 from jobs.study.firm_technology import estimate_technology
-from jobs.transforms.declarations import apply_rules
 from jobs.transforms.firm_capital import add_real_capital, survey_growth
 from jobs.transforms.firm_imputation import impute_value_added
 from jobs.transforms.firms import parse_accounts
@@ -23,6 +22,7 @@ from jobs.transforms.productivity import (
     average_by_city,
     trim_tails,
 )
+from jobs.transforms.rules import apply_rules
 
 # the same sums in another order
 ROUNDING = 1e-9

@@ -7,27 +7,18 @@ import pytest
 from pyspark.sql import functions as F
 
 from conf.settings import TREATMENTS as AMBIGUOUS_TREATMENTS
-from jobs.clean import CARRIED
-from jobs.kernels.placing import DEFAULT_POLICY, PLACE_COLUMNS, PlacePolicy, PlacePolicyError, place_records
-from jobs.reference.codebooks import partner_reference, product_reference
+from jobs.kernels.placing import DEFAULT_POLICY, PlacePolicy, PlacePolicyError, place_records
 from jobs.reference.place_book import load_place_book
 from jobs.reference.place_lookups import place_tables
-from jobs.transforms.declarations import parse_declarations
-from jobs.transforms.partners import add_partners
 from jobs.transforms.place_coverage import TREATMENTS, is_postcode_unknown, mark_treatments, only_place
-from jobs.transforms.places import firm_postcode_history, resolve_places
-from jobs.transforms.products import add_products
-from schemas.bronze import DECLARATION as BRONZE
 
 COLUMNS = (
-    "year int, month int, postcode string, production_place string, district_code string, firm_id string, "
-    "firm_address string, has_postcode_column boolean"
+    "year", "month", "postcode", "production_place", "district_code", "firm_id", "firm_address", "has_postcode_column",
 )
+ANSWERED = ("city_id", "unit_type", "place_conflict", "is_place_ambiguous", "place_reason")
 OUTPUT = (
     "city_id", "unit_code", "unit_type", "place_method", "place_digits", "place_conflict", "place_reason",
 )
-# HotSpot's HugeMethodLimit
-HUGE_METHOD_BYTES = 8_000
 
 
 def record(year, postcode, text, *, month=None, district=None, firm=None, address=None, column=True):
@@ -250,20 +241,9 @@ def tables():
     return place_tables(load_place_book())
 
 
-HISTORY = [(2005, "3204900001", "213164", 3), (2005, "3204900001", "200120", 1), (2006, "3204900001", "200120", 1)]
-
-
-@pytest.fixture(scope="module")
-def history(spark):
-    return firm_postcode_history(
-        spark.createDataFrame(HISTORY, "year int, firm_id string, postcode string, n_records long")
-    )
-
-
 def placed(tables, policy=DEFAULT_POLICY, *, names=tuple(CASES), history="213164"):
     """The kernel's answer to the named cases; the one firm with a past has the given postcode there."""
-    columns = [part.split()[0] for part in COLUMNS.split(", ")]
-    rows = pl.DataFrame([CASES[name][0] for name in names], schema=columns, orient="row", infer_schema_length=None)
+    rows = pl.DataFrame([CASES[name][0] for name in names], schema=COLUMNS, orient="row", infer_schema_length=None)
     known = pl.when(pl.col("firm_id") == "3204900001").then(pl.lit(history)).alias("history_postcode")
     answers = place_records(rows.with_columns(known), tables, policy)
     return dict(zip(names, answers.to_dicts(), strict=True))
@@ -277,20 +257,6 @@ def resolved(tables):
 @pytest.mark.parametrize("name", CASES)
 def test_record_is_placed_as_the_policy_says(resolved, name):
     assert tuple(resolved[name][column] for column in OUTPUT) == CASES[name][1]
-
-
-@pytest.mark.spark
-@pytest.mark.parametrize(
-    "policy", [PlacePolicy(), PlacePolicy(("postcode", "district_code"), ("address",), "whole_city", "refuse")]
-)
-def test_spark_hands_over_every_record_once_and_decides_nothing(spark, tables, history, policy):
-    rows = [(name, *given) for name, (given, _) in CASES.items()] * 3
-    frame = spark.createDataFrame(rows, f"name string, {COLUMNS}")
-    found = resolve_places(frame, tables, policy, firm_postcodes=history).collect()
-    assert sorted(row["name"] for row in found) == sorted(row[0] for row in rows)
-    expected = placed(tables, policy)
-    assert all({name: row[name] for name in PLACE_COLUMNS} == expected[row["name"]] for row in found)
-    assert [row[part.split()[0]] for row in found[:1] for part in COLUMNS.split(", ")] == [*CASES[found[0]["name"]][0]]
 
 
 def test_confidence_orders_the_cases(resolved):
@@ -360,43 +326,17 @@ def test_unknown_option_is_refused_with_what_is_allowed():
 
 
 @pytest.mark.spark
-def test_generated_code_of_the_cleaning_step_is_compiled_by_the_jvm(spark):
-    """HotSpot interprets a method above 8,000 bytes for ever; the limit then gives up the code of the whole stage."""
-    line = tuple(2007 if name == "source_year" else None for name in BRONZE.columns)
-    one_line = spark.createDataFrame([line], BRONZE.ddl(), verifySchema=False)
-    parsed = one_line.transform(parse_declarations).transform(add_products, product_reference(spark))
-    known = parsed.transform(add_partners, partner_reference(spark))
-    # the test profile switches code generation off; adaptive plans are final only after they ran
-    production = {
-        "spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK",
-        "spark.sql.adaptive.enabled": "false",
-    }
-    before = {name: spark.conf.get(name) for name in production}
-    try:
-        for name, value in production.items():
-            spark.conf.set(name, value)
-        plan = known.select(*(name for name in CARRIED if name in known.columns))._jdf.queryExecution().executedPlan()
-        debug = getattr(getattr(spark._jvm.org.apache.spark.sql.execution.debug, "package$"), "MODULE$")
-        stages = debug.codegenStringSeq(plan)
-    finally:
-        for name, value in before.items():
-            spark.conf.set(name, value)
-    sizes = [
-        stages.apply(n)._3().maxMethodCodeSize() for n in range(stages.size())
-        if "BroadcastHashJoin" in stages.apply(n)._1()
-    ]
-    assert sizes
-    assert max(sizes) < HUGE_METHOD_BYTES
-
-
-@pytest.mark.spark
 def test_marking_records_placed_once_equals_placing_them_under_each_option(spark, tables):
-    rows = [(name, *given) for name, (given, _) in CASES.items()]
-    frame = spark.createDataFrame(rows, f"name string, {COLUMNS}")
+    answers = placed(tables, history=None)
+    rows = [
+        (name, CASES[name][0][0], *(row[column] for column in ANSWERED)) for name, row in answers.items()
+    ]
+    schema = "name string, year int, city_id string, unit_type string, place_conflict string, is_place_ambiguous boolean"
+    frame = spark.createDataFrame(rows, f"{schema}, place_reason string")
     spans = load_place_book().ambiguous[["city_id", "valid_from", "valid_to"]]
     spans = list(spans.itertuples(index=False, name=None))
     shared = spark.createDataFrame(spans, "city_id string, valid_from int, valid_to int")
-    usual = resolve_places(frame, tables).withColumn("reasons", F.array_compact(F.array(F.lower("place_reason"))))
+    usual = frame.withColumn("reasons", F.array_compact(F.array(F.lower("place_reason"))))
     marks = {
         "was_kept": F.size("reasons") == 0, "only_place": only_place(F.col("reasons")),
         "is_postcode_unknown": is_postcode_unknown(),

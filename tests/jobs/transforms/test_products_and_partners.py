@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from jobs.kernels.plain_text import MISSING_WORDS
 from jobs.reference.codebooks import (
+    BaseRevisionError,
     ProductFileError,
     link_families,
     partner_aliases,
-    partner_reference,
     product_codes,
-    product_reference,
+    product_table,
     read_correlations,
 )
-from jobs.transforms.partners import add_partners
-from jobs.transforms.products import BaseRevisionError, add_products
-from jobs.transforms.text import MISSING_WORDS
 from schemas.reference.builders.common import read_source
 from schemas.reference.partner_keys import partner_key
 from schemas.reference.shipped import read_shipped
@@ -133,78 +131,6 @@ def test_names_of_two_economies_are_told_apart():
     assert {name: known.get(partner_key(name)) for name in pairs} == pairs
 
 
-@pytest.mark.spark
-def test_product_is_known_in_its_own_revision_only(spark):
-    rows = [("2002", "010110"), ("2012", "010110"), ("2012", "010121"), ("2007", None), ("2007", "999999")]
-    frame = spark.createDataFrame(rows, "hs_revision string, hs6_code string")
-    found = {
-        (r["hs_revision"], r["hs6_code"]): (r["is_hs_known"], r["hs6_converted"], r["hs6_family"])
-        for r in add_products(frame, product_reference(spark), base_revision="2002").collect()
-    }
-    assert found == {
-        ("2002", "010110"): (True, "010110", "F96_010111"),
-        ("2012", "010110"): (False, None, "010110"),
-        ("2012", "010121"): (True, "010110", "F96_010111"),
-        ("2007", None): (False, None, None),
-        ("2007", "999999"): (False, None, "999999"),
-    }
-
-
 def test_unknown_base_revision_is_refused():
     with pytest.raises(BaseRevisionError, match="expected one of 1996, 2002, 2007, 2012; found '2017'"):
-        add_products(None, None, base_revision="2017")
-
-
-@pytest.mark.spark
-def test_partners_by_name_and_code_of_both_vintages(spark):
-    cases = {
-        "美国": ("502", "USA", "normal", True),
-        "502": ("502", "USA", "normal", True),
-        "502.0": ("502", "USA", "normal", True),
-        "哈萨克斯坦": ("145", "KAZ", "normal", True),
-        "341": ("341", "KAZ", "superseded", True),
-        "中华人民共和国": ("142", "CHN", "self", False),
-        "142": ("142", "CHN", "self", False),
-        "中国香港": ("110", "HKG", "normal", True),
-        "台湾省": ("143", "TWN", "normal", True),
-        "刚果（布）": ("213", "COG", "normal", True),
-        "刚果(金)": ("252", "COD", "normal", True),
-        "加那利群岛": ("207", "ESP", "territory", True),
-        "国（地）别不详": ("701", None, "unknown", False),
-        "亚洲其他国家（地区）": ("199", None, "residual", False),
-        "联合国及机构和国际组织": ("702", None, "organisation", False),
-        "999": ("999", None, "unknown", False),
-        "usa": ("502", "USA", "normal", True),
-        "波斯尼亚黑塞哥维那": ("355", "BIH", "normal", True),
-        "中非共和国": ("209", "CAF", "normal", True),
-        "印尼": ("112", "IDN", "normal", True),
-        "荷属安的列斯": ("449", "ANT", "historic", True),
-        "南斯拉夫联盟": ("349", "SCG", "historic", True),
-        "哈萨克": ("341", "KAZ", "superseded", True),
-        "KOREA REP.": ("133", "KOR", "normal", True),
-        "Korea, Dem. People's Rep. of": ("109", "PRK", "normal", True),
-        "RUSSIAN FEDERATION": ("344", "RUS", "normal", True),
-        "UNITED STATES OF AMERICA": ("502", "USA", "normal", True),
-        "MACAO": ("121", "MAC", "normal", True),
-        "CZECH REP.": ("352", "CZE", "normal", True),
-        "Côte d’Ivoire": ("223", "CIV", "normal", True),
-        "COTE D'IVOIRE": ("223", "CIV", "normal", True),
-        "ZAIRE": ("252", "COD", "normal", True),
-        "意大利共和国": ("307", "ITA", "normal", True),
-        "ＴＨＡＩＬＡＮＤ": ("136", "THA", "normal", True),
-        "亚特兰蒂斯": (None, None, None, False),
-        "US": ("502", "USA", "normal", True),
-        "502美国": ("502", "USA", "normal", True),
-        "502-USA": ("502", "USA", "normal", True),
-        "341哈萨克斯坦": ("341", "KAZ", "superseded", True),
-        # a number beside a name that is not its own is not a code
-        "103美国": (None, None, None, False),
-        "9000": (None, None, None, False),
-    }
-    frame = spark.createDataFrame([(text,) for text in cases] + [(None,)], "partner_text string")
-    columns = ("partner_code", "country_iso3", "partner_kind", "is_destination")
-    found = {
-        row["partner_text"]: tuple(row[c] for c in columns)
-        for row in add_partners(frame, partner_reference(spark)).collect()
-    }
-    assert found == cases | {None: (None, None, None, False)}
+        product_table(base_revision="2017")
