@@ -27,7 +27,6 @@ from jobs.cleaning.quality import record_quality
 from jobs.core.errors import QualityError
 from jobs.core.ledger import builds_of, files_in_force, record_builds, years_text
 from jobs.runtime.context import JobContext, Outcome, job_main
-from jobs.transforms.withholding import withhold_persons
 from schemas import bronze, silver
 
 
@@ -51,8 +50,7 @@ def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[i
     packed = sort_declarations(context, rows, receipts).persist(StorageLevel.DISK_ONLY)
     try:
         metadata = {"run": context.run_id, "years": years}
-        refused = unpack(packed, "refused").transform(withhold_persons)
-        sides = {silver.DECLARATION: unpack(packed, "kept"), silver.QUARANTINE: refused}
+        sides = {silver.DECLARATION: unpack(packed, "kept"), silver.QUARANTINE: unpack(packed, "refused")}
         # side by side: one is planned and committed while the other's rows are computed
         with ThreadPoolExecutor(len(sides)) as pool:
             kept, quarantined = pool.map(lambda side: lake.replace_years(*side, years, metadata=metadata), sides.items())

@@ -26,7 +26,16 @@ from jobs.runtime.context import (
 from jobs.runtime.session import build_session
 from jobs.runtime.surroundings import apply_rights
 from schemas.catalog import TABLES
-from schemas.migrations import AddColumns, Migration, RenameColumn, SetProperties, Step, WidenColumn, pending_migrations
+from schemas.migrations import (
+    AddColumns,
+    Migration,
+    RenameColumn,
+    ReplaceCheck,
+    SetProperties,
+    Step,
+    WidenColumn,
+    pending_migrations,
+)
 from schemas.table import Table
 
 
@@ -76,6 +85,10 @@ def apply_step(lake: Lake, table: Table, step: Step) -> None:
         if step.to not in types:
             upkeep.alter(lake, table, "SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name')")
             upkeep.alter(lake, table, f"RENAME COLUMN {step.column} TO {step.to}")
+    elif isinstance(step, ReplaceCheck):
+        if upkeep.constraints(lake, table).get(step.name.lower()) != step.expression:
+            upkeep.alter(lake, table, f"DROP CONSTRAINT IF EXISTS {step.name}")
+            upkeep.alter(lake, table, f"ADD CONSTRAINT {step.name} CHECK ({step.expression})")
     elif isinstance(step, SetProperties):
         pairs = ", ".join(f"'{key}' = '{value}'" for key, value in step.properties)
         upkeep.alter(lake, table, f"SET TBLPROPERTIES ({pairs})")

@@ -42,7 +42,8 @@ class Table:
     partition_by : tuple of str
         Partition columns.
     checks : dict
-        CHECK constraints, name to SQL expression.
+        CHECK constraints, name to SQL expression: comparisons, ranges, lists and ``length``, which every writer of Delta
+        tables can hold a row against.
     caveats : tuple of str
         What a reader must know before using it.
     append_only : bool

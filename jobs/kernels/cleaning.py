@@ -25,6 +25,7 @@ from jobs.kernels.parsing import (
     parse_values,
 )
 from jobs.kernels.placing import PLACE_COLUMNS, PLACE_INPUTS, PlacePolicy, PlaceTables, place_records
+from jobs.kernels.withholding import withhold_persons
 from schemas.fields import CARRIED_COLUMNS
 
 ROWS_AT_ONCE = 100_000
@@ -91,7 +92,8 @@ def sorted_batches(
     Parameters
     ----------
     kept, refused : sequence of str
-        Columns of the two tables. Of a refused record postcode and place are those delivered.
+        Columns of the two tables. Of a refused record postcode and place are those delivered, and nothing of it is kept
+        where it may be a person's.
     """
     for rows in _frames_of(batches):
         judged = clean_records(rows, cleaning)
@@ -100,7 +102,7 @@ def sorted_batches(
             pl.col("reasons").list.first().alias("primary_reason"), pl.col("postcode_raw").alias("postcode"),
             pl.col("production_place_raw").alias("production_place"),
         )
-        sides = [judged.filter(is_kept).select(kept), delivered.select(refused)]
+        sides = [judged.filter(is_kept).select(kept), withhold_persons(delivered.select(refused))]
         yield pa.RecordBatch.from_arrays([pa.array([_packed(side)], pa.binary()) for side in sides], ["kept", "refused"])
 
 

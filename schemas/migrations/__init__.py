@@ -13,9 +13,10 @@ from __future__ import annotations
 from schemas.migrations.m0002_manifest import MIGRATION as MANIFEST
 from schemas.migrations.m0003_content import MIGRATION as CONTENT
 from schemas.migrations.m0004_reading import MIGRATION as READING
-from schemas.migrations.steps import AddColumns, Migration, RenameColumn, SetProperties, Step, WidenColumn
+from schemas.migrations.m0005_checks import MIGRATION as CHECKS
+from schemas.migrations.steps import AddColumns, Migration, RenameColumn, ReplaceCheck, SetProperties, Step, WidenColumn
 
-MIGRATIONS: tuple[Migration, ...] = (MANIFEST, CONTENT, READING)
+MIGRATIONS: tuple[Migration, ...] = (MANIFEST, CONTENT, READING, CHECKS)
 LAKE_FORMAT = 1 + len(MIGRATIONS)
 
 
@@ -25,6 +26,6 @@ def pending_migrations(written: int) -> tuple[Migration, ...]:
 
 
 __all__ = [
-    "LAKE_FORMAT", "MIGRATIONS", "AddColumns", "Migration", "RenameColumn", "SetProperties", "Step", "WidenColumn",
-    "pending_migrations",
+    "LAKE_FORMAT", "MIGRATIONS", "AddColumns", "Migration", "RenameColumn", "ReplaceCheck", "SetProperties", "Step",
+    "WidenColumn", "pending_migrations",
 ]

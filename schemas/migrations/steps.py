@@ -1,7 +1,7 @@
 """The steps a migration is made of, as values; jobs/migrate.py carries them out.
 
 Only what Delta can do without rewriting files: add a nullable column, widen a type, rename a column (column mapping),
-set properties. A step never drops data.
+set properties, replace a check. A step never drops data.
 """
 
 from __future__ import annotations
@@ -67,7 +67,27 @@ class SetProperties:
         return f"{self.table}: set {', '.join(f'{key} = {value}' for key, value in self.properties)}"
 
 
-Step = AddColumns | WidenColumn | RenameColumn | SetProperties
+@dataclass(frozen=True, slots=True)
+class ReplaceCheck:
+    """Put a CHECK constraint in the place of the one of its name; Delta holds every row against the new one.
+
+    Attributes
+    ----------
+    table, name : str
+    expression : str
+        SQL that is true of every row.
+    """
+
+    table: str
+    name: str
+    expression: str
+
+    def describe(self) -> str:
+        """One line for the plan."""
+        return f"{self.table}: check {self.name} becomes {self.expression}"
+
+
+Step = AddColumns | WidenColumn | RenameColumn | SetProperties | ReplaceCheck
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 
-from jobs.transforms.withholding import DELIVERED, withhold_persons
+from jobs.kernels.withholding import DELIVERED, withhold_persons
 
 SOUND = {
     "flow": "0", "hs_code": "85171100", "value": "n/a", "quantity": "12", "partner": "某国", "production_place": "江苏省常州",
@@ -18,8 +19,7 @@ SHIFTED = (
 )
 
 
-def test_rows_that_cannot_be_split_and_shifted_rows_keep_no_value_and_all_others_do(spark):
-    columns = ", ".join(f"{name} string" for name in DELIVERED)
+def test_rows_that_cannot_be_split_and_shifted_rows_keep_no_value_and_all_others_do():
     rows = [(0, *SOUND.values(), ["value_malformed"]), (1, *SOUND.values(), ["row_malformed"])]
     rows += [(2 + k, *(SOUND | other).values(), ["value_malformed"]) for k, other in enumerate(SHIFTED)]
     # numbers that are long but nobody's: a code with a float's ending, a large amount, a postcode of five digits
@@ -28,8 +28,8 @@ def test_rows_that_cannot_be_split_and_shifted_rows_keep_no_value_and_all_others
         {"value": None},
     )
     rows += [(100 + k, *(SOUND | other).values(), ["county"]) for k, other in enumerate(sound)]
-    frame = spark.createDataFrame(rows, f"source_row int, {columns}, reasons array<string>")
-    for row in withhold_persons(frame).collect():
+    kinds = {"source_row": pl.Int64, **dict.fromkeys(DELIVERED, pl.String), "reasons": pl.List(pl.String)}
+    for row in withhold_persons(pl.DataFrame(rows, schema=kinds, orient="row")).to_dicts():
         kept = [row[name] for name in DELIVERED if row[name] is not None]
         if row["source_row"] in (0, *range(100, 200)):
             assert len(kept) >= len(DELIVERED) - 1, row
