@@ -22,27 +22,22 @@ def number_text(text: pl.Expr) -> pl.Expr:
     )
 
 
-def number_of(text: pl.Expr, precision: int, scale: int) -> pl.Expr:
-    """The decimal that a text from :func:`number_text` says, rounded half up; null when it is too large for the type."""
+def numbers_of(texts: pl.Series, precision: int, scale: int) -> pl.Series:
+    """The decimals that texts from :func:`number_text` say, rounded half up; null when one is too large for the type."""
     kind = pl.Decimal(precision, scale)
-    is_power = text.str.contains("[eE]")
+    is_power = texts.str.contains("[eE]").fill_null(False)
     # Polars rounds a half to the even digit: anything behind the half decides
-    is_half = text.str.contains(rf"\.[0-9]{{{scale}}}50*$")
-    plain = pl.when(is_half).then(text + "1").otherwise(text)
-    powers = pl.when(is_power).then(text).map_batches(lambda texts: _powers(texts, precision, scale), return_dtype=kind)
-    return pl.when(is_power).then(powers).otherwise(pl.when(~is_power).then(plain).cast(kind, strict=False))
-
-
-def _powers(texts: pl.Series, precision: int, scale: int) -> pl.Series:
-    """Numbers written with a power of ten; few of them are."""
-    if texts.null_count() == len(texts):
-        return pl.Series(texts.name, [None] * len(texts), pl.Decimal(precision, scale))
-    distinct = texts.drop_nulls().unique()
-    known = pl.DataFrame(
-        {"text": distinct, "number": pl.Series([_power(text, precision, scale) for text in distinct],
-                                               dtype=pl.Decimal(precision, scale))}
-    )
-    return texts.to_frame("text").join(known, on="text", how="left", maintain_order="left").get_column("number")
+    is_half = texts.str.contains(rf"\.[0-9]{{{scale}}}50*$").fill_null(False)
+    if is_half.any():
+        texts = texts.zip_with(~is_half, texts + "1")
+    if not is_power.any():
+        return texts.cast(kind, strict=False)
+    distinct = texts.filter(is_power).unique()
+    powers = pl.Series([_power(text, precision, scale) for text in distinct], dtype=kind)
+    known = pl.DataFrame({"text": distinct, "number": powers})
+    frame = pl.DataFrame({"text": texts, "is_power": is_power, "plain": texts.set(is_power, None).cast(kind, strict=False)})
+    found = frame.join(known, on="text", how="left", maintain_order="left")
+    return found.select(pl.when("is_power").then("number").otherwise("plain")).to_series()
 
 
 def _power(text: str, precision: int, scale: int) -> Decimal | None:

@@ -5,7 +5,7 @@ Nothing is dropped here: a value that cannot be read becomes null beside its cle
 file stored codes as numbers (yearly files 2007-2011), dots and a float's ``.0`` come from spreadsheets.
 
 What follows from one column is worked out once for each of its distinct texts, which are few beside the records; only
-values and quantities are read record by record.
+values are read record by record.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from jobs.kernels.amounts import SCIENTIFIC_NUMBER, THOUSANDS_NUMBER, number_of, number_text
+from jobs.kernels.amounts import SCIENTIFIC_NUMBER, THOUSANDS_NUMBER, number_text, numbers_of
 from jobs.kernels.plain_text import FULL_WIDTH, SPACES, clean_text
 from schemas.reference.partner_keys import ACCENTED, DECIMALS, MEANINGLESS, PLAIN
 
@@ -112,7 +112,7 @@ def parse_records(
         _by_text(rows, ("postcode",), parse_postcodes),
         _by_text(rows, ("source_year", "file_sha256"), lambda given: _mark_postcodes(given, without_postcodes)),
         parse_values(rows.select("value", "malformed_row")),
-        rows.select(number_of(number_text(clean_text(pl.col("quantity"))), 24, 4).alias("quantity_units")),
+        _by_text(rows, ("quantity",), _parse_quantities),
     ]
     marks = [frame.get_column("_marks") for frame in derived if "_marks" in frame.columns]
     renamed = {"postcode": "postcode_raw", "production_place": "production_place_raw"}
@@ -229,9 +229,10 @@ def parse_values(given: pl.DataFrame) -> pl.DataFrame:
     texts = given.with_columns(_unquoted(clean_text(raw)).alias("value_text")).with_columns(
         number_text(text).alias("_number")
     )
-    return texts.select(
+    usd = numbers_of(texts.get_column("_number"), 20, 2).alias("value_usd")
+    return texts.with_columns(usd).select(
         "value_text",
-        pl.when(pl.col("malformed_row").is_null()).then(number_of(number, 20, 2)).alias("value_usd"),
+        pl.when(pl.col("malformed_row").is_null()).then("value_usd").alias("value_usd"),
         _marks(
             {
                 "value_spaces": raw.str.contains(SPACES) & text.is_not_null(),
@@ -242,6 +243,11 @@ def parse_values(given: pl.DataFrame) -> pl.DataFrame:
             }
         ),
     )
+
+
+def _parse_quantities(given: pl.DataFrame) -> pl.DataFrame:
+    texts = given.select(number_text(clean_text(pl.col("quantity")))).to_series()
+    return given.with_columns(numbers_of(texts, 24, 4).alias("quantity_units"))
 
 
 def _parse_places(given: pl.DataFrame) -> pl.DataFrame:
