@@ -19,7 +19,7 @@ from jobs.core.lake import Lake
 from jobs.core.ledger import files_in_force, forget_builds, new_run_id, recorded_builds
 from jobs.core.reading import LakeReader
 from jobs.readers.receiving import look_at_folder, receive
-from jobs.runtime.context import JobContext, run_job
+from jobs.runtime.context import JobContext, Outcome, run_job
 from schemas import bronze, gold, ops, silver
 from schemas.catalog import TABLES
 
@@ -264,7 +264,8 @@ def test_maintenance_changes_files_but_no_row_and_keeps_pinned_versions(site, se
     maintain.pin(tight, "paper")
     for _ in range(2):  # Delta itself writes a checkpoint every tenth version: which version this is depends on earlier tests
         if table_health(tight.lake, ops.RUN, tight.settings.operations).n_log_entries < 2:
-            run_job("maintain", lambda context: maintain.maintain(context, ("health",)), tight)
+            # only a run that changed something is written down
+            run_job("maintain", lambda context: Outcome("another entry in the log"), tight)
     before = site.files()
     actions, tables = ("compact", "checkpoint", "vacuum"), ["silver.declaration", "ops.run"]
     shown = maintain.maintain(tight, actions, tables=tables, dry_run=True)
