@@ -28,7 +28,7 @@ import pyarrow as pa
 from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits
 from jobs.kernels.kinds import PACKED, SUFFIXES, UNREAD, kind_of
-from jobs.kernels.reasons import reason_of
+from jobs.kernels.reasons import not_now, reason_of
 
 _VOLUME = re.compile(r"\.(?:7z|zip|rar)\.\d{2,3}$|\.z\d{2}$|\.part\d+\.rar$|\.r\d{2}$", re.IGNORECASE)
 _ARCHIVES = ("zip", "7z", "rar", "tar", *PACKED)
@@ -159,7 +159,7 @@ def _look_inside(opened: _Opened, folder: _Folder, depth: int) -> Iterator[Membe
     except InputRefusedError:
         raise
     except _UNREADABLE as error:
-        raise InputRefusedError(broken(opened.where, kind, error)) from error
+        raise refusal(opened.where, kind, error) from error
 
 
 def _kind_within(name: str, start: bytes, opened: _Opened) -> str:
@@ -261,7 +261,7 @@ def _tar_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
             infos.append(info)
     opened.stream.seek(archive.offset)
     if opened.stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise InputRefusedError(broken(opened.where, "tar", EOFError("its end mark is missing")))
+        raise refusal(opened.where, "tar", EOFError("its end mark is missing"))
     for info in infos:
 
         def unpack(info=info) -> BinaryIO:
@@ -298,7 +298,7 @@ def _seven_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
     try:
         archive = py7zr.SevenZipFile(opened.stream)
     except (py7zr.exceptions.ArchiveError, OSError, ValueError) as error:
-        raise InputRefusedError(broken(opened.where, "7z", error)) from error
+        raise refusal(opened.where, "7z", error) from error
     with archive:
         if archive.needs_password():
             raise InputRefusedError(_locked(opened.where, f"7z x -pPASSWORD {PurePosixPath(opened.file).name}"))
@@ -311,7 +311,7 @@ def _seven_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
         try:
             archive.extractall(target)
         except (py7zr.exceptions.ArchiveError, OSError, ValueError, zlib.error, EOFError) as error:
-            raise InputRefusedError(broken(opened.where, "7z", error)) from error
+            raise refusal(opened.where, "7z", error) from error
     for info in infos:
         path = target / info.filename
         if not is_clutter(info.filename) and path.is_file() and not path.is_symlink():
@@ -349,9 +349,9 @@ def _rar_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
     except libarchive.ArchiveError as error:
         if "encrypt" in str(error).lower() or "passphrase" in str(error).lower():
             raise InputRefusedError(_locked(opened.where, f"unrar x -pPASSWORD {opened.file}")) from error
-        raise InputRefusedError(broken(opened.where, "rar", error)) from error
+        raise refusal(opened.where, "rar", error) from error
     if not unpacked:
-        raise InputRefusedError(broken(opened.where, "rar", ValueError("no member in it")))
+        raise refusal(opened.where, "rar", ValueError("no member in it"))
     for name, path in unpacked:
         yield _Entry(_joined(opened.member, name), path.stat().st_size, lambda path=path: open(path, "rb"))
 
@@ -420,7 +420,7 @@ class _Guarded(io.RawIOBase):
         try:
             block = self._stream.read(len(target))
         except _UNREADABLE as error:
-            raise InputRefusedError(broken(self._where, "", error)) from error
+            raise refusal(self._where, "", error) from error
         self._n += len(block)
         _check_ratio(self._where, self._n, self._packed)
         target[: len(block)] = block
@@ -437,6 +437,11 @@ def _guarded(stream: BinaryIO, where: str, packed: int) -> BinaryIO:
 
 def _locked(where: str, command: str) -> str:
     return f"{where}: locked with a password. Unpack it (`{command}`) and deliver what is in it."
+
+
+def refusal(where: str, kind: str, error: Exception) -> InputRefusedError:
+    """What to raise for an archive that cannot be read."""
+    return InputRefusedError(f"{where}: {ailing}" if (ailing := not_now(error)) else broken(where, kind, error))
 
 
 def broken(where: str, kind: str, error: Exception) -> str:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import re
 
 MAX_LETTERS = 160
+#: What the sentence for a file says that this machine cannot read at the moment: nothing is wrong with the file.
+NOT_NOW = "this machine could not read it now"
+_PASSING = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ETIMEDOUT)
+)
 #: What libraries put behind their sentence, objects written with their address, and numbers that are addresses.
 _INTERNALS = re.compile(
     r"\s*\((?:errno|retcode|archive_p|entry_p)=[^)]*\)|<[^<>]*\bat 0x[0-9a-fA-F]+[^<>]*>|\b0x[0-9a-fA-F]{6,}\b"
@@ -12,6 +18,16 @@ _INTERNALS = re.compile(
 _PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.~+@-]+){2,}")
 #: A text in quotation marks, or in another language than the libraries', may be what stood in a cell.
 _QUOTED = re.compile(r"b?'[^']*'|b?\"[^\"]*\"|[^\x00-\x7f]+")
+
+
+def not_now(error: BaseException) -> str:
+    """What ails the machine and what to do, when it is the machine; empty when it is the file."""
+    if not (isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _PASSING)):
+        return ""
+    return (
+        f"{NOT_NOW} ({reason_of(error)}). Free memory, or space in the folder for temporary files (TMPDIR chooses another),"
+        " and run again."
+    )
 
 
 def reason_of(error: BaseException) -> str:

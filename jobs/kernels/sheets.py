@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits
-from jobs.kernels.reasons import reason_of
+from jobs.kernels.reasons import not_now, reason_of
 from jobs.kernels.rows import Rows, strings
 from jobs.kernels.stata_tables import INEXACT
 from jobs.kernels.texts import count_inexact, decode_distinct, number_texts
@@ -93,7 +93,8 @@ def _explained(kind: str, where: str) -> Iterator[None]:
         raise
     except Exception as error:
         # the readers are other people's and raise what they like; whatever it is, the file cannot be read
-        raise InputRefusedError(_unreadable(kind, where, error)) from error
+        ailing = not_now(error)
+        raise InputRefusedError(f"{where}: {ailing}" if ailing else _unreadable(kind, where, error)) from error
 
 
 def _explained_read(

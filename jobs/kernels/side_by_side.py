@@ -21,7 +21,7 @@ from jobs.core.errors import InputRefusedError
 from jobs.kernels.loading import TASK_BYTES
 from jobs.kernels.parts import parts_from_json, parts_to_json
 from jobs.kernels.raw_folder import RawFolder
-from jobs.kernels.reasons import reason_of
+from jobs.kernels.reasons import not_now, reason_of
 from jobs.kernels.sources import Look, PieceLook, RawFile, Recognised, completed, look_at, look_at_piece, recognise
 
 _HASH_BLOCK = 1 << 20
@@ -129,8 +129,8 @@ def _first_look(
     except InputRefusedError as error:
         return FileLook(name, refused=error)
     except OSError as error:
-        sentence = f"{name}: cannot be read ({reason_of(error)}). Is the file complete and readable?"
-        return FileLook(name, refused=InputRefusedError(sentence))
+        ailing = not_now(error) or f"cannot be read ({reason_of(error)}). Is the file complete and readable?"
+        return FileLook(name, refused=InputRefusedError(f"{name}: {ailing}"))
     return (recognised, sha256) if look is None else FileLook(name, look, sha256)
 
 

@@ -27,7 +27,7 @@ from jobs.kernels.content import Content, summarise_batch
 from jobs.kernels.delimited import Grammar
 from jobs.kernels.headings import Headings, find_headings, find_text_form, goes_on, looks_like_records, no_layout
 from jobs.kernels.parts import Part, Piece, add_counts, number_through, path_of
-from jobs.kernels.reasons import reason_of
+from jobs.kernels.reasons import not_now, reason_of
 from jobs.kernels.rows import Rows
 from jobs.kernels.samples import encodings_to_try, take_sample
 from jobs.kernels.sheets import Table, open_tables
@@ -210,8 +210,8 @@ def read_batches(
 class OpenFile:
     """A delivered file while it is open: its members, and the tables of those that are parsed as a whole."""
 
-    def __init__(self, raw: RawFile, members: Sequence[Member], folder: Path, stack: contextlib.ExitStack) -> None:
-        self.raw, self.members, self._folder, self._stack = raw, members, folder, stack
+    def __init__(self, raw: RawFile, members: Sequence[Member], stack: contextlib.ExitStack) -> None:
+        self.raw, self.members, self._stack = raw, members, stack
         self._tables: dict[str, list[Table]] = {}
 
     def member(self, name: str) -> Member:
@@ -228,7 +228,8 @@ class OpenFile:
     def tables(self, member: Member) -> list[Table]:
         if member.name not in self._tables:
             stream = self._stack.enter_context(member.open())
-            self._tables[member.name] = open_tables(member.kind, stream, self.where(member), self._folder)
+            folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="customs-lake-")))
+            self._tables[member.name] = open_tables(member.kind, stream, self.where(member), folder)
         return self._tables[member.name]
 
 
@@ -239,14 +240,15 @@ def opened_file(raw: RawFile) -> Iterator[OpenFile]:
         raise InputRefusedError(f"{raw.source_file}: the file is empty (0 bytes). Deliver it again, or move it away.")
     try:
         with contextlib.ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="customs-lake-")))
             members = stack.enter_context(members_of(raw.open, raw.source_file, raw.n_bytes))
-            yield OpenFile(raw, members, folder, stack)
+            yield OpenFile(raw, members, stack)
     except PermissionError as error:
         raise InputRefusedError(
             f"{raw.source_file}: no permission to read it. Give the user who runs this the right to."
         ) from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, MemoryError) as error:
+        if ailing := not_now(error):
+            raise InputRefusedError(f"{raw.source_file}: {ailing}") from error
         raise InputRefusedError(
             f"{raw.source_file}: cannot be read ({reason_of(error)}). Is the file complete and readable? Deliver it again."
         ) from error

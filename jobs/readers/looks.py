@@ -25,7 +25,7 @@ from jobs.kernels.content import Content
 from jobs.kernels.headings import NO_TABLE
 from jobs.kernels.parts import parts_from_json, parts_to_json
 from jobs.kernels.raw_folder import RawFolder
-from jobs.kernels.reasons import reason_of
+from jobs.kernels.reasons import NOT_NOW, not_now, reason_of
 from jobs.kernels.side_by_side import FileLook, Run, in_groups, look_side_by_side
 from jobs.kernels.sources import RawFile, look_at
 from jobs.kernels.suitability import RECOGNISED, UnsuitableError
@@ -177,8 +177,8 @@ class _Desk:
         return found
 
     def keep(self, name: str, n_bytes: int, stamp: tuple[int, int], found: Inspection | Problem) -> None:
-        """Keep what was found, unless the next user may read more."""
-        if not (isinstance(found, Problem) and "permission" in found.reason):
+        """Keep what was found, unless another user or a later run may read more."""
+        if not (isinstance(found, Problem) and (found.reason == NO_PERMISSION or NOT_NOW in found.reason)):
             self.cache.put(name, stamp, _to_json(found))
         self.progress(name, n_bytes, False)
 
@@ -239,7 +239,8 @@ def _look(folder: RawFolder, name: str, n_bytes: int, layouts: Sequence[Layout],
     except PermissionError:
         return Problem(name, "refused", NO_PERMISSION)
     except OSError as error:
-        return Problem(name, "refused", f"cannot be read ({reason_of(error)}). Is the file complete and readable?")
+        ailing = not_now(error)
+        return Problem(name, "refused", ailing or f"cannot be read ({reason_of(error)}). Is the file complete and readable?")
 
 
 def _problem(name: str, error: InputRefusedError) -> Problem:

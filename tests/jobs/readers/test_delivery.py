@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import importlib
 import json
@@ -225,6 +226,28 @@ def test_members_that_are_not_taken_are_named_and_a_bad_one_blocks_its_year(raw,
     # known by its receipt it is looked at again: no receipt says what was left out
     again = look_at_folder(raw, settings, receipts=_receipts(delivery.new))
     assert again.left_out == looked.left_out
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), MemoryError()])
+def test_full_disk_is_no_fault_of_the_file_and_is_not_remembered(raw, settings, monkeypatch, error):
+    _write(raw, "data200402.csv", _lines(200402, first=50))
+    with zipfile.ZipFile(raw / "2004_1.zip", "w") as archive:
+        with zipfile.ZipFile(raw / "x.zip", "w") as inner:
+            inner.writestr("200401.csv", "\n".join([HEADINGS, *_lines(200401)]))
+        archive.write(raw / "x.zip", "inner.zip")
+    (raw / "x.zip").unlink()
+
+    def fill(*_):
+        raise error
+
+    with monkeypatch.context() as full:
+        full.setattr("jobs.kernels.containers.shutil.copyfileobj", fill)
+        looked = look_at_folder(raw, settings)
+    (waits,) = looked.left_out
+    assert (waits.source_file, waits.kind, waits.blocked_years) == ("2004_1.zip", "refused", (2004,))
+    assert "this machine could not read it now" in waits.reason and "TMPDIR" in waits.reason
+    assert _names(looked.files) == ["data200402.csv"]
+    assert sorted(_names(look_at_folder(raw, settings).files)) == ["2004_1.zip", "data200402.csv"]
 
 
 def test_correction_that_lost_a_third_of_its_lines_waits_to_be_accepted(raw, settings):
