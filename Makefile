@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 DEMO   ?= build/demo
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test test-fast test-spark test-cluster coverage bench lint docs architecture zip dictionary clean
+.PHONY: help setup demo test test-fast test-spark test-cluster coverage bench lint sbom docs architecture zip dictionary clean
 
 # what needs no JVM
 PURE := not spark and not lake and not cluster
@@ -14,10 +14,10 @@ PURE := not spark and not lake and not cluster
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
 
-setup: $(READY)  ## environment, dependencies and the two Delta JARs
+setup: $(READY)  ## environment, dependencies and the two Delta JARs; LOCKED=1: only archives whose hashes are known
 
 $(READY): pyproject.toml constraints.txt .ci/setup
-	@bash .ci/setup "$(PYTHON)" "$(VENV)"
+	@LOCKED=$(LOCKED) bash .ci/setup "$(PYTHON)" "$(VENV)"
 	@touch $@
 
 demo: $(READY)   ## generate raw customs files, build the lake, print Table 1 and the reconciliation
@@ -40,6 +40,9 @@ coverage: $(READY)  ## lines that the tests without Java reach, against the floo
 
 bench: $(READY)  ## benchmarks: ratios against a peer in the same run
 	@for b in tests/benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+sbom: $(READY)   ## build/sbom.cdx.json: every package and JAR with version, licence and hash (CycloneDX)
+	@$(BIN)/python docs/tools/supply.py sbom build/sbom.cdx.json
 
 zip: $(READY)    ## build/customs-lake.zip, what executors need (--py-files)
 	@$(BIN)/python -m jobs.runtime.package build/customs-lake.zip

@@ -340,6 +340,10 @@ def _read_user_file(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise SettingsError(f"configuration file {path}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"configuration file {path}: not UTF-8 (byte {error.start}: {error.object[error.start]:#04x}). Save it as UTF-8."
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"configuration file {path}: not valid TOML ({error}).") from error
 

@@ -25,7 +25,7 @@ from jobs.cleaning.fingerprints import silver_fingerprints, with_emptied_years
 from jobs.cleaning.judging import sort_declarations, unpack
 from jobs.cleaning.quality import record_quality
 from jobs.core.errors import QualityError
-from jobs.core.ledger import builds_of, files_in_force, record_builds, years_text
+from jobs.core.ledger import build_metadata, builds_of, files_in_force, record_builds, years_text
 from jobs.runtime.context import JobContext, Outcome, job_main
 from schemas import bronze, silver
 
@@ -49,7 +49,7 @@ def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[i
     # personal data end here; each record is cleaned once, and its bytes wait on disk until both tables are written
     packed = sort_declarations(context, rows, receipts).persist(StorageLevel.DISK_ONLY)
     try:
-        metadata = {"run": context.run_id, "years": years}
+        metadata = build_metadata(context.run_id, fingerprints)
         sides = {silver.DECLARATION: unpack(packed, "kept"), silver.QUARANTINE: unpack(packed, "refused")}
         # side by side: one is planned and committed while the other's rows are computed
         with ThreadPoolExecutor(len(sides)) as pool:
@@ -58,7 +58,7 @@ def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[i
         packed.unpersist()
     balance = reconcile_years(context, years)
     per_year = {year: sum(row["n_rows_kept"] for row in balance if row["year"] == year) for year in years}
-    alarms = record_quality(context, per_year)
+    alarms = [] if context.repairs else record_quality(context, per_year)
     # last of all: only now do the years count as built
     record_builds(lake, context.run_id, silver.DECLARATION, kept, fingerprints, per_year)
     if alarms:

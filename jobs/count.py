@@ -15,8 +15,9 @@ if __package__ in (None, ""):
 
 from pyspark.sql import functions as F
 
+from jobs.cleaning.balance import refuse_other_counts
 from jobs.cleaning.fingerprints import gold_fingerprints
-from jobs.core.ledger import blocked_years, builds_of, record_builds, years_text
+from jobs.core.ledger import blocked_years, build_metadata, builds_of, record_builds, years_text
 from jobs.reference.frames import city_names
 from jobs.runtime.context import JobContext, Outcome, job_main
 from jobs.transforms.counts import build_cube, count_city_exports
@@ -35,7 +36,7 @@ def run(context: JobContext) -> Outcome:
     if not stale:
         return Outcome("gold counts are up to date" if not waiting else waiting, changed=False, unfinished=waiting)
     with lake.lock(gold.CITY_PRODUCT_DESTINATION, gold.CITY_EXPORTS):
-        metadata = {"run": context.run_id, "years": stale}
+        metadata = build_metadata(context.run_id, {year: wanted[year] for year in stale})
         declarations = lake.read(silver.DECLARATION).where(F.col("year").isin(stale))
         cube = lake.replace_years(
             gold.CITY_PRODUCT_DESTINATION, declarations.transform(build_cube), stale, metadata=metadata
@@ -46,6 +47,7 @@ def run(context: JobContext) -> Outcome:
             written_cube.transform(count_city_exports, declarations, city_names(context.spark, context.settings.places)),
             stale, metadata=metadata,
         )
+        refuse_other_counts(lake, stale)
         per_year = lake.rows_by_year(gold.CITY_EXPORTS, exports)
         record_builds(lake, context.run_id, gold.CITY_EXPORTS, exports, {year: wanted[year] for year in stale}, per_year)
     return Outcome(

@@ -1,5 +1,8 @@
 """Fsck: does the lake still say of itself what is true? Reads everything, changes nothing, names the repair.
 
+First without Spark: marker, every log entry, names, sizes and ends of all live files (``--deep``: their bytes against the
+checksums of their commits). Only a lake whose files are whole is read row by row; damage is for ``repair`` to mend.
+
 Checked for every table: columns, types and constraints are those of ``schemas``; no row breaks a constraint; keys are
 unique; every data file of the latest version is there, and files that no log entry knows (left by killed writers) are
 counted; rows were changed by nobody else; every build of the manifest still has its rows. Then file by file: lines
@@ -9,6 +12,7 @@ received = rows in bronze = kept + quarantined. Findings of kind ``error`` end w
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +23,13 @@ from typing import Literal
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from jobs.core import upkeep
-from jobs.core.errors import EXIT_DONE, EXIT_UNBALANCED
+from jobs.core.damage import Damage, examine, lines_of, repair_command
+from jobs.core.errors import EXIT_DONE, EXIT_UNBALANCED, NoDirectAccessError
 from jobs.core.lake import Lake
 from jobs.core.ledger import builds_of, files_in_force, foreign_changes, recorded_builds, years_text
 from jobs.runtime.context import (
@@ -40,6 +47,9 @@ BUILT = (bronze.DECLARATION, silver.DECLARATION, gold.CITY_EXPORTS)
 # a file younger than this may belong to a writer that is at work
 SETTLED_SECONDS = 3600.0
 MAX_SHOWN = 5
+PROGRESS_SECONDS = 5.0
+
+log = logging.getLogger("customs_lake")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +78,23 @@ class Finding:
 def run(context: JobContext) -> Outcome:
     """Check the lake and list what was found."""
     tables = upkeep.existing_tables(context.lake)
-    findings = [finding for check in CHECKS for table in tables for finding in check(context, table)]
+    findings = [finding for check in CHECKS for table in tables for finding in _checked(context, check, table)]
     findings += [*check_presence(context), *check_balance(context)]
     errors = sum(finding.kind == "error" for finding in findings)
     message = f"{len(tables)} tables checked: {errors} errors, {len(findings) - errors} notices"
     return Outcome(message, changed=bool(errors), detail="\n".join(finding.line() for finding in findings))
+
+
+def _checked(
+    context: JobContext, check: Callable[[JobContext, Table], Iterator[Finding]], table: Table
+) -> list[Finding]:
+    """The findings of one check; a table that Spark cannot read is a finding, too."""
+    try:
+        return list(check(context, table))
+    except (PySparkException, Py4JJavaError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        repair = repair_command(context.lake.root, context.raw)
+        return [Finding("error", table.name, f"cannot be read ({reason})", f"{repair}; `fsck --deep` names the file")]
 
 
 def check_presence(context: JobContext) -> Iterator[Finding]:
@@ -232,15 +254,48 @@ def _rebuild(lake: Lake) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return command_main("fsck", __doc__, run_command, argv)
+    return command_main("fsck", __doc__, run_command, argv, add=add_fsck_arguments)
+
+
+def add_fsck_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("--deep", action="store_true", help="verify the bytes of every live file; an interrupted one goes on")
 
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Print the findings; exit code 5 when there is an error."""
+    damages = find_damages(arguments.lake, deep=arguments.deep)
+    if damages:
+        print("\n".join(lines_of(damages, repair_command(arguments.lake, arguments.raw))))
+        print(f"{len(damages)} damages. Rows are checked when they are mended: run fsck again then.")
+        return EXIT_UNBALANCED
     with open_context(arguments, create=False) as context:
         outcome = run(context)
     print("\n".join(part for part in (outcome.detail, outcome.message) if part))
     return EXIT_UNBALANCED if outcome.changed else EXIT_DONE
+
+
+def find_damages(root: str, *, deep: bool) -> list[Damage]:
+    """What is damaged, without Spark; nothing when only Java can open the store."""
+    try:
+        return examine(root, "deep" if deep else "log", progress=_Progress()).damages
+    except NoDirectAccessError as error:
+        log.info("fsck: %s Files are checked by Spark alone.", error)
+        return []
+
+
+class _Progress:
+    """Says every few seconds how far a deep check is."""
+
+    def __init__(self) -> None:
+        self._start = self._said = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._said >= PROGRESS_SECONDS:
+            self._said = now
+            rate = done / 1e6 / max(now - self._start, 1e-3)
+            log.info("fsck      %s of %s MB verified, %.0f MB/s", f"{done / 1e6:,.0f}", f"{total / 1e6:,.0f}", rate)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,9 @@ def run(context: JobContext) -> Outcome:
         with explained_refusals():
             written = lake.append(
                 bronze.DECLARATION, read_files(context.spark, folder, files, layouts, load_id),
-                transaction=f"bronze:{load_id}", metadata={"run": context.run_id, "load": load_id},
+                # a transaction that is known is skipped: rows that were lost with their file are loaded under another name
+                transaction=f"bronze:{load_id}" + (f":{context.run_id}" if context.repairs else ""),
+                metadata={"run": context.run_id, "load": load_id},
             )
         _refuse_difference(waiting, written)
         _record_years(context, receipts, written)
@@ -77,6 +79,7 @@ def files_to_load(
             tuple(sorted(row["source_year"] for row in rows)), rows[0]["source_month"],
             # a receipt of an older product does not say how the file is read
             rows[0]["parts"] or parts_to_json(look_at(folder.file(name), layouts).parts),
+            state=folder.state_of(name) or "",
         )
         for name, rows in sorted(files.items())
     ]

@@ -9,7 +9,6 @@ name or in another form are taken once; a withdrawn file stays withdrawn until o
 from __future__ import annotations
 
 import datetime as dt
-import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from pyspark.sql import Row
 
 from jobs.core.ledger import latest_receipts, left_out_files, utc_now, years_text
 from jobs.readers.delivery import DeliveredFile, Delivery, LeftOut
+from jobs.readers.receipts import receipt_rows
 from jobs.readers.receiving import carry_over, left_out_lines, look_at_folder, receive, unfinished_text
 from jobs.runtime.context import JobContext, Outcome, add_delivery_arguments, job_main
 from jobs.runtime.executors import workers_elsewhere
@@ -60,20 +60,6 @@ def run(context: JobContext) -> Outcome:
         # a file that is known costs its hash only: no lines were read, so there is no rate
         n_rows=sum(item.n_lines for item in arrived) if arrived else None,
     )
-
-
-def receipt_rows(item: DeliveredFile, run_id: str, now: dt.datetime) -> list[dict[str, object]]:
-    """Receipts of a file: one for each year of its records."""
-    return [
-        {
-            "source_file": item.source_file, "file_sha256": item.sha256, "bytes": item.n_bytes, "layout": item.layout,
-            "encoding": item.encoding, "delimiter": item.delimiter, "headings": list(item.headings),
-            "source_year": year.year, "source_month": year.month, "n_lines": year.n_lines, "receipt_status": "received",
-            "received_at": now, "run_id": run_id, "parts": item.parts, "content": json.dumps(year.content.to_json()),
-            "has_postcodes": item.has_postcodes,
-        }
-        for year in item.years
-    ]
 
 
 def _without_content(unchanged: Sequence[DeliveredFile], receipts: Sequence[Row]) -> list[DeliveredFile]:

@@ -17,6 +17,7 @@ if __package__ in (None, ""):
 
 from conf.settings import load_settings
 from jobs.core import upkeep
+from jobs.core.damage import refuse_damage
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, LakeError
 from jobs.core.lake import MARKER, Lake
 from jobs.runtime.context import (
@@ -122,6 +123,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     """Plan, show and, unless ``dry_run``, apply; return the exit code."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
     apply_rights(settings.privacy)
+    refuse_damage(arguments.lake, raw=arguments.raw)
     lake = Lake(build_session(settings), arguments.lake)
     try:
         migrations = plan_migration(lake)

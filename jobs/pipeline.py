@@ -14,6 +14,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from conf.settings import load_settings
+from jobs.core.damage import refuse_damage
 from jobs.core.errors import LakeError
 from jobs.core.reading import LakeReader, SessionNeededError, can_look
 from jobs.readers.receiving import look_first
@@ -84,6 +85,7 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
 def run_command(arguments: argparse.Namespace) -> int:
     """Run the steps, print the result and return the exit code."""
     start = time.monotonic()
+    refuse_damage(arguments.lake, raw=arguments.raw)
     if arguments.raw is not None:
         settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
         # on a cluster its executors look, once there is a session

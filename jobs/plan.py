@@ -21,6 +21,7 @@ from pyspark.sql import Row
 
 from conf.settings import load_settings
 from jobs.cleaning.fingerprints import bronze_fingerprints, gold_fingerprints, silver_fingerprints, with_emptied_years
+from jobs.core.damage import refuse_damage
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED
 from jobs.core.ledger import Builds, blocked_years, builds_of, latest_receipts, left_out_files
 from jobs.readers.delivery import Delivery
@@ -218,6 +219,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     """Print the plan; exit code 3 when there is nothing to do (0 without --exit-code), 4 when a file keeps a year waiting."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
     years = parse_years(arguments.years)
+    refuse_damage(arguments.lake, raw=arguments.raw)
     options = {"accepted": tuple(arguments.accept), "all_or_nothing": arguments.all_or_nothing}
     if arguments.raw is not None and is_local(settings):
         look_first(arguments.raw, settings, years=years, **options)

@@ -28,7 +28,15 @@ from jobs.core.errors import InputRefusedError
 from jobs.core.frames import rows_to_spark
 from jobs.core.lake import Written
 from jobs.core.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
-from jobs.readers.firm_files import FOLDER, FirmFile, find_given_file, find_survey_files, read_given, read_survey
+from jobs.readers.firm_files import (
+    FOLDER,
+    FirmFile,
+    find_given_file,
+    find_survey_files,
+    read_given,
+    read_survey,
+    refuse_changed,
+)
 from jobs.readers.firm_series import FirmSeries, load_series
 from jobs.readers.local_copy import local_raw
 from jobs.readers.raw_listing import refuse_links_out
@@ -167,6 +175,8 @@ def _build(context: JobContext, sources: Sources, wanted: str, years_built: list
     cities = firms.transform(average_by_city, relative=relative, weights=choices.weights, area=choices.area)
     cities_written = lake.replace_years(tables.CITY_PRODUCTIVITY, cities, years, metadata={"run": context.run_id})
     per_year = lake.rows_by_year(tables.CITY_PRODUCTIVITY, cities_written)
+    # before the manifest: what was written from other bytes than were hashed counts as not built
+    refuse_changed(sources.files)
     fingerprints = dict.fromkeys(years, wanted)
     record_builds(lake, context.run_id, tables.CITY_PRODUCTIVITY, cities_written, fingerprints, per_year)
     return Outcome(

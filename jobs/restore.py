@@ -13,6 +13,7 @@ import datetime as dt
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -23,6 +24,7 @@ from pyspark.sql import functions as F
 
 from conf.settings import load_settings
 from jobs.core import upkeep
+from jobs.core.damage import refuse_damage
 from jobs.core.errors import EXIT_DONE, InputRefusedError, LakeError
 from jobs.core.lake import UNFINISHED_RESTORE, Lake
 from jobs.core.ledger import builds_of, forget_builds, new_run_id, record_run, utc_now
@@ -31,12 +33,14 @@ from jobs.runtime.context import (
     command_main,
 )
 from jobs.runtime.session import build_session
-from schemas import ops
+from schemas import gold, ops, silver
 from schemas.catalog import TABLES
 from schemas.table import Table
 
 # what happened stays on record; bronze keeps every delivery
 KEPT = ("ops.run", "ops.quality", "ops.pin")
+# tables whose rows are worth dollars, and the column that says how many
+MONEY_COLUMNS = {silver.DECLARATION: "value_usd", silver.QUARANTINE: "value_usd", gold.CITY_EXPORTS: "value_usd"}
 
 
 def state_tables(lake: Lake) -> list[Table]:
@@ -53,9 +57,10 @@ def versions_at(lake: Lake, moment: dt.datetime) -> dict[str, int]:
     Raises
     ------
     LakeError
-        If the moment lies before the present shape of a table.
+        If the moment lies before the lake's first rows, or before the present shape of a table.
     """
     limit = int(moment.replace(tzinfo=dt.UTC).timestamp() * 1000)
+    _refuse_before_first_run(lake, moment, limit)
     floors = lake.marker().get("floors", {})
     targets, below = {}, []
     for table in state_tables(lake):
@@ -72,6 +77,45 @@ def versions_at(lake: Lake, moment: dt.datetime) -> dict[str, int]:
             " --version`."
         )
     return targets
+
+
+def _refuse_before_first_run(lake: Lake, moment: dt.datetime, limit: int) -> None:
+    """Going back to before anything was loaded would empty every table: nobody means that."""
+    wrote = [commit.timestamp_ms for table in state_tables(lake) for commit in lake.commits(table) if commit.changes_rows]
+    first = min(wrote, default=None)
+    if first is None or limit < first:
+        since = f"its first rows were written at {_moment_text(first)}" if first is not None else "it holds no rows yet"
+        raise LakeError(
+            f"{lake.root}: {moment:%Y-%m-%d %H:%M:%S} UTC lies before the lake's first run ({since}); every table would be"
+            " empty. Nothing was changed. Choose a later moment, or begin a new lake in another folder."
+        )
+
+
+def _moment_text(timestamp_ms: int) -> str:
+    return f"{dt.datetime.fromtimestamp(timestamp_ms / 1000, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def differences(lake: Lake, table: Table, version: int) -> list[str]:
+    """What going back to a version takes away from a table and brings back: rows, and dollars where it has them, by year."""
+    now, then = _totals(lake, table, lake.version(table)), _totals(lake, table, version)
+    lines = []
+    for year in sorted({*now, *then}, key=lambda year: (year is None, year)):
+        (n_now, usd_now), (n_then, usd_then) = now.get(year, (0, None)), then.get(year, (0, None))
+        if (n_now, usd_now) != (n_then, usd_then):
+            dollars = f", US$ {usd_now or 0:,.2f} -> {usd_then or 0:,.2f}" if table in MONEY_COLUMNS else ""
+            at = f"{year}: " if year is not None else ""
+            lines.append(f"  {at}{n_now:,} -> {n_then:,} rows ({n_then - n_now:+,}){dollars}")
+    return lines or ["  the same number of rows in every year"]
+
+
+def _totals(lake: Lake, table: Table, version: int) -> dict[int | None, tuple[int, Decimal | None]]:
+    """Rows and dollars of a version by year; under None for a table that knows no years."""
+    frame = lake.read(table, version=version)
+    money = MONEY_COLUMNS.get(table)
+    usd = F.sum(F.col(money).cast("decimal(38,2)")) if money else F.lit(None)
+    year = F.col(table.partition_by[0]) if table.partition_by else F.lit(None).cast("int")
+    rows = frame.groupBy(year.alias("year")).agg(F.count("*").alias("n"), usd.alias("usd")).collect()
+    return {row["year"]: (row["n"], row["usd"]) for row in rows}
 
 
 def moment_of_run(lake: Lake, run_id: str) -> dt.datetime:
@@ -190,6 +234,7 @@ def add_restore_arguments(parser: argparse.ArgumentParser) -> None:
 def run_command(arguments: argparse.Namespace) -> int:
     """Carry out the command; opens a lake whose restore is unfinished, which no other job does."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    refuse_damage(arguments.lake, raw=arguments.raw)
     spark = build_session(settings)
     try:
         if arguments.resume:
@@ -203,6 +248,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         moved = {table: version for table, version in known.items() if _differs(lake, table, version)}
         for table, version in moved.items():
             print(f"{table.name:<34} version {lake.version(table)} -> {version}")
+            print("\n".join(_differences_if_readable(lake, table, version)))
         if len(targets) > len(moved):
             print(f"{len(targets) - len(moved)} of {len(targets)} tables are at that state already")
         if arguments.dry_run:
@@ -217,6 +263,14 @@ def run_command(arguments: argparse.Namespace) -> int:
         return EXIT_DONE
     finally:
         spark.stop()
+
+
+def _differences_if_readable(lake: Lake, table: Table, version: int) -> list[str]:
+    """The differences, or that the version is gone: ``restore`` refuses it with its reason."""
+    try:
+        return differences(lake, table, version)
+    except PySparkException:
+        return [f"  version {version} cannot be read any more"]
 
 
 def _targets(lake: Lake, arguments: argparse.Namespace) -> dict[str, int]:

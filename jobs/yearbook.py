@@ -63,7 +63,8 @@ def run(context: JobContext) -> Outcome:
         )
     side = _side_files(folder, context.settings.panel)
     user_cities = context.settings.places.user_cities
-    wanted = _fingerprint(folder, files, side | ({"cities": Path(user_cities)} if user_cities else {}))
+    inputs = side | ({"cities": Path(user_cities)} if user_cities else {})
+    wanted = _fingerprint(folder, files, inputs)
     built = builds_of(context.lake, tables.YEARBOOK)
     if set(built.fingerprints.values()) - {NO_DATA} == {wanted}:
         return Outcome("yearbook is up to date", changed=False)
@@ -71,7 +72,12 @@ def run(context: JobContext) -> Outcome:
     rows, checked = read_yearbook(folder, cities)
     if checked.values.empty:
         raise InputRefusedError(f"{folder}: {len(files)} files, not one number could be read. {_explain(rows, checked)}")
-    return _write(context, wanted, rows, checked, _read_side_tables(side, cities), n_files=len(files))
+    side_tables = _read_side_tables(side, cities)
+    if _fingerprint(folder, files, inputs) != wanted:
+        raise InputRefusedError(
+            f"{folder}: a file changed while the sheets were read; nothing was written. Run again when all are complete."
+        )
+    return _write(context, wanted, rows, checked, side_tables, n_files=len(files))
 
 
 def read_yearbook(folder: Path, cities: CityNames) -> tuple[SheetRows, CheckedYearbook]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import functions as F
 
@@ -12,9 +12,12 @@ from jobs.cleaning.file_quality import Count, alarm_sentences, judge_files
 from jobs.core.ledger import files_in_force, utc_now
 from jobs.runtime.context import JobContext
 from schemas import ops, silver
+from schemas.table import Table
 
 
-def record_quality(context: JobContext, kept: Mapping[int, int]) -> list[str]:
+def record_quality(
+    context: JobContext, kept: Mapping[int, int], *, tables: Sequence[Table] = (ops.QUALITY, ops.FILE_QUALITY)
+) -> list[str]:
     """Append the quality metrics of years with their kept rows; return a sentence for each that leaves its bounds."""
     bounds, years = context.settings.quality, sorted(kept)
     counts = _counts(context, years)
@@ -33,23 +36,23 @@ def record_quality(context: JobContext, kept: Mapping[int, int]) -> list[str]:
         quarantined = (exports - kept.get(year, 0)) / exports if exports else 0.0
         metrics.append((year, "share_exports_quarantined", quarantined, bounds.max_share_quarantined))
     now = utc_now()
-    context.lake.append_rows(
-        ops.QUALITY,
-        [
+    rows: dict[str, list[dict[str, object]]] = {
+        ops.QUALITY.name: [
             {
                 "run_id": context.run_id, "year": year, "metric": metric, "metric_value": value, "metric_low": 0.0,
                 "metric_high": high, "is_within": value <= high, "built_at": now,
             }
             for year, metric, value, high in metrics
-        ],
-    )
+        ]
+    }
     judged = judge_files(
         counts, max_share_reason=bounds.max_share_reason_file, min_kept_to_neighbours=bounds.min_kept_to_neighbours
     )
-    context.lake.append_rows(
-        ops.FILE_QUALITY,
-        [dataclasses.asdict(item) | {"run_id": context.run_id, "built_at": now} for item in judged],
-    )
+    rows[ops.FILE_QUALITY.name] = [
+        dataclasses.asdict(item) | {"run_id": context.run_id, "built_at": now} for item in judged
+    ]
+    for table in tables:
+        context.lake.append_rows(table, rows[table.name])
     of_years = [
         f"{year}: {metric} is {value:.3f}, at most {high:.3f} expected"
         for year, metric, value, high in metrics

@@ -1,7 +1,7 @@
 """What can end a job, each with the exit code a scheduler sees.
 
-0 done, 3 nothing to do (said only with ``--exit-code``, else 0), 4 input refused, 5 does not reconcile, 6 quality
-threshold, 75 locked by another run; anything else is a defect.
+0 done, 3 nothing to do (said only with ``--exit-code``, else 0), 4 input refused, 5 does not reconcile or is damaged,
+6 quality threshold, 75 locked by another run; anything else is a defect.
 """
 
 from __future__ import annotations
@@ -26,6 +26,20 @@ class InputRefusedError(CustomsLakeError):
 
 class LakeError(CustomsLakeError):
     """Raised when the lake's folder cannot be used: not a lake, newer than this product, not writable."""
+
+
+class SurroundingsError(CustomsLakeError):
+    """Raised when the machine does not give what a run needs: open files, a temporary folder, a path short enough."""
+
+
+class NoDirectAccessError(LakeError):
+    """Raised when a store can be opened by Java only: what is looked at without it is left to Spark."""
+
+
+class DamagedLakeError(LakeError):
+    """Raised when files of the lake are not as they were left: cut, gone, changed from outside. ``repair`` mends them."""
+
+    exit_code = EXIT_UNBALANCED
 
 
 class NotBalancedError(CustomsLakeError):

@@ -15,16 +15,19 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pyspark.errors import PySparkException
 from pyspark.sql import Row
 
+from jobs.core.checksums import record_checksums
+from jobs.core.commits import PRODUCT, Commit, Written, parse_commit
+from jobs.core.damage import MARKER, parse_marker
 from jobs.core.errors import LakeError
 from jobs.core.locks import hold_commit, hold_work
 from jobs.core.storage import Store, explained_store_failure
+from jobs.core.stored_files import StoredFiles
 from schemas.catalog import declared_columns
 from schemas.migrations import LAKE_FORMAT
 from schemas.table import Table
@@ -34,69 +37,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
-MARKER = "_customs_lake.json"
 LOCKS = "_locks"
 UNFINISHED_RESTORE = "_restore.json"
-PRODUCT = "customs-lake"
-# operations that change rows; all others (compaction, properties, new columns) leave every row as it was
-ROW_OPERATIONS = frozenset({"WRITE", "DELETE", "UPDATE", "MERGE", "TRUNCATE", "RESTORE", "STREAMING UPDATE", "CONVERT"})
 _COMMIT_FILE = re.compile(r"^(\d{20})\.json$")
 _CONFLICT_TRIES = 4
 
 log = logging.getLogger("customs_lake")
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What one commit did.
-
-    Attributes
-    ----------
-    version : int
-        Delta version after the write.
-    n_rows : int
-        Rows the commit wrote.
-    skipped : bool
-        True when Delta had this transaction already and wrote nothing.
-    """
-
-    version: int
-    n_rows: int
-    skipped: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """One entry of a table's log.
-
-    Attributes
-    ----------
-    version : int
-    timestamp_ms : int
-        Milliseconds since 1970, UTC.
-    operation : str
-        Delta's name: WRITE, DELETE, OPTIMIZE, ...
-    metadata : dict
-        What the writer said of itself.
-    metrics : dict
-        Delta's numbers, as text.
-    """
-
-    version: int
-    timestamp_ms: int
-    operation: str
-    metadata: dict[str, Any]
-    metrics: dict[str, str]
-
-    @property
-    def is_ours(self) -> bool:
-        """Tell whether this product made the commit."""
-        return self.metadata.get("product") == PRODUCT
-
-    @property
-    def changes_rows(self) -> bool:
-        """Tell whether rows may differ from the version before."""
-        return self.operation.split(" ")[0] in ROW_OPERATIONS or self.operation.startswith(("CREATE TABLE AS", "REPLACE"))
 
 
 class Lake:
@@ -176,15 +122,13 @@ class Lake:
 
     def marker(self) -> dict[str, Any]:
         """What the lake says of itself: its format, and the versions below which its tables have an older shape."""
-        text = self.store.read_text(MARKER)
-        try:
-            marker = json.loads(text or "")
-            return marker | {"format": int(marker["format"])}
-        except (ValueError, KeyError, TypeError) as error:
+        marker, odd = parse_marker((self.store.read_text(MARKER) or "").encode())
+        if odd:
             raise LakeError(
-                f"{self.root}: its marker {MARKER} cannot be read ({error}). Expected JSON with a 'format' number;"
-                " restore the file from a copy, or rebuild the lake in a new folder."
-            ) from error
+                f"{self.root}: its marker {MARKER} {odd}. `customs-lake repair --lake {self.root} --raw RAW` writes it anew"
+                " from what the tables say."
+            )
+        return marker
 
     def format(self) -> int:
         """Lake format of the marker.
@@ -350,6 +294,7 @@ class Lake:
                 yield
             finally:
                 self.spark.conf.unset(key)
+            self._record_checksums(table)
 
     def ensure(self, table: Table) -> int:
         """Create the table when it is not there; return its version."""
@@ -371,10 +316,19 @@ class Lake:
             before = self.ensure(table)
             _retry_conflicts(write, table.name)
             written = self._written(table, before, write_id)
+            self._record_checksums(table)
         former = self._wrote.get(table.name)
         n_rows = written.n_rows + (former.n_rows if former else 0)
         self._wrote[table.name] = Written(written.version, n_rows, written.skipped)
         return written
+
+    def _record_checksums(self, table: Table) -> None:
+        """Remember the bytes of what was just committed, so that later damage can be told (jobs/core/checksums.py)."""
+        try:
+            record_checksums(StoredFiles(self.root), table.relative_path)
+        except (OSError, LakeError) as error:
+            # the rows are committed: what was not recorded now is with the next commit, and fsck reads it in full
+            log.warning("%s: no checksum was recorded (%s)", table.name, error)
 
     def _written(self, table: Table, before: int, write_id: str) -> Written:
         for commit in self.commits(table, after=before):
@@ -436,23 +390,6 @@ class Lake:
 
 def _mark(metadata: dict[str, Any] | None, write_id: str) -> str:
     return json.dumps({"product": PRODUCT, "write": write_id} | (metadata or {}), sort_keys=True, default=str)
-
-
-def parse_commit(version: int, text: str) -> Commit:
-    """Return one log entry of Delta as a commit; what cannot be read of it is empty."""
-    info: dict[str, Any] = {}
-    for line in text.splitlines():
-        if line.startswith('{"commitInfo"'):
-            info = json.loads(line)["commitInfo"]
-            break
-    try:
-        metadata = json.loads(info.get("userMetadata") or "{}")
-    except ValueError:
-        metadata = {}
-    return Commit(
-        version, int(info.get("timestamp", 0)), str(info.get("operation", "unknown")),
-        metadata if isinstance(metadata, dict) else {}, info.get("operationMetrics") or {},
-    )
 
 
 def _retry_conflicts(write: Callable[[], None], name: str) -> None:

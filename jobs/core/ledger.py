@@ -9,12 +9,15 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, resources
+from typing import Any
 
 from pyspark.sql import Row
 
 from conf.settings import Settings
+from jobs.core.commits import PRODUCT, Commit, Written
+from jobs.core.delta_log import LoggedCommit
 from jobs.core.errors import LakeError
-from jobs.core.lake import Commit, Lake, Written
+from jobs.core.lake import Lake
 from schemas import ops
 from schemas.table import Table
 
@@ -208,6 +211,51 @@ def build_rows(
         }
         for year, value in sorted(fingerprints.items())
     ]
+
+
+def build_metadata(run_id: str, fingerprints: Mapping[int, str]) -> dict[str, object]:
+    """What a commit says of itself: its run, its years, and all that the manifest is told of them afterwards.
+
+    The manifest can be written anew from these when it is lost (:func:`rows_of_commits`).
+    """
+    builds = {
+        str(year): {"fingerprint": str(value), "inputs": getattr(value, "parts", None)}
+        for year, value in sorted(fingerprints.items())
+    }
+    return {"run": run_id, "years": sorted(fingerprints), "builds": builds}
+
+
+def rows_of_commits(table_name: str, commits: Iterable[LoggedCommit], partition: str) -> list[dict[str, Any]]:
+    """Rows of ops.build as the commits of a table tell them: the latest build of each year that still stands.
+
+    Parameters
+    ----------
+    table_name : str
+    commits : iterable of LoggedCommit
+        Ascending; those behind a checkpoint may be missing, and with them the builds of their years.
+    partition : str
+        Column of the year.
+    """
+    built: dict[int, dict[int, dict[str, Any]]] = {}
+    now: dict[int, dict[str, Any]] = {}
+    for commit in commits:
+        said = commit.metadata if commit.metadata.get("product") == PRODUCT else {}
+        if "restore_to" in said:
+            now = dict(built.get(int(said["restore_to"]), {}))
+        rows: dict[int, int] = {}
+        for item in commit.added:
+            value = item.partition.get(partition)
+            if value is not None:
+                rows[int(value)] = rows.get(int(value), 0) + max(item.n_rows, 0)
+        for year, build in (said.get("builds") or {}).items():
+            moment = dt.datetime.fromtimestamp(commit.info.get("timestamp", 0) / 1000, dt.UTC).replace(tzinfo=None)
+            now[int(year)] = {
+                "table_name": table_name, "year": int(year), "fingerprint": build["fingerprint"],
+                "table_version": commit.version, "n_rows": rows.get(int(year), 0), "built_at": moment,
+                "run_id": str(said.get("run", "")), "inputs": build["inputs"],
+            }
+        built[commit.version] = dict(now)
+    return [row for _, row in sorted(now.items())]
 
 
 def record_builds(

@@ -169,7 +169,8 @@ def alter(lake: Lake, table: Table, clause: str) -> None:
 
 
 def _name(lake: Lake, table: Table) -> str:
-    return f"delta.`{lake.path(table)}`"
+    # inside backticks a backtick is written twice
+    return f"delta.`{lake.path(table).replace('`', '``')}`"
 
 
 def _n_stored_files(lake: Lake, table: Table) -> int:

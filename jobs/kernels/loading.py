@@ -15,7 +15,8 @@ from jobs.core.errors import InputRefusedError
 from jobs.kernels.parts import Part, parts_from_json
 from jobs.kernels.raw_folder import RawFolder
 from jobs.kernels.rows import YEAR_UNKNOWN
-from jobs.kernels.sources import read_batches
+from jobs.kernels.same_bytes import Overheard, changed, hash_stream, unchanged
+from jobs.kernels.sources import RawFile, read_batches
 from schemas.fields import RAW_COLUMNS
 
 #: Columns of bronze that do not depend on the load.
@@ -49,6 +50,8 @@ class FileToLoad:
         As JSON.
     pieces : tuple of (int, int)
         Number of the part and of its piece; empty: all.
+    state : str
+        Size and times of change when the load began, which every piece must find; empty: not known.
     """
 
     source_file: str
@@ -59,6 +62,7 @@ class FileToLoad:
     month: int | None
     parts: str
     pieces: tuple[tuple[int, int], ...] = ()
+    state: str = ""
 
     def to_json(self) -> str:
         """As JSON, for a task."""
@@ -109,6 +113,20 @@ def bronze_batches(folder: RawFolder, file: FileToLoad, layouts: Sequence[Layout
         )
     parts = parts_from_json(file.parts)
     raw = folder.file(file.source_file, file.n_bytes)
+    overheard = Overheard(raw.open)
+    heard = replace(raw, open=overheard.open)
+    with unchanged(lambda: folder.state_of(file.source_file), file.source_file, file.state or None):
+        yield from _loaded_batches(heard, file, parts, layouts)
+        # every piece proves that the file did not change; the first one, what it is
+        if not file.pieces or file.pieces[0] == (0, 0):
+            found = overheard.digest_of(file.n_bytes) or hash_stream(raw.open)
+            if found != file.file_sha256:
+                raise InputRefusedError(changed(file.source_file))
+
+
+def _loaded_batches(
+    raw: RawFile, file: FileToLoad, parts: Sequence[Part], layouts: Sequence[Layout]
+) -> Iterator[pa.RecordBatch]:
     periods = {layout.name: layout.period for layout in layouts}
     for part, batch in read_batches(raw, parts, layouts, pieces=file.pieces or None):
         loaded = _bronze(part, batch, file, periods[part.layout])

@@ -84,6 +84,18 @@ class RawFolder:
                 shutil.copyfileobj(stream, copy, 1 << 20)
         return len(names)
 
+    def state_of(self, source_file: str) -> str | None:
+        """Size and times of the last change of a file; None when it is not there."""
+        if self.is_local:
+            try:
+                found = (self.path / source_file).stat()
+            except OSError:
+                return None
+            return f"{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"
+        system, root = _opened(self.address)
+        info = system.get_file_info(f"{root}/{source_file}")
+        return f"{info.size}:{info.mtime_ns}" if info.type == fs.FileType.File else None
+
     def list_remote(self) -> list[tuple[str, int]]:
         """Files below a folder that is not local: path and size, sorted.
 

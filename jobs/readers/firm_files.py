@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -133,6 +134,32 @@ def read_given(spark: SparkSession, file: FirmFile) -> DataFrame:
     lines = _read_lines(spark, file)
     chosen = (F.col(f"c{place[name]}").alias(name) for name in GIVEN_COLUMNS)
     return _numbered(lines.select(*chosen, *_lineage(file)))
+
+
+def refuse_changed(files: Iterable[FirmFile]) -> None:
+    """Refuse files that are not those that were looked at: their bytes are hashed once more after they were read.
+
+    Raises
+    ------
+    InputRefusedError
+        With the names.
+    """
+    changed = []
+    for file in files:
+        digest = hashlib.sha256()
+        try:
+            with open(file.path, "rb") as stream:
+                while block := stream.read(_CHUNK):
+                    digest.update(block)
+        except OSError:
+            digest = hashlib.sha256(b"gone")
+        if digest.hexdigest() != file.sha256:
+            changed.append(file.source_file)
+    if changed:
+        raise InputRefusedError(
+            f"{', '.join(changed[:5])}: changed while it was read. What was written from it does not count as built; run again"
+            " when the file is complete."
+        )
 
 
 def series_path(raw: Path, given: str, name: str) -> Path | None:

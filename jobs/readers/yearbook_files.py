@@ -20,6 +20,8 @@ from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
 
+from jobs.kernels.limits import MAX_RECORD_BYTES
+
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 BOOK_SUFFIXES = (".xlsx", ".xlsm")
 OLD_BOOK_SUFFIXES = (".xls",)
@@ -141,6 +143,11 @@ def _text(path: Path, edition: int) -> Iterator[tuple[str, list]]:
         except UnicodeDecodeError:
             continue
         delimiter = "," if path.suffix.lower() == ".csv" else "\t"
-        yield path.stem, list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        # the module's own limit, 131,072 characters, ends a whole edition over one cell, which is refused by itself
+        csv.field_size_limit(MAX_RECORD_BYTES)
+        try:
+            yield path.stem, list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        except csv.Error as error:
+            raise UnusableFileError("file_unreadable", f"no table: {error}", edition) from error
         return
     raise UnusableFileError("file_unreadable", "neither UTF-8 nor GB18030", edition)

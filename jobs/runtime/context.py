@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from pyspark.sql import SparkSession
 
 from conf.settings import Settings, SettingsError, load_settings
+from jobs.core.damage import refuse_damage
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED, CustomsLakeError, InputRefusedError
 from jobs.core.lake import Lake
 from jobs.core.ledger import new_run_id
@@ -27,6 +28,7 @@ from jobs.core.years import parse_years
 from jobs.runtime.events import observe
 from jobs.runtime.jars import JarsNotFoundError
 from jobs.runtime.java import JavaNotUsableError
+from jobs.runtime.machine import explained_os_error, print_anything
 from jobs.runtime.session import build_session, is_local
 from jobs.runtime.surroundings import apply_rights, guarded_command
 
@@ -85,6 +87,8 @@ class JobContext:
         Names or patterns of delivered files to take, or to go without, although landing advises against it.
     all_or_nothing : bool
         Refuse a delivery if any file of it cannot be taken.
+    repairs : bool
+        What is built was there before: bronze may be loaded again, and quality is on record already.
     """
 
     spark: SparkSession
@@ -97,6 +101,7 @@ class JobContext:
     rebuild: bool = False
     accepted: tuple[str, ...] = ()
     all_or_nothing: bool = False
+    repairs: bool = False
 
     def __enter__(self) -> JobContext:
         return self
@@ -153,11 +158,14 @@ def add_delivery_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_context(arguments: argparse.Namespace, *, create: bool = True) -> JobContext:
-    """Load settings, start the session and open the lake."""
+def open_context(arguments: argparse.Namespace, *, create: bool = True, is_checked: bool = False) -> JobContext:
+    """Load settings, refuse a damaged lake (unless it was looked at already), start the session and open the lake."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
     apply_rights(settings.privacy)
     years = parse_years(arguments.years)
+    # files that are cut or gone are told by name before Java stumbles over them
+    if not is_checked:
+        refuse_damage(arguments.lake, raw=arguments.raw)
     spark = build_session(settings)
     lake = Lake.open(spark, arguments.lake, create=create)
     if added := add_declared_columns(lake):
@@ -173,6 +181,7 @@ def open_context(arguments: argparse.Namespace, *, create: bool = True) -> JobCo
 def look_into(arguments: argparse.Namespace, *, may_be_new: bool = False) -> JobContext:
     """Load settings and open the lake for looking: without a session wherever the lake's store can be read so."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    refuse_damage(arguments.lake, raw=getattr(arguments, "raw", None))
     # a delivery that a cluster's executors see is looked at by them
     if can_look(arguments.lake) and (getattr(arguments, "raw", None) is None or is_local(settings)):
         lake: Lake = LakeReader.look(arguments.lake, may_be_new=may_be_new)
@@ -203,6 +212,7 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
 
 def configure_logging() -> None:
     """Log the product's own sentences to standard error, with the time."""
+    print_anything()
     if not logging.getLogger("customs_lake").handlers:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(PrintableFormatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
@@ -229,6 +239,12 @@ def explained(call: Callable[[], int]) -> int:
             return error.exit_code
         except (SettingsError, JavaNotUsableError, JarsNotFoundError) as error:
             print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+            return EXIT_REFUSED
+        except OSError as error:
+            sentence = explained_os_error(error)
+            if sentence is None:
+                raise
+            print(f"\n{type(error).__name__}: {sentence}", file=sys.stderr)
             return EXIT_REFUSED
 
 

@@ -14,23 +14,21 @@ import json
 import logging
 import os
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conf.secrets import redact, remember
+from conf.secrets import redact
 from jobs.core.ledger import code_version, record_run, utc_now
+from jobs.runtime.listener import send_event
 
 if TYPE_CHECKING:
     from jobs.core.lake import Written
     from jobs.runtime.context import JobContext, Outcome
 
 LINEAGE_SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/definitions/RunEvent"
-LINEAGE_TIMEOUT_SECONDS = 5.0
 
 log = logging.getLogger("customs_lake")
 
@@ -190,15 +188,4 @@ def _send(listener: str, body: str) -> None:
     if urllib.parse.urlparse(listener).scheme not in ("http", "https"):
         _append_line(Path(listener.removeprefix("file://")), body)
         return
-    headers = {"Content-Type": "application/json"}
-    key = os.environ.get("OPENLINEAGE_API_KEY")
-    if key:
-        headers["Authorization"] = f"Bearer {remember(key)}"
-    address = listener.rstrip("/")
-    address = address if address.endswith("/lineage") else f"{address}/api/v1/lineage"
-    request = urllib.request.Request(address, data=body.encode(), headers=headers, method="POST")
-    try:
-        with urllib.request.urlopen(request, timeout=LINEAGE_TIMEOUT_SECONDS):
-            return
-    except (urllib.error.URLError, TimeoutError) as error:
-        log.warning("the lineage listener %s did not take an event: %s", redact(listener), error)
+    send_event(listener, body, shown=redact(listener))

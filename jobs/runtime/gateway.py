@@ -14,6 +14,8 @@ from py4j.java_gateway import JavaGateway
 from pyspark import SparkConf
 from pyspark.java_gateway import launch_gateway
 
+from jobs.runtime.machine import jvm_locale
+
 STANDARD_ERROR = 2
 GREETINGS = (
     b"WARNING: Using incubator modules: jdk.incubator.vector",
@@ -28,7 +30,8 @@ def start_gateway(conf: SparkConf) -> JavaGateway:
     # reads before the JVM starts: what it says when it cannot start must be seen
     threading.Thread(target=forward_lines, args=(reading, STANDARD_ERROR), name="jvm-stderr", daemon=True).start()
     try:
-        return launch_gateway(conf, popen_kwargs={"stderr": writing})
+        with jvm_locale():
+            return launch_gateway(conf, popen_kwargs={"stderr": writing})
     finally:
         os.close(writing)
 

@@ -7,6 +7,7 @@ out. 4.4.0 is pinned: the JARs of 4.4.1 are not published.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -18,6 +19,11 @@ from jobs.runtime.java import JavaNotUsableError, require_java
 
 DELTA_COORDINATES = ("io.delta:delta-spark_4.2_2.13:4.4.0", "io.delta:delta-storage:4.4.0")
 JAR_NAMES = ("delta-spark_4.2_2.13-4.4.0.jar", "delta-storage-4.4.0.jar")
+#: Of the JARs as they are published; anything else under their names is not started.
+JAR_SHA256 = {
+    "delta-spark_4.2_2.13-4.4.0.jar": "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
+    "delta-storage-4.4.0.jar": "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
+}
 JARS_VARIABLE = "CUSTOMS_LAKE_JARS"
 _NOT_NEEDED = (
     "io.unitycatalog:unitycatalog-client",
@@ -33,7 +39,7 @@ _NOT_NEEDED = (
 
 
 class JarsNotFoundError(RuntimeError):
-    """Raised when Delta's JARs are not there; usually the set-up has not run."""
+    """Raised when Delta's JARs are not there, or are not those that were published; usually the set-up has not run."""
 
 
 def jars_folder() -> Path:
@@ -43,12 +49,12 @@ def jars_folder() -> Path:
 
 
 def jar_paths() -> list[str]:
-    """Return the paths of the two JARs.
+    """Return the paths of the two JARs, whose bytes are verified: 10 MB, a hundredth of a second.
 
     Raises
     ------
     JarsNotFoundError
-        If one is missing.
+        If one is missing, or is not the one that was published.
     """
     paths = [jars_folder() / name for name in JAR_NAMES]
     missing = [path.name for path in paths if not path.is_file()]
@@ -57,6 +63,8 @@ def jar_paths() -> list[str]:
             f"Delta's JARs are missing: expected {', '.join(missing)} in {jars_folder()}. Run `make setup` (or"
             f" `python -m jobs.runtime.jars`), or set {JARS_VARIABLE} to a folder that holds them."
         )
+    for path in paths:
+        _refuse_other(path)
     return [str(path) for path in paths]
 
 
@@ -85,7 +93,18 @@ def fetch_jars() -> None:
             target.mkdir(parents=True, exist_ok=True)
             partial = target / f"{name}.partial"
             shutil.copyfile(found, partial)
+            _refuse_other(partial, name)
             partial.replace(target / name)
+
+
+def _refuse_other(path: Path, name: str = "") -> None:
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    expected = JAR_SHA256[name or path.name]
+    if found != expected:
+        raise JarsNotFoundError(
+            f"{path} is not the JAR that was published: expected SHA-256 {expected}, found {found}. It was cut on the way or"
+            " exchanged; it is not started. Remove it and run `make setup`."
+        )
 
 
 def _resolve(ivy: str) -> subprocess.CompletedProcess[str]:

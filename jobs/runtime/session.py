@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from conf.settings import Settings
 from jobs.runtime.jars import jar_paths
 from jobs.runtime.java import require_java
+from jobs.runtime.machine import require_open_files, require_temporary_folder
 from jobs.runtime.surroundings import scratch_folder
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
     confs = ALWAYS_CONFS | DELTA_CONFS
     if not is_submitted():
         require_java()
+        require_open_files()
+        require_temporary_folder()
         # workers must run this very interpreter, else they take python3 from the PATH
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")

@@ -45,6 +45,12 @@ def _write_delivery():
     return module.write_delivery
 
 
+@pytest.fixture(scope="session", name="write_delivery")
+def _written():
+    """How small deliveries are written, for test modules (which cannot import that file)."""
+    return _write_delivery()
+
+
 def pytest_collection_modifyitems(items):
     """Dozens of JVMs one after the other take minutes: asked for with CUSTOMS_LAKE_CLUSTER_TESTS=1 (`docs/operations`)."""
     if os.environ.get("CUSTOMS_LAKE_CLUSTER_TESTS") or os.environ.get("CUSTOMS_LAKE_CRASH_KILLS"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 from argparse import Namespace
@@ -222,6 +223,17 @@ def test_lake_goes_back_to_the_state_after_a_run_as_a_whole(site, write_delivery
     assert site.plan()[2004].why == "its files changed"
     write_delivery(site.raw, [2004], months=(1,))
     assert all(row.is_idle for row in site.plan().values())
+
+
+def test_a_moment_before_the_first_rows_is_refused_and_a_restore_shows_what_it_would_take(site):
+    lake = site.context().lake
+    with pytest.raises(LakeError, match=r"2001-01-01 .* lies before the lake's first run \(its first rows were written at"):
+        restore.versions_at(lake, dt.datetime(2001, 1, 1))
+    table = gold.CITY_EXPORTS
+    n_rows, dollars = lake.read(table).where("year = 2003").selectExpr("count(*)", "sum(value_usd)").first()
+    lines = restore.differences(lake, table, 0)
+    assert lines[0] == f"  2003: {n_rows} -> 0 rows (-{n_rows}), US$ {dollars:,.2f} -> 0.00" and len(lines) == len(YEARS)
+    assert restore.differences(lake, table, lake.version(table)) == ["  the same number of rows in every year"]
 
 
 def test_interrupted_restore_keeps_the_lake_closed_until_it_is_finished(site, monkeypatch):

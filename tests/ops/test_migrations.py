@@ -108,8 +108,8 @@ def test_type_widens_and_column_is_renamed_without_touching_a_file(spark, tmp_pa
     ("content", "message"),
     [
         (json.dumps({"format": LAKE_FORMAT + 1}), rf"lake format {LAKE_FORMAT + 1}; this product reads up to {LAKE_FORMAT}"),
-        ("{}", "its marker .* cannot be read"),
-        ("", "its marker .* cannot be read"),
+        ("{}", "its marker .* has no format"),
+        ("", "its marker .* is empty"),
         (None, r"is not a lake: it has no .*, but it holds data\.csv"),
     ],
     ids=["newer", "no format", "empty", "foreign folder"],

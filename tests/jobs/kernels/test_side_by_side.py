@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 
 import pytest
@@ -59,14 +60,15 @@ def test_pieces_load_as_the_whole_does_and_a_changed_file_is_refused(folder, mon
     monkeypatch.setattr(limits, "PIECE_BYTES", 1 << 10)
     name, n_bytes = "2005/data200506.csv", folder.size_of("2005/data200506.csv")
     parts = parts_to_json(look_at(folder.file(name), load_layouts()).parts)
-    file = FileToLoad(name, "x", n_bytes, (2005,), (2005,), 6, parts)
+    sha256 = hashlib.sha256((folder.path / name).read_bytes()).hexdigest()
+    file = FileToLoad(name, sha256, n_bytes, (2005,), (2005,), 6, parts)
     tasks = share_out([file])
     assert len(tasks) > 3
     batches = [batch for task in tasks for batch in load_task(task_of(task), folder.address, load_layouts())]
     rows = [row for batch in batches for row in batch.to_pylist()]
     assert values(rows) == RECORDS * 40
     assert [row["source_row"] for row in rows] == list(range(1, 201))
-    assert {(row["source_year"], row["source_month"], row["file_sha256"]) for row in rows} == {(2005, 6, "x")}
+    assert {(row["source_year"], row["source_month"], row["file_sha256"]) for row in rows} == {(2005, 6, sha256)}
     with open(folder.path / name, "ab") as stream:
         stream.write(b"\n")
     with pytest.raises(InputRefusedError, match="It changed since it was looked at"):
@@ -77,7 +79,8 @@ def test_rows_of_a_file_of_several_years_go_by_their_own_dates(folder):
     path = folder.path / "all.csv"
     path.write_text(lines([["200312", *row[1:]] for row in ROWS] + ROWS + [["", *ROWS[0][1:]]]), "utf-8")
     parts = parts_to_json(look_at(folder.file("all.csv"), load_layouts()).parts)
-    file = FileToLoad("all.csv", "x", path.stat().st_size, (2003, 2005), (2003,), None, parts)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    file = FileToLoad("all.csv", sha256, path.stat().st_size, (2003, 2005), (2003,), None, parts)
     rows = [row for batch in load_task(task_of([file]), folder.address, load_layouts()) for row in batch.to_pylist()]
     # of the two years one is asked for; a record without a date lies with the first and is marked, to be refused
     assert [(row["source_year"], row["source_month"]) for row in rows] == [(2003, 12)] * 5 + [(2003, None)]

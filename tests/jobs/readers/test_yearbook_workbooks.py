@@ -14,6 +14,7 @@ import pytest
 from openpyxl import Workbook
 
 from conf.yearbook import load_yearbook_config
+from jobs.readers.yearbook_files import open_sheets
 from jobs.readers.yearbook_sheets import REFUSED_COLUMNS, VALUE_COLUMNS, read_folder
 from jobs.reference.city_names import load_city_names
 
@@ -150,3 +151,10 @@ def test_broken_new_workbook_is_refused_and_its_good_sheets_are_kept(tmp_path):
 
 if __name__ == "__main__":
     write_old_book(OLD_BOOK)
+
+
+def test_a_text_with_a_cell_beyond_the_csv_modules_limit_is_read(tmp_path):
+    path = tmp_path / "2004.csv"
+    path.write_text("city,gdp\n常州," + "1" * 200_000 + '\n"南京\n市",5\n', "utf-8")
+    (sheet,) = open_sheets(path, tmp_path)
+    assert [len(cell) for cell in sheet.grid[1]] == [2, 200_000] and sheet.grid[2] == ["南京\n市", "5"]

@@ -1,0 +1,238 @@
+"""A SHA-256 of every data file, recorded when it is committed, and the check of all live files against it.
+
+``_checksums/<table>/<version>.json`` names the files that a version added, with size and hash, and the hash of its log
+entry. Recorded after the commit; what a killed run could not record is recorded with the next commit to the table. A
+record never changes, so it may be copied with the lake. Hashing reads what the disk cache still holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from jobs.core.delta_log import LOG, LiveFile, read_log
+from jobs.core.stored_files import StoredFiles
+
+FOLDER = "_checksums"
+VERIFIED = f"{FOLDER}/_verified.json"
+#: A check that was interrupted is taken up again for so long.
+RESUME_SECONDS = 24 * 3600.0
+_BLOCK = 1 << 20
+_SAVE_EVERY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What was recorded of a table.
+
+    Attributes
+    ----------
+    version : int
+        Latest version recorded, -1 for none.
+    files : dict
+        Path below the table to (bytes, SHA-256).
+    entries : dict
+        Version to the SHA-256 of its log entry.
+    odd : tuple of str
+        Records that cannot be read.
+    """
+
+    version: int
+    files: Mapping[str, tuple[int, str]]
+    entries: Mapping[int, str]
+    odd: tuple[str, ...] = ()
+
+
+def record_checksums(files: StoredFiles, table: str) -> int:
+    """Record the data files that were committed to a table since its last record; return their number.
+
+    Parameters
+    ----------
+    files : StoredFiles
+    table : str
+        Its path below the root.
+    """
+    log = read_log(files, table)
+    former = set(recorded_versions(files, table))
+    pending = [commit for commit in log.commits if commit.version not in former]
+    n_files = 0
+    for commit in pending:
+        # a file that a later commit took away already may be gone from the disk
+        added = [item for item in commit.added if item.path in log.files]
+        hashes = {item.path: _hash(files, f"{table}/{item.path}") for item in added}
+        entry = files.read(f"{table}/{LOG}/{commit.version:020}.json") or b""
+        record = {
+            "version": commit.version, "entry": hashlib.sha256(entry).hexdigest(),
+            "files": {path: list(found) for path, found in hashes.items()},
+        }
+        text = json.dumps(record, ensure_ascii=False, sort_keys=True)
+        files.write(f"{_folder(table)}/{commit.version:020}.json", text.encode())
+        n_files += len(added)
+    return n_files
+
+
+def recorded_versions(files: StoredFiles, table: str) -> list[int]:
+    """Versions of a table that are recorded; from names alone."""
+    return [int(name[:20]) for name in files.names(_folder(table)) if name.endswith(".json") and name[:20].isdigit()]
+
+
+def read_recorded(files: StoredFiles, table: str) -> Recorded:
+    """Everything that is recorded of a table; a record that cannot be read is named, not raised."""
+    known: dict[str, tuple[int, str]] = {}
+    entries: dict[int, str] = {}
+    odd, versions = [], recorded_versions(files, table)
+    for version in sorted(versions):
+        name = f"{_folder(table)}/{version:020}.json"
+        try:
+            record = json.loads(files.read(name) or b"")
+            known |= {path: (int(n_bytes), str(sha256)) for path, (n_bytes, sha256) in record["files"].items()}
+            entries[int(record["version"])] = str(record["entry"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            odd.append(name)
+    return Recorded(max(versions, default=-1), known, entries, tuple(odd))
+
+
+def record_path(table: str, version: int) -> str:
+    """Where the record of a version stands, below the root."""
+    return f"{_folder(table)}/{version:020}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ToVerify:
+    """A live data file and what is known of it.
+
+    Attributes
+    ----------
+    table : str
+        Path below the root.
+    file : LiveFile
+    sha256 : str
+        Empty when none was recorded; the file is then judged by its columns alone.
+    """
+
+    table: str
+    file: LiveFile
+    sha256: str
+
+
+def verify_files(
+    files: StoredFiles, wanted: list[ToVerify], *, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Iterator[tuple[ToVerify, str]]:
+    """Compare the bytes of data files with what was recorded, or read all their columns without; yield the faults.
+
+    Side by side on all cores; a check that was interrupted within a day goes on where it stopped.
+
+    Parameters
+    ----------
+    files : StoredFiles
+    wanted : list of ToVerify
+    progress : callable
+        Takes bytes verified and bytes in all.
+    """
+    sound = _sound_before(files)
+    total = sum(item.file.n_bytes for item in wanted)
+    waiting = [item for item in wanted if _key(item) not in sound]
+    done = total - sum(item.file.n_bytes for item in waiting)
+    saved = time.monotonic()
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for item, fault in zip(waiting, pool.map(lambda item: _fault(files, item), waiting), strict=True):
+            done += item.file.n_bytes
+            progress(done, total)
+            if fault:
+                yield item, fault
+            else:
+                sound.add(_key(item))
+            if time.monotonic() - saved > _SAVE_EVERY_SECONDS:
+                _save(files, sound)
+                saved = time.monotonic()
+    _forget_progress(files)
+
+
+def _fault(files: StoredFiles, item: ToVerify) -> str:
+    """What is wrong with a data file; empty when nothing is."""
+    path = f"{item.table}/{item.file.path}"
+    try:
+        if not item.sha256:
+            return _column_fault(files, path, item.file)
+        # the bytes that were committed hold the columns that were committed: decoding them again proves no more
+        is_same = _hash(files, path)[1] == item.sha256
+        return "" if is_same else "holds other bytes than were committed (SHA-256 differs)"
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+
+
+def _column_fault(files: StoredFiles, path: str, item: LiveFile) -> str:
+    """Read every column of a file of which no checksum was recorded."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        n_rows = 0
+        with files.open(path) as stream:
+            for batch in pq.ParquetFile(stream).iter_batches(1 << 16, use_threads=False):
+                n_rows += batch.num_rows
+    except (pa.ArrowException, ValueError) as error:
+        return f"cannot be read ({(str(error).splitlines() or [type(error).__name__])[0][:160]})"
+    return "" if item.n_rows in (-1, n_rows) else f"holds {n_rows:,} rows, the log says {item.n_rows:,}"
+
+
+def footer_fault(files: StoredFiles, table: str, item: LiveFile) -> str:
+    """What the first and last bytes of a data file say against it: zeroed, cut, another file's."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with files.open(f"{table}/{item.path}") as stream:
+            if stream.read(4) != b"PAR1":
+                return "is not a Parquet file"
+            stream.seek(0)
+            n_rows = pq.ParquetFile(stream).metadata.num_rows
+    except (OSError, pa.ArrowException, ValueError) as error:
+        return f"cannot be read ({(str(error).splitlines() or [type(error).__name__])[0][:160]})"
+    return "" if item.n_rows in (-1, n_rows) else f"holds {n_rows:,} rows, the log says {item.n_rows:,}"
+
+
+def _hash(files: StoredFiles, path: str) -> tuple[int, str]:
+    digest, n_bytes = hashlib.sha256(), 0
+    with files.open(path) as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+            n_bytes += len(block)
+    return n_bytes, digest.hexdigest()
+
+
+def _folder(table: str) -> str:
+    return f"{FOLDER}/{table.replace('/', '.')}"
+
+
+def _key(item: ToVerify) -> str:
+    return f"{item.table}/{item.file.path} {item.sha256}"
+
+
+def _sound_before(files: StoredFiles) -> set[str]:
+    try:
+        saved = json.loads(files.read(VERIFIED) or b"{}")
+        return set(saved["sound"]) if time.time() - float(saved["at"]) < RESUME_SECONDS else set()
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _save(files: StoredFiles, sound: set[str]) -> None:
+    try:
+        files.write(VERIFIED, json.dumps({"at": time.time(), "sound": sorted(sound)}).encode())
+    except OSError:
+        # a lake that may only be read can be checked, too; it is then not taken up again
+        return
+
+
+def _forget_progress(files: StoredFiles) -> None:
+    if files.kind(VERIFIED) == "file":
+        try:
+            files.delete(VERIFIED)
+        except OSError:
+            return

@@ -1,0 +1,210 @@
+"""Files below a lake's root without a JVM: names, sizes, bytes. A damaged lake must be looked at before Java reads it.
+
+Local folders through the operating system, which also tells of dangling links and missing rights; any other address
+through pyarrow, whose keys come from the environment.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from jobs.core.errors import NoDirectAccessError
+
+# Hadoop's checksum files: a magic, bytes per checksum (big-endian), then a CRC-32 for each so many bytes
+_CRC_MAGIC = b"crc\0"
+
+
+@dataclass(frozen=True)
+class StoredFiles:
+    """Files below one root.
+
+    Attributes
+    ----------
+    root : str
+        Local path, ``file:`` address, or an address that pyarrow knows.
+    """
+
+    root: str
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether the root is a folder of this machine (or mounted as one)."""
+        return "://" not in self.root or self.root.startswith("file:")
+
+    def path(self, relative: str = "") -> Path:
+        """A file of a local root."""
+        # as Hadoop does, a file: address is unquoted, a plain path is not
+        folder = unquote(urlsplit(self.root).path) if self.root.startswith("file:") else self.root
+        return Path(folder).expanduser() / relative
+
+    def kind(self, relative: str) -> str:
+        """What stands there: folder, file, dangling (a link to nowhere), other, or nothing.
+
+        Raises
+        ------
+        PermissionError
+            When a folder above may not be entered.
+        """
+        if self.is_local:
+            path = self.path(relative)
+            try:
+                mode = os.stat(path).st_mode
+            except (FileNotFoundError, NotADirectoryError):
+                return "dangling" if path.is_symlink() else "nothing"
+            except OSError as error:
+                # a link that leads back to itself
+                if error.errno != errno.ELOOP:
+                    raise
+                return "dangling"
+            return {0o040000: "folder", 0o100000: "file"}.get(mode & 0o170000, "other")
+        from pyarrow import fs
+
+        system, root = self._opened
+        found = system.get_file_info(f"{root}/{relative}".rstrip("/")).type
+        return {fs.FileType.Directory: "folder", fs.FileType.File: "file"}.get(found, "nothing")
+
+    def names(self, relative: str) -> list[str]:
+        """Names in a folder, sorted; empty when there is none."""
+        if self.is_local:
+            try:
+                return sorted(os.listdir(self.path(relative)))
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        return sorted(self._remote_sizes(relative, is_deep=False))
+
+    def sizes(self, relative: str) -> dict[str, int]:
+        """Size of every file below a folder, by its path there; a link to nowhere is not among them.
+
+        Raises
+        ------
+        OSError
+            When a folder may not be read: its files are not known then.
+        """
+        return dict(self._walk(self.path(relative), "")) if self.is_local else self._remote_sizes(relative, is_deep=True)
+
+    def read(self, relative: str) -> bytes | None:
+        """Content of a file, None when it is not there."""
+        try:
+            with self.open(relative) as stream:
+                return stream.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def open(self, relative: str) -> BinaryIO:
+        """Open a file for reading."""
+        if self.is_local:
+            return open(self.path(relative), "rb")
+        system, root = self._opened
+        return system.open_input_file(f"{root}/{relative}")
+
+    def write(self, relative: str, content: bytes, *, is_new: bool = False) -> None:
+        """Write a small file whole or not at all.
+
+        Raises
+        ------
+        FileExistsError
+            With ``is_new``, when it is there already.
+        """
+        if not self.is_local:
+            system, root = self._opened
+            if is_new and self.kind(relative) != "nothing":
+                raise FileExistsError(relative)
+            with system.open_output_stream(f"{root}/{relative}") as stream:
+                stream.write(content)
+            return
+        path = self.path(relative)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_bytes(content)
+            if is_new:
+                os.link(partial, path)
+            else:
+                os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def move(self, relative: str, target: str) -> None:
+        """Move a file or a folder to another place below the root."""
+        if self.is_local:
+            to = self.path(target)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(self.path(relative), to)
+            return
+        system, root = self._opened
+        system.move(f"{root}/{relative}", f"{root}/{target}")
+
+    def delete(self, relative: str) -> None:
+        """Remove a file or a folder with all that is in it; nothing there is fine."""
+        if not self.is_local:
+            system, root = self._opened
+            (system.delete_dir if self.kind(relative) == "folder" else system.delete_file)(f"{root}/{relative}")
+            return
+        path = self.path(relative)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    def _walk(self, folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
+        try:
+            entries = os.scandir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        with entries:
+            for entry in entries:
+                name = f"{prefix}{entry.name}"
+                if entry.is_dir():
+                    yield from self._walk(folder / entry.name, f"{name}/")
+                    continue
+                try:
+                    yield name, entry.stat().st_size
+                except FileNotFoundError:
+                    continue
+
+    def _remote_sizes(self, relative: str, *, is_deep: bool) -> dict[str, int]:
+        from pyarrow import fs
+
+        system, root = self._opened
+        folder = f"{root}/{relative}".rstrip("/")
+        found = system.get_file_info(fs.FileSelector(folder, recursive=is_deep, allow_not_found=True))
+        return {
+            info.path.rstrip("/").split(f"{folder}/", 1)[-1]: int(info.size or 0)
+            for info in found if info.is_file or not is_deep
+        }
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        from pyarrow import fs
+
+        address = self.root.replace("s3a://", "s3://", 1).replace("s3n://", "s3://", 1)
+        try:
+            system, path = fs.FileSystem.from_uri(address)
+        except (OSError, ValueError) as error:
+            raise NoDirectAccessError(f"{self.root}: this file system cannot be opened without Java ({error}).") from error
+        return system, path.rstrip("/")
+
+
+def hadoop_checksum_fails(content: bytes, checksums: bytes | None) -> bool:
+    """Tell whether bytes differ from the checksums that Hadoop left beside them; without or with odd ones: no.
+
+    Notes
+    -----
+    Format of ``.NAME.crc``: Hadoop's ``ChecksumFileSystem``, CRC-32 by 512 bytes unless its header says otherwise.
+    """
+    if not checksums or not checksums.startswith(_CRC_MAGIC) or len(checksums) < 8:
+        return False
+    step = int.from_bytes(checksums[4:8], "big")
+    if step <= 0:
+        return False
+    sums = [zlib.crc32(content[at : at + step]) for at in range(0, len(content), step)]
+    return b"".join(value.to_bytes(4, "big") for value in sums) != checksums[8:]
