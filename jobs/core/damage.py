@@ -19,7 +19,7 @@ from jobs.core.checksums import ToVerify, footer_fault, read_recorded, recorded_
 from jobs.core.delta_log import LOG, LogFault, TableLog, read_log
 from jobs.core.errors import DamagedLakeError, LakeError
 from jobs.core.stored_files import StoredFiles, hadoop_checksum_fails
-from schemas import gold, ops, silver
+from schemas import bronze, gold, ops, silver
 from schemas.catalog import TABLES
 from schemas.migrations import LAKE_FORMAT
 
@@ -228,10 +228,12 @@ def _examine_table(found: Examined, name: str, depth: Depth) -> None:
 def _expect_ledger(found: Examined) -> None:
     """Tables of a run that came this far are built from receipts and entered in the manifest, recorded or not."""
     known = {damage.table for damage in found.damages}
-    built = [name for name in (silver.DECLARATION.name, gold.CITY_EXPORTS.name) if name in found.logs]
-    for table in (ops.BUILD, ops.FILE_RECEIPT) if any(found.logs[name].files for name in built) else ():
+    built = (bronze.DECLARATION.name, silver.DECLARATION.name, gold.CITY_EXPORTS.name)
+    # a lake of some tables only may have been made by hand
+    is_whole = all(name in found.logs and found.logs[name].files for name in built)
+    for table in (ops.BUILD, ops.FILE_RECEIPT) if is_whole else ():
         if table.name not in found.logs and table.name not in known:
-            found.damages.append(Damage("absent", table.name, "", f"is gone; {built[0]} was built with it"))
+            found.damages.append(Damage("absent", table.name, "", f"is gone; {built[1]} was built with it"))
 
 
 def unfinished_scopes(files: StoredFiles) -> dict[str, frozenset[int] | None]:

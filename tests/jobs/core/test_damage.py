@@ -311,7 +311,7 @@ def test_listing_ten_thousand_files_takes_less_than_a_second(tmp_path):
     found = examine(str(tmp_path))
     # measured .25 s; the bound is the one that is promised
     assert time.process_time() - start < 1.0
-    assert {item.table for item in found.damages} == {"ops.build", "ops.file_receipt"}
+    assert found.damages == [] and len(found.logs["silver.declaration"].files) == 10_000
 
 
 def test_a_deep_look_that_was_interrupted_goes_on_and_leaves_nothing_when_done(hand_made_lake, monkeypatch):
