@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from conf.settings import Settings, SettingsError, load_settings
 from jobs.core.damage import refuse_damage
-from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED, CustomsLakeError, InputRefusedError
+from jobs.core.errors import (
+    EXIT_DONE,
+    EXIT_NOTHING_TO_DO,
+    EXIT_REFUSED,
+    EXIT_UNBALANCED,
+    CustomsLakeError,
+    InputRefusedError,
+)
 from jobs.core.lake import Lake
 from jobs.core.ledger import new_run_id
 from jobs.core.printing import printable
@@ -33,6 +43,9 @@ from jobs.runtime.session import build_session, is_local
 from jobs.runtime.surroundings import apply_rights, guarded_command
 
 log = logging.getLogger("customs_lake")
+
+# how Spark says that a data file is not what its footer promises
+_UNREAD_FILE = re.compile(r"\[(?:FAILED_READ_FILE|CANNOT_READ_FILE)[^\]]*\][^\n]*?(?:file:)?(/\S+?\.parquet)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +253,15 @@ def explained(call: Callable[[], int]) -> int:
         except (SettingsError, JavaNotUsableError, JarsNotFoundError) as error:
             print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
             return EXIT_REFUSED
+        except (PySparkException, Py4JJavaError) as error:
+            unread = _UNREAD_FILE.search(str(error))
+            if unread is None:
+                raise
+            print(
+                f"\nDamagedLakeError: {unread[1]} cannot be read: the disk or someone changed it. `customs-lake fsck --deep`"
+                " says what else is damaged, `customs-lake repair` mends it.", file=sys.stderr,
+            )
+            return EXIT_UNBALANCED
         except OSError as error:
             sentence = explained_os_error(error)
             if sentence is None:

@@ -6,6 +6,7 @@ import resource
 import tempfile
 
 import pytest
+from pyspark.errors import PySparkException
 
 from conf.settings import SettingsError, load_settings
 from jobs.core.damage import refuse_damage
@@ -121,3 +122,21 @@ def test_a_lake_whose_files_could_not_be_named_is_refused(tmp_path, name, words)
 @pytest.mark.parametrize("name", ["a`b", "a'b\"c", "a#b", "a%20b", "a b", "常州", "a;b", "ü&(c)"])
 def test_a_lake_of_an_odd_name_passes(tmp_path, name):
     refuse_damage(str(tmp_path / name))
+
+
+def test_a_data_file_that_spark_cannot_read_is_a_sentence(capsys):
+    path = "file:///l/bronze/declaration/source_year=2003/a.parquet"
+    said = f"[FAILED_READ_FILE.NO_HINT] Encountered error while reading file {path}. SQLSTATE: KD001"
+
+    def fails():
+        raise PySparkException(message=f"Job aborted due to stage failure\norg.apache.spark.SparkException: {said}")
+
+    assert explained(fails) == 5
+    shown = capsys.readouterr().err
+    assert "/l/bronze/declaration/source_year=2003/a.parquet cannot be read" in shown and "fsck --deep" in shown
+
+    def other():
+        raise PySparkException(message="a defect")
+
+    with pytest.raises(PySparkException):
+        explained(other)
