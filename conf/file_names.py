@@ -135,6 +135,11 @@ def _completed(own: Period, folder: Period, path: PurePosixPath) -> Period:
         )
     if own.year is not None and own.month is None and own.number is None and folder.years in ((), own.years):
         return replace(own, month=folder.month, number=folder.number, flow=own.flow or folder.flow)
+    if own.month is None and not folder.years:
+        # 2003/3月/data.csv and 2003/03/data.csv: the month is a folder of its own
+        of_folder = path.parent.name if folder.month is None else ""
+        month = int(of_folder) if re.fullmatch(r"0?[1-9]|1[0-2]", of_folder) and not own.number else folder.month
+        return replace(own, month=month, flow=own.flow or folder.flow)
     return replace(own, flow=own.flow or folder.flow)
 
 

@@ -13,8 +13,10 @@ without lost or kept leading zeros, amounts rounded to cents.
 from __future__ import annotations
 
 import base64
+import calendar
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -35,6 +37,10 @@ KEY_COLUMNS = ("hs_code", "firm_id", "value", "quantity")
 MONEY = pl.Decimal(38, 8)
 #: A date as delivered is read no further.
 PERIOD_LETTERS = 20
+_FULL_YEAR = r"((?:19[89]|20[0-3])\d)"
+_ENGLISH_MONTHS = {
+    name.lower(): number for names in (calendar.month_name, calendar.month_abbr) for number, name in enumerate(names) if name
+} | {"sept": 9}
 _MASK = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 Month = tuple[int | None, int | None]
@@ -285,17 +291,22 @@ def month_of(text: str | None) -> Month:
     """Year and month a date as delivered speaks of; None where it does not.
 
     ``200301``, ``2003-01-15``, ``2003年1月``, ``2003m1``, ``20030115``, ``2003``; ``01/15/03 00:00:00`` (what mdb-export
-    writes: month, day, year).
+    writes: month, day, year); ``15mar2003``, ``Mar-03``, ``2003Q1``.
 
     Examples
     --------
     >>> month_of("200301"), month_of("2007"), month_of("12/31/05 00:00:00"), month_of("x")
     ((2003, 1), (2007, None), (2005, 12), (None, None))
     """
-    clean = re.sub(r"[\sT]+\d{1,2}:.*$|\s+", "", text or "").removesuffix(".0")
-    match = re.match(r"((?:19[89]|20[0-3])\d)(?:年|[-/._m]|)(0?[1-9](?!\d)|0[1-9]|1[0-2])?(.*)$", clean)
+    plain = unicodedata.normalize("NFKC", text or "").strip().removeprefix("=").strip("\"'")
+    clean = re.sub(r"[\sT:]+\d{1,2}:.*$|\s+", "", plain).removesuffix(".0")
+    match = re.match(rf"{_FULL_YEAR}(?:年|[-/._m]|)(0?[1-9](?!\d)|0[1-9]|1[0-2])?(.*)$", clean)
     if match and (match[2] or re.fullmatch(r"年?|0{2,4}|[-/.].*", match[3])):
         return int(match[1]), int(match[2]) if match[2] else None
+    if match := re.fullmatch(rf"{_FULL_YEAR}[-_]?[Qq][1-4]", clean):
+        return int(match[1]), None
+    if named := _named_month(clean):
+        return named
     match = re.match(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})(?!\d)", clean)
     if not match:
         return None, None
@@ -304,6 +315,23 @@ def month_of(text: str | None) -> Month:
     # day first where the first number can be no month
     month = first if first <= 12 else second
     return (year, month) if 1980 <= year <= 2039 and 1 <= month <= 12 else (None, None)
+
+
+def _named_month(clean: str) -> Month | None:
+    """``15-Mar-2003``, ``15mar2003``, ``Mar-03``, ``March2003``, ``2003-Mar``, ``3月-03``."""
+    months = "|".join(_ENGLISH_MONTHS)
+    ending = r"(?:(\d{4})|(\d{2}))"
+    match = re.fullmatch(rf"(?:\d{{1,2}}[-/.]?)?({months})\.?[-/.,]*{ending}", clean, re.IGNORECASE)
+    if match:
+        year, month = match[2] or match[3], _ENGLISH_MONTHS[match[1].lower()]
+    elif match := re.fullmatch(rf"{_FULL_YEAR}[-/.]?({months})(?:[-/.]?\d{{1,2}})?", clean, re.IGNORECASE):
+        year, month = match[1], _ENGLISH_MONTHS[match[2].lower()]
+    elif match := re.fullmatch(rf"(1[0-2]|0?[1-9])月[-/]?{ending}", clean):
+        year, month = match[2] or match[3], int(match[1])
+    else:
+        return None
+    full = int(year) if len(year) == 4 else 2000 + int(year) if int(year) < 80 else 1900 + int(year)
+    return (full, month) if 1980 <= full <= 2039 else None
 
 
 def shared_records(a: Part, b: Part) -> float:

@@ -32,7 +32,7 @@ from jobs.kernels.suitability import RECOGNISED, UnsuitableError
 from jobs.readers.customs_files import Inspection, hash_file, inspection_of
 
 #: Raise it when a look holds or means something else: old looks are then not used.
-LOOK_REVISION = 3
+LOOK_REVISION = 4
 #: A file up to this size is read into memory once, for its hash and its rows.
 READ_WHOLE_BYTES = 256 << 20
 N_WORKERS = max(2, min(8, os.cpu_count() or 2))
