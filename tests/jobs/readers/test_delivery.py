@@ -213,6 +213,14 @@ def test_names_of_a_kind_of_their_own_are_read_by_the_layouts_pattern(raw, setti
     assert refused.blocked_years == (2004,), "the year waits although no usual pattern finds it in the name"
 
 
+def test_withdrawn_file_delivered_packed_is_read_anew(raw, settings):
+    path = _write(raw, "data200401.csv", _lines(200401))
+    receipts = [row | {"receipt_status": "withdrawn"} for row in _receipts(_delivery(raw, settings).new)]
+    (raw / "data200401.csv.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    assert _names(_delivery(raw, settings, receipts).new) == ["data200401.csv.gz"]
+
+
 def test_members_that_are_not_taken_are_named_and_a_bad_one_blocks_its_year(raw, settings):
     good, bad = "\n".join([HEADINGS, *_lines(200401)]), "\n".join(["a,b,c,d,e,f,g", "1,2,3,4,5,6,7"])
     with zipfile.ZipFile(raw / "2004.zip", "w") as archive:
