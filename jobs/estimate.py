@@ -1,8 +1,9 @@
 """Estimate: the result tables of conf/tables on the city panel, printed beside the paper and the known truth.
 
 In: ``gold.city_panel`` and ``gold.panel_constants``, collected at named versions. Out: ``gold.estimate``, one row per
-number with the versions it came from, and the tables as text, Markdown, LaTeX, HTML and Excel. Both profiles are
-estimated: ``defensible`` and ``paper``. A column that cannot be estimated says so and the rest is printed.
+number with the versions it came from; ``gold.evidence``, what the report shows beside them (joint tests, judged claims,
+robustness when asked for); the tables as text, Markdown, LaTeX, HTML and Excel. Both profiles are estimated:
+``defensible`` and ``paper``. A column that cannot be estimated says so and the rest is printed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from conf.tables import STUDY_PROFILES
+from estimation.report.evidence import collect_evidence, collect_robustness
 from estimation.tables import (
     PrintedTable,
     ResultTable,
@@ -38,21 +40,25 @@ from jobs.runtime.context import (
 )
 from jobs.study.handoff import (
     HandOff,
+    city_classes,
     collect_panel,
+    paper_numbers,
     result_tables,
     results_folder,
     spec_hash,
     truth_of,
 )
+from jobs.study.recorded import cells_of, known_evidence, record_evidence, recorded_estimates, recorded_tables
 from jobs.study.result_tables import add_estimate_arguments, estimate_options, print_tables, write_files
-from schemas.results import ESTIMATE
+from jobs.study.variants import collect_variants
+from schemas.results import ESTIMATE, EVIDENCE
 
 
 def run(
     context: JobContext, *, tables: str = "all", profiles: Sequence[str] = STUDY_PROFILES, at: int | None = None,
-    table_files: Path | None = None,
+    table_files: Path | None = None, robustness: bool = False,
 ) -> Outcome:
-    """Estimate, write files and record the numbers.
+    """Estimate, write files and record the numbers and what stands beside them in the report.
 
     Parameters
     ----------
@@ -64,6 +70,8 @@ def run(
         Version of the panel to estimate on; such a rerun is printed and written to files, not to the lake.
     table_files : Path, optional
         Folder with the user's own tables.
+    robustness : bool
+        Also estimate the baseline under other choices, for the report.
 
     Raises
     ------
@@ -76,12 +84,22 @@ def run(
     handed = collect_panel(context, at=at)
     folder = results_folder(context.lake, context.out)
     chosen = [table for profile in profiles for table in result_tables(tables, profile, table_files)]
-    if at is None and not context.rebuild and _is_current(context, handed, chosen, folder):
+    # p-values are adjusted over all tables, so evidence on some of them would be another one
+    judged = [table for table in chosen if table.profile == profiles[0]] if tables.strip().lower() in ("", "all") else []
+    is_current = at is None and not context.rebuild and _is_current(context, handed, chosen, folder)
+    if is_current and _has_evidence(context, handed, judged, robustness=robustness):
         shown = (folder / chosen[0].profile / f"{chosen[0].name}.txt").read_text("utf-8") if folder else ""
-        return Outcome("estimates are up to date", changed=False, detail="\n".join([shown, f"All tables: {folder}"]))
+        recorded = recorded_tables(
+            chosen, recorded_estimates(context.lake), paper=paper_numbers(), notes={}, generated=False
+        )
+        detail = "\n".join([shown, *_agreement(recorded), *([f"All tables: {folder}"] if folder else [])])
+        return Outcome("estimates are up to date", changed=False, detail=detail)
     printed = print_tables(context, handed, tables=tables, profiles=profiles, table_files=table_files)
     n_files = write_files(printed, folder, tag="" if at is None else f"at{at}")
     stored = False if at is not None else _store(context, handed, printed)
+    if at is None and judged:
+        main = [one for one in printed if one.table in judged]
+        stored |= _store_evidence(context, handed, main, robustness=robustness)
     n_columns = sum(len(table.columns) for table in printed)
     failed = sum(bool(column.fit.failure) for table in printed for column in table.columns)
     message = (
@@ -122,6 +140,16 @@ def _is_current(context: JobContext, handed: HandOff, chosen: Sequence[ResultTab
     )
 
 
+def _has_evidence(context: JobContext, handed: HandOff, judged: Sequence[ResultTable], *, robustness: bool) -> bool:
+    """Tell whether what stands beside these tables is recorded; where none are judged there is nothing to record."""
+    if not judged:
+        return True
+    truth = truth_of(context, handed.panel)
+    mark = _evidence_mark(context, handed, judged, [has_truth(table, truth) for table in judged])
+    known = known_evidence(context.lake, judged[0].profile)
+    return all(known.get(name) == mark for name in ("claims", *(("sensitivity",) if robustness else ())))
+
+
 def _store(context: JobContext, handed: HandOff, printed: Sequence[PrintedTable]) -> bool:
     """Replace the rows of the estimated tables in gold.estimate; False when they are there already."""
     lake = context.lake
@@ -156,6 +184,37 @@ def _store(context: JobContext, handed: HandOff, printed: Sequence[PrintedTable]
     return True
 
 
+def _store_evidence(context: JobContext, handed: HandOff, tables: Sequence[PrintedTable], *, robustness: bool) -> bool:
+    """Record what stands beside the tables of the first profile; False when all asked for is there already."""
+    mark = _evidence_mark(context, handed, [one.table for one in tables], [one.has_truth for one in tables])
+    with context.lake.lock(EVIDENCE):
+        known = known_evidence(context.lake, tables[0].table.profile)
+        frames = {} if known.get("claims") == mark else collect_evidence(tables, handed.panel)
+        if robustness and known.get("sensitivity") != mark:
+            variants = collect_variants(context, handed.panel)
+            frames |= collect_robustness(
+                tables, handed.panel, city_classes(context.settings.places), outcomes=variants.outcomes,
+                left_out=variants.left_out,
+            )
+        if not frames:
+            return False
+        origin = {
+            "panel_version": handed.panel_version, "config_sha256": context.settings.sha256(),
+            "code_version": code_version(), "fingerprint": mark, "run_id": context.run_id, "estimated_at": utc_now(),
+        }
+        cells = [cell | origin for cell in cells_of(frames)]
+        record_evidence(context.lake, context.spark, tables[0].table.profile, cells, keep=mark)
+    return True
+
+
+def _evidence_mark(
+    context: JobContext, handed: HandOff, tables: Sequence[ResultTable], with_truth: Sequence[bool]
+) -> str:
+    """Hash of all that the evidence of one profile depends on."""
+    marks = [_fingerprint(context, handed, table, known) for table, known in zip(tables, with_truth, strict=True)]
+    return fingerprint(tables=marks, code=code_version())
+
+
 def _fingerprint(context: JobContext, handed: HandOff, table: ResultTable, with_truth: bool) -> str:
     """Hash of all that a table's numbers depend on."""
     regions = user_files_hash(context.settings.places.user_regions)
@@ -167,13 +226,22 @@ def _fingerprint(context: JobContext, handed: HandOff, table: ResultTable, with_
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point under spark-submit, with the options of this job beside those of all jobs."""
-    return command_main("estimate", __doc__, run_command, argv, add=add_estimate_arguments)
+    return command_main("estimate", __doc__, run_command, argv, add=_add_arguments)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_estimate_arguments(parser)
+    parser.add_argument(
+        "--robustness", action="store_true",
+        help="also estimate the baseline under other choices (instruments, estimators, provinces, counts) for the report",
+    )
 
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Estimate, print the first table and return the exit code."""
     with open_context(arguments) as context:
-        outcome = run_job("estimate", lambda given: run(given, **estimate_options(arguments)), context)
+        options = estimate_options(arguments) | {"robustness": arguments.robustness}
+        outcome = run_job("estimate", lambda given: run(given, **options), context)
     print(outcome.detail)
     return EXIT_DONE if outcome.changed else EXIT_NOTHING_TO_DO
 

@@ -27,7 +27,7 @@ from jobs.kernels.loading import BRONZE_SCHEMA, FileToLoad, share_out, task_of
 from jobs.kernels.parts import parts_to_json
 from jobs.kernels.raw_folder import RawFolder, raw_folder
 from jobs.kernels.sources import look_at
-from jobs.runtime.context import JobContext, Outcome, job_main
+from jobs.runtime.context import JobContext, Outcome, is_generated_folder, job_main
 from jobs.runtime.executors import explained_refusals, spread
 from schemas import bronze
 
@@ -44,6 +44,7 @@ def run(context: JobContext) -> Outcome:
             _record_years(context, receipts, Written(lake.version(bronze.DECLARATION), 0))
             return Outcome("bronze holds every file already", changed=False)
         _refuse_moved_files(folder, waiting)
+        lake.note_origin("generated" if is_generated_folder(context.require_raw()) else "delivered")
         files = files_to_load(folder, waiting, files_in_force(lake), layouts)
         load_id = _load_id(files)
         with explained_refusals():

@@ -1,7 +1,8 @@
-"""Report: the whole study as one HTML file, with where every number came from.
+"""Report: the whole study as one HTML file, with where every number came from; nothing is estimated here.
 
-In: the panel at a named version, the lake's bookkeeping (receipts, reconciliation, quarantine, missing values). Out:
-``report.html`` and the frames behind it as CSV. The page needs no network and no other file.
+In: ``gold.estimate`` and ``gold.evidence``, the panel they were estimated on, and the lake's bookkeeping
+(reconciliation, quarantine, missing values). Out: ``report.html`` and the frames behind it as CSV. The page needs no
+network and no other file.
 """
 
 from __future__ import annotations
@@ -19,25 +20,24 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
-from pyspark.sql import functions as F
 
 from conf.secrets import redact
 from conf.tables import STUDY_PROFILES
-from estimation.report import Provenance, StudyReport, build_report, render_report
+from estimation.report import Provenance, StudyReport, notes_of, render_report
 from estimation.report.claims_page import claims_markdown
+from estimation.report.evidence import ROBUSTNESS
+from estimation.report.study_report import Origin
 from estimation.tables import PrintedTable
 from jobs.core.errors import EXIT_DONE, InputRefusedError
-from jobs.core.ledger import code_version
 from jobs.runtime.context import (
     JobContext,
     Outcome,
     command_main,
-    open_context,
-    run_job,
+    look_into,
 )
-from jobs.study.handoff import HandOff, city_classes, collect_panel, paper_numbers, results_folder
-from jobs.study.result_tables import add_estimate_arguments, estimate_options, print_tables
-from jobs.study.variants import collect_variants
+from jobs.study.handoff import HandOff, collect_panel, origin_of, paper_numbers, result_tables, results_folder
+from jobs.study.recorded import recorded_estimates, recorded_evidence, recorded_tables
+from jobs.study.result_tables import add_estimate_arguments, estimate_options
 from schemas import gold, ops, silver
 from schemas.panel import CITY_PANEL, PANEL_MISSING
 from schemas.reference.shipped import read_shipped
@@ -49,46 +49,65 @@ def run(
     context: JobContext, *, tables: str = "all", profiles: Sequence[str] = STUDY_PROFILES, at: int | None = None,
     table_files: Path | None = None, geojson: Path | None = None,
 ) -> Outcome:
-    """Compute and write the report.
+    """Write the report from what is recorded.
 
     Parameters
     ----------
     at : int, optional
-        Version of the panel.
+        Version of the panel the numbers were estimated on; the latest estimates when it is not given.
     geojson : Path, optional
         The user's own boundaries for the maps.
 
     Raises
     ------
     InputRefusedError
-        If there is no panel, the GeoJSON cannot be read, or no folder can hold the page.
+        If nothing was estimated, the GeoJSON cannot be read, or no folder can hold the page.
     """
     folder = results_folder(context.lake, context.out)
     if folder is None:
         raise InputRefusedError("--out is missing: a lake in an object store has no folder beside it for the report.")
     outline = _read_outline(geojson)
     start = time.monotonic()
-    handed = collect_panel(context, at=at)
-    printed = print_tables(context, handed, tables=tables, profiles=profiles, table_files=table_files)
-    by_profile = {profile: [one for one in printed if one.table.profile == profile] for profile in profiles}
+    estimates = recorded_estimates(context.lake, panel_version=at)
+    version = int(estimates["panel_version"].max())
+    handed = collect_panel(context, at=version)
+    evidence = recorded_evidence(context.lake, profiles[0], panel_version=version)
+    origin = _origin(context, estimates)
+    printed = {
+        profile: recorded_tables(
+            result_tables(tables, profile, table_files), estimates, paper=paper_numbers(),
+            notes=notes_of(evidence) if profile == profiles[0] else {}, generated=origin in ("generated", "mixed"),
+        )
+        for profile in profiles
+    }
     asked = {
         "--tables": tables, "--study-profile": ",".join(profiles), "--table-files": table_files, "--geojson": geojson,
         "--out": context.out,
     }
-    provenance = _provenance(context, handed, by_profile, outline, command=repeat_command(context, handed, asked))
-    log.info("report: data collected after %.0f s", time.monotonic() - start)
-    report = build_report(by_profile, handed.panel, city_classes(context.settings.places), paper_numbers(), provenance)
-    page = write_report(report, folder)
-    return Outcome(
-        f"{len(printed)} tables, {len(report.claims)} claims judged: {page}", detail=claims_text(report)
+    provenance = _provenance(
+        context, handed, printed, estimates, outline, command=repeat_command(context, handed, asked), origin=origin
     )
+    log.info("report: numbers read after %.0f s", time.monotonic() - start)
+    report = StudyReport(printed, evidence, handed.panel.natural, paper_numbers(), provenance)
+    page = write_report(report, folder)
+    missing = [name for name in ROBUSTNESS if name not in evidence]
+    hint = " Robustness is not recorded: `customs-lake estimate --robustness` adds it." if missing else ""
+    n_tables = sum(map(len, printed.values()))
+    return Outcome(f"{n_tables} tables, {len(report.claims)} claims judged: {page}.{hint}", detail=claims_text(report))
+
+
+def _origin(context: JobContext, estimates: pd.DataFrame) -> Origin:
+    """Origin of the lake's records; known truth tells it of a lake whose marker does not."""
+    origin = origin_of(context)
+    has_truth = (estimates["statistic"] == "true_coefficient").any()
+    return "generated" if origin == "unknown" and has_truth else origin
 
 
 def write_report(report: StudyReport, folder: Path) -> Path:
     """Write the page and the frames behind it; returns the page."""
     (folder / "report").mkdir(parents=True, exist_ok=True)
     for name, frame in report.frames.items():
-        frame.to_csv(folder / "report" / f"{name}.csv", index=False)
+        frame.to_csv(folder / "report" / f"{name}.csv", index=name == "rejects")
     (folder / "claims.md").write_text(claims_markdown(report.claims), encoding="utf-8")
     page = folder / "report.html"
     page.write_text(render_report(report), encoding="utf-8")
@@ -97,7 +116,7 @@ def write_report(report: StudyReport, folder: Path) -> Path:
 
 def claims_text(report: StudyReport) -> str:
     """Return the judged claims for the terminal."""
-    lines = ["Which of the paper's claims survive:"]
+    lines = ["What the estimates say of the paper's claims:"]
     for claim in report.claims:
         lines += [f"  {claim.verdict.upper():<13} {claim.name} (tables {claim.where})", f"{'':<16}{claim.evidence}"]
     return "\n".join(lines)
@@ -116,25 +135,24 @@ def _read_outline(path: Path | None) -> dict | None:
 
 
 def _provenance(
-    context: JobContext, handed: HandOff, tables: dict[str, list[PrintedTable]], outline: dict | None, *, command: str
+    context: JobContext, handed: HandOff, tables: dict[str, list[PrintedTable]], estimates: pd.DataFrame,
+    outline: dict | None, *, command: str, origin: Origin,
 ) -> Provenance:
-    variants = collect_variants(context, handed.panel)
-    rejects = _rejects(context)
     return Provenance(
         command=command,
+        origin=origin,
         facts={
-            "code": f"customs-lake {code_version()}", "panel": f"{CITY_PANEL.name} version {handed.panel_version}",
-            "configuration": context.settings.sha256(), "panel sha256": handed.sha256, "run": context.run_id,
+            "code": f"customs-lake {estimates['code_version'].max()}",
+            "panel": f"{CITY_PANEL.name} version {handed.panel_version}",
+            "estimated": f"{pd.Timestamp(estimates['estimated_at'].max()):%Y-%m-%d %H:%M} UTC",
+            "configuration": context.settings.sha256(), "panel sha256": handed.sha256, "run": str(estimates["run_id"].max()),
             "profiles": ", ".join(tables),
         },
         versions=handed.lineage,
         settings=_settings(context),
         funnel=_funnel(context, handed, next(iter(tables.values()))),
-        rejects=rejects,
-        coverage=_coverage(handed),
+        rejects=_rejects(context),
         missing=_missing(context),
-        outcome_variants=variants.outcomes,
-        left_out=variants.left_out,
         outline=outline,
         coordinates=_coordinates(),
     )
@@ -177,20 +195,19 @@ def _funnel(context: JobContext, handed: HandOff, tables: list[PrintedTable]) ->
     lake = context.lake
     stages: list[tuple[str, int]] = []
     if lake.exists(ops.RECONCILIATION):
-        sums = lake.read(ops.RECONCILIATION).agg(
-            F.sum("n_lines"), F.sum("n_rows_in"), F.sum("n_rows_kept"), F.count("*")
-        ).collect()[0]
-        if sums[3]:
-            stages += [("lines delivered", sums[0]), ("records read", sums[1]), ("records kept", sums[2])]
+        counts = {"n_lines": "lines delivered", "n_rows_in": "records read", "n_rows_kept": "records kept"}
+        sums = lake.arrow(ops.RECONCILIATION, columns=tuple(counts)).to_pandas()
+        if len(sums):
+            stages += [(stage, int(sums[name].sum())) for name, stage in counts.items()]
     elif lake.exists(silver.DECLARATION):
-        stages.append(("records kept", lake.read(silver.DECLARATION).count()))
+        stages.append(("records kept", lake.arrow(silver.DECLARATION, columns=("year",)).num_rows))
     if lake.exists(gold.CITY_EXPORTS):
-        stages.append(("city-years with exports", lake.read(gold.CITY_EXPORTS).count()))
+        stages.append(("city-years with exports", lake.arrow(gold.CITY_EXPORTS, columns=("year",)).num_rows))
     frame = handed.panel.natural
     stages.append(("city-years of the panel", len(frame)))
     if "is_complete" in frame:
         stages.append(("with all variables", int(frame["is_complete"].fillna(False).astype(bool).sum())))
-    first = next((column for table in tables for column in table.columns if column.fit.results is not None), None)
+    first = next((column for table in tables for column in table.columns if column.ours), None)
     if first is not None:
         stages += [
             ("level equation", int(first.statistics["n_level"])),
@@ -203,26 +220,20 @@ def _rejects(context: JobContext) -> pd.DataFrame:
     """Refused records by year and first reason."""
     if not context.lake.exists(silver.QUARANTINE):
         return pd.DataFrame()
-    counts = context.lake.read(silver.QUARANTINE).groupBy("year", "primary_reason").count().toPandas()
+    rows = context.lake.arrow(silver.QUARANTINE, columns=("year", "primary_reason"))
+    counts = rows.group_by(["year", "primary_reason"]).aggregate([([], "count_all")]).to_pandas()
     if counts.empty:
         return pd.DataFrame()
+    counts = counts.rename(columns={"count_all": "count"})
     return counts.pivot(index="year", columns="primary_reason", values="count").fillna(0).astype(int).sort_index()
-
-
-def _coverage(handed: HandOff) -> pd.DataFrame:
-    frame = handed.panel.natural
-    complete = frame["is_complete"].fillna(False).astype(bool)
-    by_year = complete.groupby(frame["year"]).agg(["size", "sum"]).reset_index()
-    by_year.columns = ["year", "city_years", "complete"]
-    by_year["share"] = by_year["complete"] / by_year["city_years"]
-    return by_year
 
 
 def _missing(context: JobContext) -> pd.DataFrame:
     if not context.lake.exists(PANEL_MISSING):
         return pd.DataFrame()
-    rows = context.lake.read(PANEL_MISSING).groupBy("variable", "missing_reason").count()
-    return rows.withColumnRenamed("count", "city_years").orderBy("variable", F.desc("city_years")).toPandas()
+    rows = context.lake.arrow(PANEL_MISSING, columns=("variable", "missing_reason")).to_pandas()
+    counts = rows.value_counts().rename("city_years").reset_index()
+    return counts.sort_values(["variable", "city_years"], ascending=[True, False], ignore_index=True)
 
 
 def _coordinates() -> pd.DataFrame:
@@ -230,7 +241,7 @@ def _coordinates() -> pd.DataFrame:
     english = names.set_index("city_id")["name_en"]
     return pd.DataFrame({
         "city_id": places["city_id"], "lat": pd.to_numeric(places["lat"]), "lon": pd.to_numeric(places["lon"]),
-        "name": places["city_id"].map(english).fillna(places["city_id"]),
+        "name": places["city_id"].map(english).fillna(places["city_id"]), "name_zh": places["city_name"],
     })
 
 
@@ -248,9 +259,9 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
 def run_command(arguments: argparse.Namespace) -> int:
     """Write the report and return the exit code."""
     options = estimate_options(arguments) | {"geojson": arguments.geojson}
-    with open_context(arguments, create=False) as context:
-        outcome = run_job("report", lambda given: run(given, **options), context)
-    print(outcome.detail)
+    with look_into(arguments) as context:
+        outcome = run(context, **options)
+    print(f"{outcome.detail}\n\n{outcome.message}")
     return EXIT_DONE
 
 

@@ -42,4 +42,25 @@ ESTIMATE = Table(
         "paper_ statistics are the paper's printed numbers, true_coefficient is known for generated data only.",
     ),
 )
-TABLES = (ESTIMATE,)
+define("evidence", "string", "What was computed from the estimates: channel_tests, claims, provinces, ...")
+define("row_number", "int", "Row of that frame, from 0")
+define("evidence_column", "string", "Column of that frame")
+define("number", "double", "The cell when it is a number")
+define("text", "string", "The cell when it is a word or a truth value")
+
+EVIDENCE = Table(
+    name="gold.evidence",
+    made_by=("estimate",),
+    made_from=("gold.city_panel", "gold.panel_constants"),
+    fields=fields(
+        "study_profile!", "evidence!", "row_number!", "evidence_column!", "number", "text", "panel_version!",
+        "config_sha256!", "code_version!", "fingerprint!", "run_id!", "estimated_at!",
+    ),
+    key=("study_profile", "evidence", "row_number", "evidence_column"),
+    description="One row per cell of what stands beside the tables in the report: joint tests, judged claims, robustness.",
+    caveats=(
+        "What estimates again (robustness) is there after `customs-lake estimate --robustness` only.",
+        "Computed for the first study profile and all result tables together, as p-values are adjusted over them.",
+    ),
+)
+TABLES = (ESTIMATE, EVIDENCE)

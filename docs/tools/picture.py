@@ -1,6 +1,6 @@
 """Photograph the first screen of a report for README: python docs/tools/picture.py REPORT.html docs/pictures/report.png
 
-Needs a chromium and a font with Chinese characters. Sixty-four colours keep the file small.
+Needs a chromium and a font with Chinese characters. Few colours keep the file small.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from PIL import Image
 
-WIDTH, HEIGHT = 900, 1160
-COLOURS = 64
+WIDTH, HEIGHT = 1280, 640
+COLOURS = 200
 
 
 def photograph(page: Path, target: Path) -> None:
@@ -29,6 +29,7 @@ def photograph(page: Path, target: Path) -> None:
             "--no-sandbox",
             "--disable-gpu",
             "--hide-scrollbars",
+            "--virtual-time-budget=5000",
             f"--window-size={WIDTH},{HEIGHT}",
         ]
         address = page.resolve().as_uri()

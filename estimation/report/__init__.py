@@ -1,12 +1,14 @@
-"""The study as one HTML file: tables, tests, plots, where the data came from, and the command that makes it again.
+"""The study as one HTML file: the answer, tables, tests, plots, where the data came from, and the command that repeats it.
 
-`collect_sections` turns printed tables and the lake's bookkeeping into plain values, `render_report` puts them into one
-page without any outside file. Titles are in English and Chinese.
+`collect_evidence` and `collect_robustness` compute what stands beside the tables (recorded in the lake by ``estimate``),
+`StudyReport` holds what a page shows, `render_report` puts it into one page without any outside file, in English and
+Chinese.
 """
 
 from __future__ import annotations
 
+from estimation.report.evidence import collect_evidence, collect_robustness, notes_of
 from estimation.report.page import render_report
-from estimation.report.study_report import Provenance, StudyReport, build_report
+from estimation.report.study_report import Provenance, StudyReport
 
-__all__ = ["Provenance", "StudyReport", "build_report", "render_report"]
+__all__ = ["Provenance", "StudyReport", "collect_evidence", "collect_robustness", "notes_of", "render_report"]

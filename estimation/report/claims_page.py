@@ -12,7 +12,7 @@ from estimation.tables.layout import three_digits
 from estimation.tables.printed import PaperColumn
 
 RULE = (
-    "A claim **survives** when every cell it is about has the claimed sign and an adjusted p-value below 5%; it is "
+    "A claim is **supported** when every cell it is about has the claimed sign and an adjusted p-value below 5%; it is "
     "**contradicted** when some cell has the opposite sign with an adjusted p-value below 5%; otherwise the data "
     "**cannot tell**, which is no evidence against it. A specification test that does not reject is **not rejected**, which "
     "is no support. A claim whose columns could not be estimated is **not tested**."
@@ -22,7 +22,7 @@ RULE = (
 def claims_markdown(claims: Sequence[Claim]) -> str:
     """Return the judged claims of one study."""
     heads = ["| claim | the paper says | tables | our test | verdict | evidence |", "|---|---|---|---|---|---|"]
-    lines = ["# Which of the paper's claims survive", "", RULE, "", *heads]
+    lines = ["# What the estimates say of the paper's claims", "", RULE, "", *heads]
     lines += [
         f"| {one.name} | {one.sentence} | {one.where} | {one.test} | **{one.verdict}** | {one.evidence} |" for one in claims
     ]

@@ -1,253 +1,365 @@
-"""Plots of the report as inline SVG: coefficients, marginal effects, residuals, city maps, funnel, rejects.
+"""Plots of the report as Vega-Lite specifications with their data: channels, effects, residuals, records.
 
-Text stays text (the reader's browser has the fonts) and is English or numbers; Chinese is left to HTML. Every plot is
-drawn 4.4 inches wide, so that on a phone its letters are as large as on paper. The same data give the same bytes.
+A specification is plain JSON: the page draws it with the embedded Vega, `static_svg` draws it for readers without a
+script and for print. Texts are English; `Plot.words` has the Chinese of every text that can show, and the page swaps
+them. The maps are in `estimation.report.maps`.
 """
 
 from __future__ import annotations
 
-import io
-import re
-import textwrap
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
-import scipy
-from matplotlib.axes import Axes
 
-matplotlib.use("Agg")
-from matplotlib.figure import Figure
+from estimation.report.drawing import Plot
+from estimation.report.vega import OURS, SOFT, frame_spec, interval_spec, tip, x_axis, zero_line, zoom
+from estimation.report.words import CHANNELS, SIDES, STAGES, Word, lower_first, variable_word
 
-WIDTH = 4.4  # inches
-#: Okabe-Ito: told apart by colour-blind readers and in grey print.
-OURS, PAPER, TRUTH, SOFT = "#0072B2", "#D55E00", "#009E73", "#999999"
-STYLE: Any = {
-    "svg.fonttype": "none", "svg.hashsalt": "customs-lake", "font.family": "sans-serif", "font.size": 8.5,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7, "axes.titlesize": 9,
-    "legend.frameon": False, "legend.fontsize": 8, "xtick.labelsize": 8, "ytick.labelsize": 8,
-}
-#: A degree of longitude at 35 degrees north is this share of a degree of latitude.
-LONGITUDE_SHARE = float(np.cos(np.radians(35)))
+#: Reasons of refused records, most frequent first; Okabe-Ito again.
+REASON_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6B6B6B")
 
 
-def coefficient_plot(comparison: pd.DataFrame, *, terms: Sequence[str], title: str) -> str:
-    """Return estimates with 95% intervals, the paper's beside them and the truth where it is known.
+def channel_plot(comparison: pd.DataFrame, labels: Mapping[int, Word], *, channel: str, name: str, title: Word) -> Plot:
+    """Return one channel of every column: ours and the paper's with 95% intervals, the truth where it is known.
 
     Parameters
     ----------
     comparison : DataFrame
         Rows of `estimation.tables.compare` of one table.
+    labels : mapping
+        Column's position to its heading.
+    channel : {'resilience', 'productivity'}
     """
-    groups = list(comparison.groupby("column"))
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 0.6 + 0.25 * (len(terms) + 1) * len(groups)))
-        axes = figure.subplots()
-        labels, rows, position = [], [], 0.0
-        for number, cells in groups:
-            cells = cells.set_index("variable")
-            first = cells.iloc[0]
-            labels.append((position, f"({number}) {first['dependent']}, {first['sample']}"))
-            position += 0.2
-            for term in terms:
-                position -= 1
-                if term in cells.index:
-                    rows.append(cells.loc[term].to_dict() | {"place": position})
-                labels.append((position, term))
-            position -= 1.5
-        _intervals(axes, pd.DataFrame(rows, columns=[*comparison.columns, "place"]))
-        axes.axvline(0, color="black", linewidth=0.6)
-        axes.set_yticks([place for place, _ in labels], [text for _, text in labels])
-        for label in axes.get_yticklabels():
-            label.set_fontweight("normal" if label.get_text() in terms else "bold")
-        axes.tick_params(axis="y", length=0)
-        axes.set_ylim(position + 1.0, 0.6)
-        axes.set_title(_wrapped(f"{title} (per SD)"), loc="left", x=-0.3)
-        # below the tick labels, a quarter of an inch whatever the height
-        below = -0.25 / (figure.get_figheight() * axes.get_position().height)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.4, below), ncols=3)
-        return _svg(figure, title)
+    rows = _sides(_channel_rows(comparison, channel), labels)
+    word = CHANNELS[channel]
+    return Plot(
+        name,
+        Word(f"{title.en}: {lower_first(word.en)}", f"{title.zh}：{word.zh}"),
+        _alt_of_sides(rows, word),
+        interval_spec(rows, axis="coefficient per SD"),
+        _words(labels.values()),
+    )
 
 
-def effect_plot(effects: pd.DataFrame, *, title: str) -> str:
-    """Return the marginal effect of agglomeration over each moderator with pointwise and simultaneous bands."""
-    groups = list(effects.groupby("variable", sort=False))
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 2.2 * len(groups)))
-        for axes, (name, rows) in zip(np.atleast_1d(figure.subplots(len(groups), 1)), groups, strict=True):
-            axes.fill_between(rows["value"], rows["band_lower"], rows["band_upper"], color=OURS, alpha=0.12, linewidth=0,
-                              label="95% simultaneous")
-            axes.fill_between(rows["value"], rows["lower"], rows["upper"], color=OURS, alpha=0.25, linewidth=0,
-                              label="95% pointwise")
-            axes.plot(rows["value"], rows["effect"], color=OURS)
-            axes.axhline(0, color="black", linewidth=0.6)
-            axes.set_xlabel(f"{name} (standard deviations, 5th to 95th percentile)")
-            axes.set_ylabel("effect of lnAgg")
-            axes.legend(loc="upper left")
-        figure.suptitle(title, x=0.02, ha="left", fontsize=9)
-        figure.tight_layout()
-        return _svg(figure, title)
+def headline_plot(comparison: pd.DataFrame) -> Plot:
+    """Return both channels of the three outcomes of Table 1 in one plot."""
+    parts, labels = [], []
+    cells = comparison[comparison["table"] == 1]
+    for channel, word in CHANNELS.items():
+        rows = _channel_rows(cells, channel)
+        own = {}
+        for position, outcome in zip(rows["column"], rows["dependent"], strict=True):
+            measure = str(rows.loc[rows["column"] == position, "variable"].iloc[0]).removeprefix("lnAgg*")
+            other = "" if measure in ("lnRes", "lnPro") else f" ({variable_word(measure).en})"
+            outcome_word = variable_word(str(outcome))
+            own[int(position)] = Word(
+                f"{outcome_word.en}: {lower_first(word.en.removesuffix(' channel'))}{other}",
+                f"{outcome_word.zh}：{word.zh.removesuffix('渠道')}{other}",
+            )
+        parts.append(_sides(rows, own))
+        labels += list(own.values())
+    rows = pd.concat(parts, ignore_index=True)
+    rows = rows.sort_values("column", kind="stable") if len(rows) else rows
+    title = Word(
+        "The two channels in the baseline (Table 1), with 95% intervals", "基准回归（表1）中的两种渠道及95%置信区间"
+    )
+    alt = Word(_sentence_of_sides(rows, "Both channels"), "基准回归两种渠道的估计值、论文值与真值")
+    return Plot("headline", title, alt, interval_spec(rows, axis="coefficient per SD"), _words(labels))
 
 
-def difference_plot(tests: pd.DataFrame, *, title: str) -> str:
+def difference_plot(tests: pd.DataFrame, labels: Mapping[tuple[int, int], Word]) -> Plot:
     """Return the difference of the channels in every column with its 95% interval."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 0.7 + 0.2 * len(tests)))
-        axes = figure.subplots()
-        places = -np.arange(len(tests))
-        is_adjusted = (tests["romano_wolf"] < 0.05).to_numpy()
-        for mask, mark, colour in ((is_adjusted, "o", OURS), (~is_adjusted, ".", SOFT)):
-            axes.errorbar(tests["difference"][mask], places[mask], xerr=1.96 * tests["std_error"][mask], fmt=mark,
-                          color=colour, elinewidth=1)
-        axes.axvline(0, color="black", linewidth=0.6)
-        axes.set_yticks([-place for place in range(len(tests))],
-                        [f"T{row.table}({row.column}) {row.dependent} {row.sample}" for row in tests.itertuples()])
-        axes.set_xlabel("productivity channel - resilience channel (per SD)")
-        axes.set_title(title, loc="left")
-        return _svg(figure, title)
+    critical = 1.959964
+    rows = pd.DataFrame(
+        {
+            "label": [_of_column(labels, int(t), int(c)) for t, c in zip(tests["table"], tests["column"], strict=True)],
+            "estimate": tests["difference"],
+            "low": tests["difference"] - critical * tests["std_error"],
+            "high": tests["difference"] + critical * tests["std_error"],
+            "p": tests["pvalue"],
+            "p adjusted": tests["romano_wolf"],
+            "who": np.where(
+                tests["romano_wolf"] < 0.05, "significant after adjustment", "not significant after adjustment"
+            ),
+        }
+    )
+    spec = interval_spec(
+        rows,
+        axis="productivity channel less resilience channel",
+        colours={
+            "significant after adjustment": OURS,
+            "not significant after adjustment": SOFT,
+        },
+        offset=False,
+        extra=[tip("p", "p", ".3f"), tip("p adjusted", "p, Romano-Wolf", ".3f")],
+    )
+    count = int((rows["who"] == "significant after adjustment").sum())
+    return Plot(
+        "differences",
+        Word(
+            "Are the channels equal? Difference in every column, 95% intervals",
+            "两种渠道是否相等：各列差异及95%置信区间",
+        ),
+        Word(
+            f"{len(rows)} differences of the channels; {count} differ from zero after adjusting for all columns.",
+            f"{len(rows)}个渠道差异，其中{count}个在多重检验调整后显著异于零。",
+        ),
+        spec,
+        _words(labels.values())
+        | {
+            "significant after adjustment": "调整后显著",
+            "not significant after adjustment": "调整后不显著",
+        },
+    )
 
 
-def residual_plot(residuals: pd.DataFrame, *, title: str) -> str:
-    """Return residuals of the level equation against fitted values, and their quantiles against the normal's."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 4.4))
-        left, right = figure.subplots(2, 1)
-        left.scatter(residuals["fitted"], residuals["resid"], s=3, color=OURS, alpha=0.3, linewidth=0, rasterized=True)
-        left.axhline(0, color="black", linewidth=0.6)
-        left.set_xlabel("fitted (SD)")
-        left.set_ylabel("residual (SD)")
-        ordered = np.sort(residuals["resid"].to_numpy())
-        expected = scipy.stats.norm.ppf((np.arange(1, len(ordered) + 1) - 0.5) / len(ordered)) * ordered.std() + ordered.mean()
-        right.plot(expected, expected, color="black", linewidth=0.6)
-        right.scatter(expected, ordered, s=3, color=OURS, linewidth=0, rasterized=True)
-        right.set_xlabel("normal quantiles")
-        right.set_ylabel("residual quantiles")
-        figure.suptitle(title, x=0.02, ha="left", fontsize=9)
-        figure.tight_layout()
-        return _svg(figure, title)
+def effect_plot(effects: pd.DataFrame, *, outcome: str, moderator: str, domain: Sequence[float]) -> Plot:
+    """Return the marginal effect of agglomeration over one moderator with pointwise and simultaneous bands."""
+    rows = effects[["value", "effect", "lower", "upper", "band_lower", "band_upper", "percentile"]]
+    x = x_axis("value", "standard deviations from the mean")
+    scale = {"domain": list(domain), "nice": True}
+    layers = [
+        {
+            "mark": {"type": "area", "opacity": 0.18, "color": OURS},
+            "encoding": {
+                "x": x,
+                "y": {"field": "band_lower", "type": "quantitative", "scale": scale, "title": "effect per SD"},
+                "y2": {"field": "band_upper"},
+            },
+        },
+        {
+            "mark": {"type": "area", "opacity": 0.30, "color": OURS},
+            "encoding": {"x": x, "y": {"field": "lower", "type": "quantitative"}, "y2": {"field": "upper"}},
+        },
+        {
+            "mark": {"type": "line", "color": OURS, "point": {"color": OURS, "size": 30}},
+            "params": [zoom("x", "y")],
+            "encoding": {
+                "x": x,
+                "y": {"field": "effect", "type": "quantitative"},
+                "tooltip": [
+                    tip("percentile", "percentile", ".0f"),
+                    tip("value", "value, SD", ".2f"),
+                    tip("effect", "effect", ".3f"),
+                    tip("lower", "95% low", ".3f"),
+                    tip("upper", "95% high", ".3f"),
+                ],
+            },
+        },
+        zero_line("y"),
+    ]
+    first, second = variable_word(outcome), variable_word(moderator)
+    crosses = "crosses zero" if rows["effect"].min() < 0 < rows["effect"].max() else "keeps its sign"
+    return Plot(
+        f"effect-{outcome}-{moderator}",
+        Word(f"{first.en}, over {lower_first(second.en)}", f"{first.zh}：随{second.zh}变化"),
+        Word(
+            f"Marginal effect of agglomeration on {lower_first(first.en)} from {rows['effect'].iloc[0]:.2f} to"
+            f" {rows['effect'].iloc[-1]:.2f} as {lower_first(second.en)} rises from its 5th to its 95th"
+            f" percentile; it {crosses}.",
+            f"集聚对{first.zh}的边际效应随{second.zh}由{rows['effect'].iloc[0]:.2f}变为{rows['effect'].iloc[-1]:.2f}。",
+        ),
+        frame_spec(rows, {"layer": layers}, height=190),
+    )
 
 
-def city_map(
-    cities: pd.DataFrame, *, value: str, title: str, signed: bool = False, outline: Mapping[str, Any] | None = None
-) -> str:
-    """Return cities as bubbles at their coordinates; no boundaries unless the user gives them.
+def residual_plots(bins: pd.DataFrame, quantiles: pd.DataFrame, *, outcome: str) -> list[Plot]:
+    """Return residuals over fitted values (tenth, half, nine tenths) and their quantiles beside the normal's."""
+    word = variable_word(outcome)
+    x = x_axis("fitted", "fitted value, SD")
+    spread = [
+        {
+            "mark": {"type": "area", "opacity": 0.25, "color": OURS},
+            "encoding": {
+                "x": x,
+                "y": {"field": "lower", "type": "quantitative", "title": "residual, SD"},
+                "y2": {"field": "upper"},
+            },
+        },
+        {
+            "mark": {"type": "line", "color": OURS, "point": {"color": OURS, "size": 25}},
+            "params": [zoom("x", "y")],
+            "encoding": {
+                "x": x,
+                "y": {"field": "median", "type": "quantitative"},
+                "tooltip": [
+                    tip("fitted", "fitted", ".2f"),
+                    tip("lower", "10%", ".2f"),
+                    tip("median", "median", ".2f"),
+                    tip("upper", "90%", ".2f"),
+                ],
+            },
+        },
+        zero_line("y"),
+    ]
+    normal = [
+        {
+            "mark": {"type": "line", "color": SOFT, "strokeDash": [4, 3]},
+            "encoding": {"x": x_axis("normal", "normal quantile"), "y": {"field": "normal", "type": "quantitative"}},
+        },
+        {
+            "mark": {"type": "point", "color": OURS, "size": 18, "filled": True},
+            "params": [zoom("x", "y")],
+            "encoding": {
+                "x": x_axis("normal", "normal quantile"),
+                "y": {"field": "residual", "type": "quantitative", "title": "residual quantile"},
+                "tooltip": [
+                    tip("share", "share", ".0%"),
+                    tip("normal", "normal", ".2f"),
+                    tip("residual", "residual", ".2f"),
+                ],
+            },
+        },
+    ]
+    tails = float(np.abs(quantiles["residual"] - quantiles["normal"]).max())
+    return [
+        Plot(
+            f"residuals-{outcome}",
+            Word(f"{word.en}: residuals over fitted values", f"{word.zh}：残差与拟合值"),
+            Word(
+                f"Residuals of {lower_first(word.en)} in twenty groups of fitted values: tenth, half and nine tenths.",
+                f"{word.zh}残差按拟合值分二十组的分位数。",
+            ),
+            frame_spec(bins, {"layer": spread}, height=180),
+        ),
+        Plot(
+            f"quantiles-{outcome}",
+            Word(f"{word.en}: quantiles beside the normal's", f"{word.zh}：残差分位数与正态分位数"),
+            Word(
+                f"Quantiles of the residuals of {lower_first(word.en)} stay within {tails:.2f} SD of the normal's.",
+                f"{word.zh}残差分位数与正态分位数最大相差{tails:.2f}个标准差。",
+            ),
+            frame_spec(quantiles, {"layer": normal}, height=180),
+        ),
+    ]
 
-    Parameters
-    ----------
-    cities : DataFrame
-        lat, lon, name and the value; bubble area is proportional to its size.
-    signed : bool
-        Two colours by sign instead of one.
-    outline : GeoJSON, optional
-        Boundaries of the user's own, longitude and latitude.
-    """
-    shown = cities.dropna(subset=["lat", "lon", value])
-    size = shown[value].abs()
-    area = 160 * size / max(size.max(), 1e-12)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 3.6))
-        axes = figure.subplots()
-        for line in _outline_lines(outline):
-            axes.plot(line[:, 0], line[:, 1], color=SOFT, linewidth=0.4)
-        groups = [(shown[value] >= 0, OURS, "above the model"), (shown[value] < 0, PAPER, "below the model")]
-        for mask, colour, label in groups if signed else [(shown[value].notna(), OURS, None)]:
-            axes.scatter(shown.loc[mask, "lon"], shown.loc[mask, "lat"], s=area[mask] + 1, color=colour, alpha=0.45,
-                         linewidth=0.3, edgecolor="white", label=label)
-        for row in shown.loc[size.nlargest(6).index].itertuples():
-            axes.annotate(row.name, (row.lon, row.lat), fontsize=7, xytext=(3, 3), textcoords="offset points")
-        axes.set_aspect(1 / LONGITUDE_SHARE)
-        axes.set_xlabel("degrees east")
-        axes.set_ylabel("degrees north")
-        axes.set_title(title, loc="left")
-        if signed:
-            axes.legend(loc="lower left")
-        return _svg(figure, title)
 
-
-def stacked_bars(counts: pd.DataFrame, *, title: str, ylabel: str) -> str:
-    """Return counts by year (rows) and kind (columns) as stacked bars, the rarest kinds together."""
-    order = counts.sum().sort_values(ascending=False).index
-    frame = counts[order[:7]].copy()
-    if len(order) > 7:
-        frame["others"] = counts[order[7:]].sum(axis=1)
-    palette = [OURS, PAPER, TRUTH, "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", SOFT]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 3.4))
-        axes = figure.subplots()
-        base = np.zeros(len(frame))
-        for name, colour in zip(frame.columns, palette, strict=False):
-            axes.bar([str(year) for year in frame.index], frame[name], bottom=base, color=colour, label=str(name))
-            base += frame[name].to_numpy(dtype=float)
-        axes.set_ylabel(ylabel)
-        axes.set_title(title, loc="left")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
-        return _svg(figure, title)
-
-
-def funnel_plot(stages: Sequence[tuple[str, int]], *, title: str) -> str:
+def funnel_plot(stages: Sequence[tuple[str, int]]) -> Plot:
     """Return the stages from raw rows to observations as bars on a logarithmic axis."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 0.5 + 0.3 * len(stages)))
-        axes = figure.subplots()
-        counts = [max(count, 1) for _, count in stages]
-        places = [-place for place in range(len(stages))]
-        axes.barh(places, counts, color=OURS, alpha=0.7)
-        for place, (_, count) in zip(places, stages, strict=True):
-            axes.text(max(count, 1) * 1.15, place, f"{count:,}", va="center", fontsize=8)
-        axes.set_xscale("log")
-        axes.set_xlim(1, max(counts) * 12)
-        axes.set_yticks(places, [name for name, _ in stages])
-        axes.set_title(title, loc="left")
-        return _svg(figure, title)
+    rows = pd.DataFrame(stages, columns=["stage", "count"])
+    rows = rows[rows["count"] > 0]
+    y = {"field": "stage", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 220}}
+    layers = [
+        {
+            "mark": {"type": "bar", "color": OURS},
+            "encoding": {
+                "y": y,
+                "x": x_axis("count", "count, logarithmic axis") | {"scale": {"type": "log", "domainMin": 1}},
+                "x2": {"datum": 1},
+                "tooltip": [tip("stage", "stage", None), tip("count", "count", ",d")],
+            },
+        },
+        {
+            "mark": {"type": "text", "align": "left", "dx": 4},
+            "encoding": {
+                "y": y,
+                "x": {"field": "count", "type": "quantitative"},
+                "text": {"field": "count", "format": ",d"},
+            },
+        },
+    ]
+    return Plot(
+        "funnel",
+        Word("From raw rows to observations", "从原始记录到样本"),
+        Word("; ".join(f"{name}: {count:,}" for name, count in stages) + ".", "从原始行到回归样本各阶段数量。"),
+        frame_spec(rows, {"layer": layers}, height={"step": 24}),
+        dict(STAGES),
+    )
 
 
-def _intervals(axes: Axes, rows: pd.DataFrame) -> None:
-    """Draw ours, the paper's and the truth, one artist each."""
-    spread = [rows["ours"] - rows["ci_low"], rows["ci_high"] - rows["ours"]]
-    axes.errorbar(rows["ours"], rows["place"], xerr=spread, fmt="o", markersize=3.5, color=OURS, elinewidth=1, label="ours")
-    theirs, known = rows[rows["paper"].notna()], rows[rows["truth"].notna()]
-    if len(theirs):
-        axes.errorbar(theirs["paper"], theirs["place"] - 0.28, xerr=1.96 * theirs["paper_std_error"], fmt="s", markersize=3,
-                      color=PAPER, elinewidth=0.8, label="paper")
-    if len(known):
-        axes.plot(known["truth"], known["place"] + 0.25, "v", markersize=4, color=TRUTH, label="truth")
+def reject_plot(rejects: pd.DataFrame) -> Plot:
+    """Return refused records by year and first reason as stacked bars, the rarest reasons together."""
+    totals = rejects.sum().sort_values(ascending=False)
+    shown = list(totals.index[: len(REASON_COLOURS) - 1])
+    kinds = rejects[shown].assign(
+        **({"other": rejects.drop(columns=shown).sum(axis=1)} if len(totals) > len(shown) else {})
+    )
+    rows = kinds.rename_axis("year").reset_index().melt("year", var_name="reason", value_name="records")
+    order = list(kinds.columns)
+    mark = {
+        "mark": {"type": "bar"},
+        "params": [{"name": "kind", "select": {"type": "point", "fields": ["reason"]}, "bind": "legend"}],
+        "encoding": {
+            "x": {"field": "year", "type": "ordinal", "title": None, "axis": {"labelAngle": 0}},
+            "y": {"field": "records", "type": "quantitative", "title": "records", "axis": {"format": "~s"}},
+            "color": {
+                "field": "reason",
+                "type": "nominal",
+                "sort": order,
+                "title": None,
+                "scale": {"domain": order, "range": list(REASON_COLOURS[: len(order)])},
+                "legend": {"orient": "bottom", "columns": 2, "labelLimit": 190},
+            },
+            "opacity": {"condition": {"param": "kind", "value": 1}, "value": 0.15},
+            "tooltip": [tip("year", "year", None), tip("reason", "reason", None), tip("records", "records", ",d")],
+        },
+    }
+    return Plot(
+        "rejects",
+        Word("Refused records by year and first reason", "各年剔除记录及首要原因"),
+        Word(
+            f"{int(totals.sum()):,} refused records; the most frequent reason is {totals.index[0]}.",
+            f"共剔除{int(totals.sum()):,}条记录。",
+        ),
+        frame_spec(rows, mark, height=230),
+    )
 
 
-def _wrapped(title: str) -> str:
-    """Break a title that is wider than the figure, which would shrink everything else."""
-    return textwrap.fill(title, 52)
+# --- rows of plots ------------------------------------------------------------------------------------------------------
 
 
-def _outline_lines(outline: Mapping[str, Any] | None) -> list[np.ndarray]:
-    """Rings of the polygons of a GeoJSON, as longitude-latitude arrays."""
-    if not outline:
-        return []
-    features = outline.get("features", [outline])
-    lines: list[np.ndarray] = []
-    for feature in features:
-        geometry = feature.get("geometry", feature)
-        polygons = geometry.get("coordinates", [])
-        if geometry.get("type") == "Polygon":
-            polygons = [polygons]
-        elif geometry.get("type") != "MultiPolygon":
-            continue
-        lines += [np.asarray(ring, dtype=float)[:, :2] for polygon in polygons for ring in polygon]
-    return lines
+def _channel_rows(comparison: pd.DataFrame, channel: str) -> pd.DataFrame:
+    """Rows of one interaction; unemployment keeps the sign it is printed with."""
+    names = comparison["variable"].astype(str)
+    is_product = names.str.startswith("lnAgg*")
+    wanted = names == "lnAgg*lnPro" if channel == "productivity" else is_product & (names != "lnAgg*lnPro")
+    return comparison[wanted]
 
 
-def _svg(figure: Figure, title: str) -> str:
-    """Return a figure as an SVG element with a title for screen readers, no fixed size, no identifier shared by plots."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.04, metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    # identifiers are per figure; several figures live in one page
-    prefix = re.sub(r"\W+", "-", title.lower()).strip("-")
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
-    text = re.sub(r'(xlink:href="#|url\(#)([^")]+)', rf"\1{prefix}-\2", text)
-    label = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    return text.replace("<svg", f'<svg role="img" aria-label="{label}" class="plot"', 1)
+def _of_column(labels: Mapping[tuple[int, int], Word], table: int, column: int) -> str:
+    """Label of a column; one of a table that is not shown has its numbers only."""
+    word = labels.get((table, column))
+    return word.en if word else f"T{table}({column})"
+
+
+def _sides(rows: pd.DataFrame, labels: Mapping[int, Word]) -> pd.DataFrame:
+    """One row a column and side: ours with its interval, the paper's with that of its printed error, the truth."""
+    found = []
+    for row in rows.to_dict("records"):
+        head = {"label": labels[int(row["column"])].en, "column": int(row["column"])}
+        found.append(head | {"who": "ours", "estimate": row["ours"], "low": row["ci_low"], "high": row["ci_high"]})
+        if math.isfinite(row["paper"]):
+            half = 1.959964 * row["paper_std_error"]
+            found.append(
+                head
+                | {"who": "paper", "estimate": row["paper"], "low": row["paper"] - half, "high": row["paper"] + half}
+            )
+        if math.isfinite(row["truth"]):
+            found.append(head | {"who": "truth", "estimate": row["truth"], "low": math.nan, "high": math.nan})
+    return pd.DataFrame(found, columns=["label", "column", "who", "estimate", "low", "high"])
+
+
+def _sentence_of_sides(rows: pd.DataFrame, subject: str) -> str:
+    ours = rows[rows["who"] == "ours"]
+    if ours.empty:
+        return f"{subject}: no column could be estimated."
+    away = int(((ours["low"] > 0) | (ours["high"] < 0)).sum())
+    return (
+        f"{subject}: {len(ours)} estimates from {ours['estimate'].min():.3f} to {ours['estimate'].max():.3f}; the 95% interval"
+        f" of {away} leaves out zero."
+    )
+
+
+def _alt_of_sides(rows: pd.DataFrame, word: Word) -> Word:
+    ours = rows[rows["who"] == "ours"]
+    zh = f"{word.zh}：{len(ours)}个估计值" + (
+        f"，{ours['estimate'].min():.3f}至{ours['estimate'].max():.3f}" if len(ours) else ""
+    )
+    return Word(_sentence_of_sides(rows, word.en), zh)
+
+
+def _words(labels: Any) -> dict[str, str]:
+    return {label.en: label.zh for label in labels} | {side: word.zh for side, word in SIDES.items()}

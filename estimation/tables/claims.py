@@ -28,6 +28,15 @@ CONTROL_NAMES = {
 }
 BY_COLUMN = "sign and significance of each coefficient, Holm over them"
 BY_JOINT = "sign and significance of each coefficient, Romano-Wolf over all columns (joint distribution by city)"
+#: The rule behind a verdict, in the words that stand beside it.
+BY_ALL_CELLS = (
+    "supported if every cell has the claimed sign with an adjusted p below 5%, contradicted if some cell has the opposite"
+    " sign with an adjusted p below 5%, otherwise the data cannot tell"
+)
+BY_INTERVAL = "contradicted if the claimed number lies outside the 95% interval, otherwise the data cannot tell"
+BY_CHANCE = (
+    "contradicted if more tests reject at 5% than chance gives in 99 of 100 cases, otherwise not rejected, which is no support"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,8 @@ class Statement:
         What is tested here.
     judge : callable
         Estimates to verdict and evidence.
+    rule : str
+        When the verdict is which.
     """
 
     name: str
@@ -53,6 +64,7 @@ class Statement:
     sentence: str
     test: str
     judge: Callable[[Estimates], Judged]
+    rule: str = BY_ALL_CELLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +73,9 @@ class Claim:
 
     Attributes
     ----------
-    name, where, sentence, test : str
+    name, where, sentence, test, rule : str
         As of :class:`Statement`.
-    verdict : {'survives', 'contradicted', 'cannot tell', 'not rejected', 'not tested'}
+    verdict : {'supported', 'contradicted', 'cannot tell', 'not rejected', 'not tested'}
     evidence : str
         The numbers behind the verdict.
     """
@@ -74,6 +86,7 @@ class Claim:
     where: str
     sentence: str
     test: str
+    rule: str
 
 
 STATEMENTS = (
@@ -130,7 +143,7 @@ STATEMENTS = (
         "Text on Table 1: the coefficient .200 is read as an effect of 20 per cent, although all variables are"
         " standardised.",
         "elasticity: coefficient times the sd of lnvalue over that of lnAgg; 20 outside its 95% interval",
-        partial(verdicts.per_cent_of_agglomeration, claimed=20.0),
+        partial(verdicts.per_cent_of_agglomeration, claimed=20.0), BY_INTERVAL,
     ),
     *(
         Statement(
@@ -176,6 +189,7 @@ STATEMENTS = (
         "The instruments are not rejected: no AR(2), Hansen above 5%", "1-8",
         "Below every table: AR(2) and Hansen do not reject, so the instruments are called valid.",
         "number of rejections against what chance gives; a test that does not reject is no proof", verdicts.instruments,
+        BY_CHANCE,
     ),
 )
 
@@ -186,7 +200,7 @@ def judge_claims(tables: Sequence[PrintedTable], panel: StudyPanel) -> tuple[Cla
     judged = []
     for one in STATEMENTS:
         verdict, evidence = one.judge(found)
-        judged.append(Claim(one.name, verdict, evidence, one.where, one.sentence, one.test))
+        judged.append(Claim(one.name, verdict, evidence, one.where, one.sentence, one.test, one.rule))
     return tuple(judged)
 
 

@@ -35,6 +35,7 @@ _TRIMMED = {
     "cities": "cities trimmed by their mean over years",
     "rows": "city-years trimmed by their own value",
 }
+GENERATED_NOTE = "Generated data: not China's customs records; the numbers say nothing about the world."
 STAR_NOTE = "*** p<0.01, ** p<0.05, * p<0.1 (normal distribution); standard errors in parentheses."
 
 
@@ -80,6 +81,8 @@ class PrintedColumn:
     paper : PaperColumn or None
     truth : dict
         Printed term to the true coefficient; empty when none is known.
+    intervals : dict
+        Printed term to its 95% interval, of a column read back from recorded numbers.
     """
 
     fit: ColumnFit
@@ -87,6 +90,7 @@ class PrintedColumn:
     statistics: Mapping[str, float]
     paper: PaperColumn | None = None
     truth: Mapping[str, float] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -101,7 +105,9 @@ class PrintedColumn:
         return f"({column.position}) {column.dependent}{sample}"
 
     def interval(self, term: str, level: float = 0.95) -> tuple[float, float]:
-        """Confidence interval of a term."""
+        """Confidence interval of a term; of recorded numbers only the 95% one is known."""
+        if self.fit.results is None and level == 0.95:
+            return self.intervals[term]
         assert self.fit.results is not None
         half = self.fit.results.critical_value(level) * self.ours[term].std_error
         return self.ours[term].coefficient - half, self.ours[term].coefficient + half
@@ -117,11 +123,14 @@ class PrintedTable:
     columns : tuple of PrintedColumn
     terms : tuple of str
         Rows in print order.
+    generated : bool
+        Whether the data behind it were generated; every print of it then says so.
     """
 
     table: ResultTable
     columns: tuple[PrintedColumn, ...]
     terms: tuple[str, ...]
+    generated: bool = False
 
     @property
     def title(self) -> str:
@@ -153,7 +162,8 @@ class PrintedTable:
             for note in column.fit.notes:
                 by_note.setdefault(note, []).append(f"({column.fit.column.position})")
         warnings = tuple(f"{' '.join(positions)} {note}" for note, positions in by_note.items())
-        return (*failures, *warnings, _options_note(self.table), STAR_NOTE)
+        origin = (GENERATED_NOTE,) if self.generated else ()
+        return (*origin, *failures, *warnings, _options_note(self.table), STAR_NOTE)
 
 
 def print_table(
@@ -162,6 +172,7 @@ def print_table(
     *,
     paper: Mapping[tuple[int, int], PaperColumn] | None = None,
     truth: Mapping[tuple[str, str], Mapping[str, float]] | None = None,
+    generated: bool = False,
 ) -> PrintedTable:
     """Return a table in print.
 
@@ -171,6 +182,8 @@ def print_table(
         (table number, column) to the paper's numbers.
     truth : mapping
         (outcome, resilience measure) to printed term to true coefficient per standard deviation of the panel.
+    generated : bool
+        Whether the panel was made from generated data.
     """
     columns = tuple(
         PrintedColumn(
@@ -182,7 +195,7 @@ def print_table(
         )
         for fit in fits
     )
-    return PrintedTable(table, columns, _terms(columns))
+    return PrintedTable(table, columns, print_order(columns), generated)
 
 
 def paper_columns(tables: pd.DataFrame, statistics: pd.DataFrame) -> dict[tuple[int, int], PaperColumn]:
@@ -248,7 +261,7 @@ def _truth_of(column: Column, truth: Mapping[tuple[str, str], Mapping[str, float
     return {term: value for term, value in known.items() if term in terms}
 
 
-def _terms(columns: Sequence[PrintedColumn]) -> tuple[str, ...]:
+def print_order(columns: Sequence[PrintedColumn]) -> tuple[str, ...]:
     """Rows in print order: lags, regressors in the order of the specification, the constant; no year dummies."""
     terms: dict[str, None] = {}
     for column in columns:

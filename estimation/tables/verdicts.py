@@ -1,8 +1,8 @@
 """How a claim is judged: from estimates to a verdict and the numbers behind it, by one stated rule.
 
-A claim *survives* when every cell it is about has the claimed sign and an adjusted p-value below 5%; it is *contradicted*
-when some cell has the opposite sign with an adjusted p-value below 5%; otherwise the data *cannot tell*, which is no
-evidence against the claim. A test that does not reject is *not rejected*: no support either.
+A claim is *supported* when every cell it is about has the claimed sign and an adjusted p-value below 5%; it is
+*contradicted* when some cell has the opposite sign with an adjusted p-value below 5%; otherwise the data *cannot tell*,
+which is no evidence against the claim. A test that does not reject is *not rejected*: no support either.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from estimation.tables.joint import holm
 from estimation.tables.printed import PrintedTable
 from estimation.tables.study import StudyPanel
 
-Verdict = Literal["survives", "contradicted", "cannot tell", "not rejected", "not tested"]
+Verdict = Literal["supported", "contradicted", "cannot tell", "not rejected", "not tested"]
 Judged = tuple[Verdict, str]
 LEVEL = 0.05
 NO_COLUMN: Judged = ("not tested", "no column could be estimated")
@@ -70,8 +70,15 @@ def verdict(values: Iterable[float], adjusted: Iterable[float]) -> Verdict:
     positive = np.asarray(list(values)) > 0
     significant = np.asarray(list(adjusted)) < LEVEL
     if (significant & positive).all():
-        return "survives"
+        return "supported"
     return "contradicted" if (significant & ~positive).any() else "cannot tell"
+
+
+def shortfall(values: Iterable[float], adjusted: Iterable[float]) -> str:
+    """Words on how far the cells are from what the rule asks of all of them; empty when nothing is missing."""
+    positive, significant = np.asarray(list(values)) > 0, np.asarray(list(adjusted)) < LEVEL
+    reached = int((significant & positive).sum())
+    return "" if reached == len(positive) else f"; the rule asks for all {len(positive)}, {reached} meet it"
 
 
 def signs(values: Sequence[float], pvalues: Sequence[float], *, more: str = "") -> Judged:
@@ -83,6 +90,7 @@ def signs(values: Sequence[float], pvalues: Sequence[float], *, more: str = "") 
         f"{int(claimed.sum())} of {len(values)} have the claimed sign,"
         f" {int(((adjusted < LEVEL) & claimed).sum())} significantly (Holm),"
         f" {int(((adjusted < LEVEL) & ~claimed).sum())} the opposite one significantly{more}"
+        f"{shortfall(values, adjusted)}"
     )
 
 
@@ -97,6 +105,7 @@ def larger_channel(found: Estimates) -> Judged:
         f" {int(((tests['pvalue'] < LEVEL) & larger).sum())} are significant alone,"
         f" {int(((tests['holm'] < LEVEL) & larger).sum())} after Holm,"
         f" {int(((tests['romano_wolf'] < LEVEL) & larger).sum())} after Romano-Wolf"
+        f"{shortfall(tests['difference'], tests['romano_wolf'])}"
     )
 
 
@@ -124,6 +133,7 @@ def channels_positive(found: Estimates, number: int) -> Judged:
         f"{int(positive.sum())} of {len(cells)} are positive,"
         f" {int(((cells['pvalue'] < LEVEL) & positive).sum())} significantly alone,"
         f" {int(((cells['romano_wolf'] < LEVEL) & positive).sum())} after Romano-Wolf over all columns"
+        f"{shortfall(cells['estimate'], cells['romano_wolf'])}"
     )
 
 

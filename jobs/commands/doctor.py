@@ -14,7 +14,10 @@ from jobs.runtime.jars import JarsNotFoundError, jar_paths
 from jobs.runtime.java import JavaNotUsableError, require_java
 
 EXPECTED = {"pyspark": "4.2.0", "delta-spark": "4.4.0"}
-ALSO_NEEDED = ("pandas", "polars", "pyarrow", "numpy", "scipy", "rich", "openpyxl", "python-calamine", "matplotlib", "jinja2")
+ALSO_NEEDED = (
+    "pandas", "polars", "pyarrow", "numpy", "scipy", "rich", "openpyxl", "python-calamine", "matplotlib", "jinja2",
+    "vl-convert-python",
+)
 MIN_FREE_GB = 5
 
 

@@ -149,7 +149,20 @@ class Lake:
     def write_marker(self, lake_format: int, floors: dict[str, int], *, columns: str = "") -> None:
         """Say the lake's format, for each table the first version of its present shape, and the columns it has."""
         marker = {"format": lake_format, "product": PRODUCT, "floors": floors, "columns": columns}
-        self.store.write_text(MARKER, json.dumps(marker, sort_keys=True) + "\n")
+        former = self.marker() if self.store.read_text(MARKER) is not None else {}
+        kept = {"origin": former["origin"]} if "origin" in former else {}
+        self.store.write_text(MARKER, json.dumps(marker | kept, sort_keys=True) + "\n")
+
+    def origin(self) -> str:
+        """Whether its records are ``generated``, ``delivered`` or ``mixed``; ``unknown`` until files were loaded."""
+        return str(self.marker().get("origin", "unknown"))
+
+    def note_origin(self, origin: str) -> None:
+        """Say in the marker that ``generated`` or ``delivered`` records are loaded; both make it ``mixed``, for good."""
+        former = self.origin()
+        now = origin if former in ("unknown", origin) else "mixed"
+        if now != former:
+            self.store.write_text(MARKER, json.dumps(self.marker() | {"origin": now}, sort_keys=True) + "\n")
 
     # --- reading -------------------------------------------------------------------------------------------------
 

@@ -171,6 +171,11 @@ def add_delivery_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def is_generated_folder(raw: str | Path) -> bool:
+    """Whether a folder of raw files is a generated world's: its truth lies beside it."""
+    return (Path(raw).resolve().parent / "truth").is_dir()
+
+
 def open_context(arguments: argparse.Namespace, *, create: bool = True, is_checked: bool = False) -> JobContext:
     """Load settings, refuse a damaged lake (unless it was looked at already), start the session and open the lake."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)

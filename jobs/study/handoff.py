@@ -12,13 +12,14 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from conf.settings import Places
 from conf.tables import TableFileError, read_table_files
+from estimation.report.study_report import Origin
 from estimation.tables import (
     CityClasses,
     Constant,
@@ -33,7 +34,7 @@ from estimation.tables.printed import PaperColumn
 from jobs.core.errors import InputRefusedError
 from jobs.core.lake import Lake
 from jobs.reference.place_book import load_region_classes
-from jobs.runtime.context import JobContext
+from jobs.runtime.context import JobContext, is_generated_folder
 from schemas.catalog import TABLES
 from schemas.gold import CITY_EXPORTS
 from schemas.panel import CITY_PANEL, MODEL_VARIABLES, PANEL_CONSTANTS, PRODUCTS, product_name, scaled_name
@@ -151,6 +152,14 @@ def truth_of(context: JobContext, panel: StudyPanel) -> dict[tuple[str, str], Ma
         )
         for outcome, equation in read_model(path).items()
     }
+
+
+def origin_of(context: JobContext) -> Origin:
+    """Whether the lake's records are generated, delivered or mixed; a lake from before it was recorded may be unknown."""
+    origin = context.lake.origin()
+    if origin == "unknown" and context.raw is not None and is_generated_folder(context.raw):
+        return "generated"
+    return cast(Origin, origin)
 
 
 def result_tables(wanted: str, profile: str, user_folder: Path | None = None) -> tuple[ResultTable, ...]:

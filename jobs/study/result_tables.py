@@ -27,6 +27,7 @@ from jobs.runtime.context import (
 from jobs.study.handoff import (
     HandOff,
     city_classes,
+    origin_of,
     paper_numbers,
     result_tables,
     truth_of,
@@ -42,11 +43,12 @@ def print_tables(
     """Estimate the tables of all profiles, in the order of profiles and numbers."""
     classes, paper = city_classes(context.settings.places), paper_numbers()
     truth = truth_of(context, handed.panel)
+    generated = origin_of(context) in ("generated", "mixed")
     printed = []
     for profile in profiles:
         chosen = result_tables(tables, profile, table_files)
         fits = estimate_tables(chosen, handed.panel, classes)
-        printed += [print_table(table, fits[table.name], paper=paper, truth=truth) for table in chosen]
+        printed += [print_table(table, fits[table.name], paper=paper, truth=truth, generated=generated) for table in chosen]
     return printed
 
 

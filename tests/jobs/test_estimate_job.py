@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from estimation.report.evidence import ROBUSTNESS
 from jobs import estimate, explain, report
 from jobs.core.errors import InputRefusedError
 from jobs.core.frames import to_spark
@@ -15,7 +16,7 @@ from jobs.study import variants
 from jobs.world.equation import write_model
 from jobs.world.latent import WorldModel, simulate
 from schemas.panel import CITY_PANEL, PANEL_CONSTANTS
-from schemas.results import ESTIMATE
+from schemas.results import ESTIMATE, EVIDENCE
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +101,18 @@ def test_a_number_is_walked_back_to_its_versions_and_estimated_again(context):
 
 @pytest.mark.lake
 def test_the_report_of_a_lake_is_one_page_with_its_command(context):
+    context.lake.note_origin("generated")
     outcome = report.run(context, tables="1", profiles=("defensible",))
     page = (context.out / "report.html").read_text("utf-8")
     version = context.lake.version(CITY_PANEL)
     assert f"--at {version}" in page and f"gold.city_panel version {version}" in page
-    assert "Which of the paper's claims survive" in outcome.detail
+    assert "What the estimates say of the paper's claims" in outcome.detail
     assert (context.out / "claims.md").is_file() and (context.out / "report" / "channel_tests.csv").is_file()
+    assert "Generated data, not customs records" in page and "customs-lake estimate --robustness" in outcome.message
+    stored = context.lake.read(EVIDENCE).where("study_profile = 'defensible'").toPandas()
+    assert {"claims", "channel_tests", "effects"} <= set(stored["evidence"]) and not set(ROBUSTNESS) & set(stored["evidence"])
+    with pytest.raises(InputRefusedError, match="nothing was estimated on version 10000 of gold.city_panel"):
+        report.run(context, at=10_000)
     with pytest.raises(InputRefusedError, match="expected type FeatureCollection, found 'Point'"):
         shape = context.out / "point.json"
         shape.write_text('{"type": "Point"}', encoding="utf-8")

@@ -272,11 +272,11 @@ def test_claims_follow_their_rule(printed, study, classes, paper):
     claims = judge_claims(list(printed.values()), study[0])
     by_name = {claim.name: claim for claim in claims}
     assert len(by_name) == len(claims) == len(STATEMENTS)
-    assert {claim.verdict for claim in claims} <= {"survives", "contradicted", "cannot tell", "not rejected", "not tested"}
+    assert {claim.verdict for claim in claims} <= {"supported", "contradicted", "cannot tell", "not rejected", "not tested"}
     assert all(claim.sentence and claim.test and claim.evidence for claim in claims)
     # the world obeys the paper's coefficients: in Table 1 the distance to the sea is negative, and one per cent of
     # agglomeration is far from twenty per cent of exports
-    assert by_name["Distance to the sea (lnseadis) lowers exports"].verdict == "survives"
+    assert by_name["Distance to the sea (lnseadis) lowers exports"].verdict == "supported"
     assert by_name["One per cent more agglomeration raises export value by 20 per cent"].verdict == "contradicted"
     assert by_name["The instruments are not rejected: no AR(2), Hansen above 5%"].verdict in ("not rejected", "contradicted")
     alone = judge_claims([printed["table1"]], study[0])
@@ -306,7 +306,7 @@ def test_the_claim_on_main_effects_is_the_difference_of_the_two_coefficients(pri
 @pytest.mark.parametrize(
     ("values", "pvalues", "verdict"),
     [
-        ([1, 2, 3], [0.001, 0.001, 0.001], "survives"),
+        ([1, 2, 3], [0.001, 0.001, 0.001], "supported"),
         ([1, 2, 3], [0.001, 0.001, 0.2], "cannot tell"),
         ([1, 2, -3], [0.001, 0.001, 0.2], "cannot tell"),
         ([1, 2, -3], [0.001, 0.001, 0.001], "contradicted"),
