@@ -10,22 +10,19 @@ from pyspark.sql import functions as F
 
 from jobs.transforms.place_coverage import is_postcode_unknown
 
+CUBE_KEY = ("year", "city_id", "hs6_code", "partner_code")
+CUBE_CARRIED = ("hs_revision", "hs6_converted", "hs6_family", "country_iso3", "is_destination")
 POSTCODE_METHODS = ("postcode6", "postcode5", "postcode4")
 
 
 def build_cube(declarations: DataFrame) -> DataFrame:
     """Sum declarations to (year, city, HS6 product, partner).
 
-    Converted code, family, revision, ISO code and destination mark are functions of the key, so ``any_value`` is exact.
+    Converted code, family, revision, ISO code and destination mark are functions of the key. They stand among the keys:
+    the groups are the same, and texts among the sums would have Spark sort all records instead of hashing them.
     """
-    return declarations.groupBy("year", "city_id", "hs6_code", "partner_code").agg(
-        F.any_value("hs_revision").alias("hs_revision"),
-        F.any_value("hs6_converted").alias("hs6_converted"),
-        F.any_value("hs6_family").alias("hs6_family"),
-        F.any_value("country_iso3").alias("country_iso3"),
-        F.any_value("is_destination").alias("is_destination"),
-        F.sum("value_usd").cast("decimal(20,2)").alias("value_usd"),
-        F.count("*").alias("n_records"),
+    return declarations.groupBy(*CUBE_KEY, *CUBE_CARRIED).agg(
+        F.sum("value_usd").cast("decimal(20,2)").alias("value_usd"), F.count("*").alias("n_records")
     )
 
 
@@ -43,11 +40,11 @@ def count_city_exports(cube: DataFrame, declarations: DataFrame, cities: DataFra
     """
     counts = cube.groupBy("year", "city_id").agg(
         F.sum("value_usd").cast("decimal(20,2)").alias("value_usd"),
-        F.count_distinct("hs6_code").alias("n_products"),
-        F.count_distinct("hs6_converted").alias("n_products_converted"),
-        F.count_distinct("hs6_family").alias("n_products_family"),
-        F.count_distinct(F.when(F.col("is_destination"), F.col("country_iso3"))).alias("n_destinations"),
-        F.count_distinct("partner_code").alias("n_partner_codes"),
+        _n_distinct(F.col("hs6_code")).alias("n_products"),
+        _n_distinct(F.col("hs6_converted")).alias("n_products_converted"),
+        _n_distinct(F.col("hs6_family")).alias("n_products_family"),
+        _n_distinct(F.when(F.col("is_destination"), F.col("country_iso3"))).alias("n_destinations"),
+        _n_distinct(F.col("partner_code")).alias("n_partner_codes"),
         F.count("*").alias("n_pairs"),
         F.sum("n_records").alias("n_records"),
     )
@@ -62,6 +59,11 @@ def count_city_exports(cube: DataFrame, declarations: DataFrame, cities: DataFra
     return counts.join(coverage, on=["year", "city_id"], how="inner").join(
         F.broadcast(cities), on="city_id", how="left"
     )
+
+
+def _n_distinct(code: Column) -> Column:
+    """As ``count_distinct``, for codes that are few in every group: several of those would copy each row as often."""
+    return F.size(F.collect_set(code)).cast("bigint")
 
 
 def _value_share(condition: Column) -> Column:
