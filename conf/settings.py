@@ -25,6 +25,7 @@ from conf.delivery import Delivery
 from conf.errors import SettingsError, require_one_of
 from conf.operations import Operations
 from conf.panel import Panel
+from conf.plausible import Plausible
 from conf.privacy import Privacy
 from conf.productivity import Productivity
 from conf.rules import RuleError, rules_in_force
@@ -251,6 +252,7 @@ class Settings:
     delivery: Delivery = field(default_factory=Delivery)
     aliases: Aliases = field(default_factory=Aliases)
     quality: Quality = field(default_factory=Quality)
+    plausible: Plausible = field(default_factory=Plausible)
     spark: Spark = field(default_factory=Spark)
     operations: Operations = field(default_factory=Operations)
     privacy: Privacy = field(default_factory=Privacy)
@@ -267,7 +269,7 @@ class Settings:
         return hidden
 
     def sha256(self) -> str:
-        """Hash of everything that can change a result; ``spark``, ``operations``, ``delivery`` and ``privacy`` cannot."""
+        """Hash of everything that can change a result; ``_NOT_RESULTS`` cannot."""
         content = {name: values for name, values in self.as_dict().items() if name not in _NOT_RESULTS}
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=list).encode()).hexdigest()
 
@@ -277,12 +279,12 @@ class Settings:
 
 
 # what runs where and which files are taken, not what is made of them
-_NOT_RESULTS = ("spark", "operations", "delivery", "privacy")
+_NOT_RESULTS = ("spark", "operations", "delivery", "privacy", "plausible")
 # given by reference, or as a variable of the environment itself
 _SECRET_KEYS = ("privacy.key",)
 _SECTIONS: dict[str, type] = {
     "study": Study, "places": Places, "count": Count, "productivity": Productivity, "panel": Panel,
-    "delivery": Delivery, "aliases": Aliases, "quality": Quality, "spark": Spark,
+    "delivery": Delivery, "aliases": Aliases, "quality": Quality, "plausible": Plausible, "spark": Spark,
     "operations": Operations, "privacy": Privacy,
 }
 

@@ -51,7 +51,7 @@ PRESETS: dict[str, dict[str, object]] = {
 MANIFEST = "world.json"
 FIRMS = ("tfp", "survey")
 #: Raise when the same options give other bytes.
-EDITION = 4
+EDITION = 5
 REFERENCE_TABLES = (
     "prefectures", "county_units", "postcode_prefixes", "place_names", "partners", "partner_aliases", "hs6_codes",
     "hs6_conversions", "hs6_families", "city_coordinates", "paper_tables",

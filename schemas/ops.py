@@ -128,8 +128,8 @@ RECONCILIATION = Table(
 )
 QUALITY = Table(
     name="ops.quality",
-    made_by=("clean",),
-    made_from=("silver.declaration", "silver.quarantine"),
+    made_by=("clean", "plausible"),
+    made_from=("bronze.declaration", "silver.declaration", "silver.quarantine"),
     fields=fields("run_id!", "year!", "metric!", "metric_value", "metric_low", "metric_high", "is_within!", "built_at!"),
     key=("run_id", "year", "metric"),
     description="One row per run, year and data-quality metric, with the bounds it was held against.",

@@ -46,6 +46,22 @@ def judge_declarations(
     return map_batches(rows.select(*CLEANING_INPUTS), "jobs.kernels.cleaning.judged_batches", arguments, schema)
 
 
+def read_declarations(
+    context: JobContext, rows: DataFrame, receipts: Sequence[Row], columns: Sequence[str]
+) -> DataFrame:
+    """Bronze rows read and repaired, with products and partners: cleaning without places and judgement.
+
+    Parameters
+    ----------
+    rows, receipts, columns
+        As for :func:`judge_declarations`; of places there are no columns.
+    """
+    types = {name: FIELDS[name].type for name in columns if name in FIELDS} | JUDGED_TYPES
+    schema = ", ".join(f"{name} {types[name]}" for name in columns)
+    arguments = (references_for(context).codes, without_postcodes(receipts), tuple(columns))
+    return map_batches(rows.select(*CLEANING_INPUTS), "jobs.kernels.cleaning.parsed_batches", arguments, schema)
+
+
 def sort_declarations(context: JobContext, rows: DataFrame, receipts: Sequence[Row]) -> DataFrame:
     """Bronze rows to packed shares of the two tables of silver: ``kept`` and ``refused``, for :func:`unpack`."""
     arguments = (cleaning_for(context, receipts), silver.DECLARATION.columns, silver.QUARANTINE.columns)

@@ -59,6 +59,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "resolve": "how production sites resolve to prefectures under the present settings",
         "places": "explain POSTCODE YEAR | coverage | conflicts | ambiguity | sensitivity",
         "describe": "summary statistics, correlations and coverage of the panel",
+        "plausible": "hold the lake against published totals, its world's, or your own",
         "compare": "hold the newest year against the years before",
         "query": "SQL over the lake's tables in DuckDB; no Spark",
         "shell": "the same, query by query",

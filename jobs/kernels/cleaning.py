@@ -84,6 +84,14 @@ def judged_batches(
         yield from _arrow(clean_records(rows, cleaning).select(columns)).to_batches()
 
 
+def parsed_batches(
+    batches: Iterable[pa.RecordBatch], codes: CodeTables, without_postcodes: WithoutPostcodes, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the given columns of the records as read and repaired, neither placed nor judged."""
+    for rows in _frames_of(batches):
+        yield from _arrow(parse_records(rows, codes, without_postcodes).select(columns)).to_batches()
+
+
 def sorted_batches(
     batches: Iterable[pa.RecordBatch], cleaning: Cleaning, kept: Sequence[str], refused: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:

@@ -14,6 +14,7 @@ import pandas as pd
 from jobs.world import dirt
 from jobs.world.layouts import RawFile
 from jobs.world.records import Records
+from jobs.world.totals import year_totals
 from jobs.world.world import World
 
 _EXPECTED_LEDGER = {"kind": "category", "primary": "category"}
@@ -30,6 +31,7 @@ class TruthWriter:
     totals: list[pd.DataFrame] = field(default_factory=list)
     elsewhere: list[pd.DataFrame] = field(default_factory=list)
     city_years: list[pd.DataFrame] = field(default_factory=list)
+    trade: list[pd.DataFrame] = field(default_factory=list)
 
     def add_file(self, world: World, year: int, file: RawFile, records: Records) -> None:
         """Enter one file: its defective rows by their position in it, and what it holds by outcome."""
@@ -62,6 +64,7 @@ class TruthWriter:
 
     def add_year(self, world: World, year: int, records: Records) -> None:
         """Enter the targets of a year, and what the registered place would make of the same clean rows."""
+        self.trade.append(year_totals(world, year, records))
         clean = records.take(records.defects == 0)
         made = _counts(world, year, clean, np.array(world.places, dtype=object)[clean.place])
         registered = _counts(world, year, clean, world.registered_city[clean.firm]).add_suffix("_registered")
@@ -81,6 +84,7 @@ class TruthWriter:
         ledger = pd.concat(self.ledger, ignore_index=True).astype(_EXPECTED_LEDGER)
         ledger.to_parquet(folder / "ledger.parquet", index=False)
         pd.concat(self.totals, ignore_index=True).to_csv(folder / "file_totals.csv", index=False)
+        pd.concat(self.trade, ignore_index=True).to_csv(folder / "trade_totals.csv", index=False)
         pd.concat(self.elsewhere, ignore_index=True).to_parquet(folder / "registered_elsewhere.parquet", index=False)
         years = pd.concat(self.city_years, ignore_index=True)
         first = ["city_id", "year"]

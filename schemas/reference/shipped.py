@@ -12,6 +12,8 @@ from schemas.places import TABLES
 TABLE_NAMES = tuple(sorted(table.name.partition(".")[2] for table in TABLES))
 #: The paper's printed numbers, which a study is compared with and no table of the lake holds.
 PAPER_TABLES = ("paper_table_stats", "paper_tables")
+#: Published figures of trade, which a lake is held against.
+PUBLISHED_TABLES = ("trade_totals",)
 
 
 def read_shipped(name: str) -> pd.DataFrame:
@@ -22,7 +24,7 @@ def read_shipped(name: str) -> pd.DataFrame:
     KeyError
         If no table of that name is shipped.
     """
-    known = (*TABLE_NAMES, *PAPER_TABLES)
+    known = (*TABLE_NAMES, *PAPER_TABLES, *PUBLISHED_TABLES)
     if name not in known:
         raise KeyError(f"reference table {name!r}: expected one of {', '.join(known)}.")
     with (resources.files("schemas") / "reference" / f"{name}.csv").open("r", encoding="utf-8") as stream:

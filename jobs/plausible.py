@@ -1,0 +1,161 @@
+"""Plausible: the value of all records against published totals, and what is likely wrong where they differ.
+
+In: ``bronze.declaration`` (files in force, kept and refused records alike). Out: text, and ``ops.quality``. Held against
+official totals 2000-2016 and the descriptive statistics that the literature prints of 2000-2006; on a generated world
+against that world's own totals; beside them against a file of your own (``--totals``). A figure outside its bounds ends
+with exit code 6.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import pandas as pd
+from pyspark.sql import functions as F
+
+from jobs.cleaning.judging import read_declarations
+from jobs.cleaning.plausibility import EXTRACT, OFF, Figure, found_figures, judge
+from jobs.cleaning.plausible_reasons import explain, lost_chapters
+from jobs.cleaning.plausible_text import table_text
+from jobs.cleaning.published import read_totals, shipped_totals, world_totals
+from jobs.core.errors import EXIT_DONE, EXIT_QUALITY, InputRefusedError
+from jobs.core.ledger import files_in_force, utc_now
+from jobs.runtime.context import JobContext, Outcome, command_main, open_context, run_job
+from jobs.transforms.trade_sums import RECORD_COLUMNS, exporter_statistics, trade_records, trade_sums
+from schemas import bronze, ops
+
+#: What sums of records answer; anything else is a statistic of exporters, which needs each firm's records.
+OF_SUMS = ("value", "share")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plausibility:
+    """What was compared.
+
+    Attributes
+    ----------
+    figures : list of Figure
+        Judged and explained.
+    notes : dict
+        Year to what shows without a published figure.
+    """
+
+    figures: list[Figure]
+    notes: dict[int, str]
+
+    @property
+    def problems(self) -> list[str]:
+        """A sentence for each figure that is off, totals first, and for each note."""
+        off = sorted((item for item in self.figures if item.verdict == OFF), key=lambda item: (not item.is_total, item.year))
+        return [f"{item.year} {item.name}: ratio {item.ratio:.4f}, {item.reason}" for item in off] + [
+            f"{year}: {note}" for year, note in self.notes.items()
+        ]
+
+
+def run(context: JobContext) -> Outcome:
+    """Compare, record and print; ``changed`` is true when a figure is off."""
+    found = compare_with_published(context)
+    _record(context, found.figures)
+    off, extract = (sum(item.verdict == verdict for item in found.figures) for verdict in (OFF, EXTRACT))
+    if not found.figures:
+        message = "nothing is published for the years of this lake"
+    elif extract:
+        message = f"{extract} figures not judged: the lake holds an extract of the country's trade"
+    else:
+        message = f"{len(found.figures)} published figures compared, {off} off"
+    if found.notes:
+        message += "; " + "; ".join(f"{year}: {note}" for year, note in found.notes.items())
+    return Outcome(message, changed=bool(found.problems), detail=table_text(found.figures, found.notes))
+
+
+def compare_with_published(context: JobContext) -> Plausibility:
+    """Sum the records of all files in force and hold them against everything that is published.
+
+    Raises
+    ------
+    InputRefusedError
+        If the lake has no records of the years asked for, or a file of totals cannot be used.
+    """
+    receipts = [
+        row for row in files_in_force(context.lake) if context.years is None or row["source_year"] in context.years
+    ]
+    if not receipts:
+        raise InputRefusedError(f"{context.lake.root}: no files in force in the years asked for; load some first.")
+    bounds = context.settings.plausible
+    published = published_for(context.raw, bounds.totals)
+    sums, statistics = _sums(context, receipts, published)
+    figures = judge(found_figures(sums, statistics), published, bounds)
+    names = {row["file_sha256"]: row["source_file"] for row in receipts}
+    return Plausibility(explain(figures, sums, names, bounds), lost_chapters(sums))
+
+
+def published_for(raw: object, own: str) -> pd.DataFrame:
+    """What is published for a lake: its world's totals or the shipped figures, and a file of one's own beside them."""
+    world = world_totals(raw)
+    tables = [shipped_totals() if world is None else world, *([read_totals(own)] if own else [])]
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+
+
+def _sums(
+    context: JobContext, receipts: Sequence[Any], published: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Sums of all records, and statistics of exporters where some are published for the years."""
+    years, files = {row["source_year"] for row in receipts}, {row["file_sha256"] for row in receipts}
+    rows = context.lake.read(bronze.DECLARATION).where(
+        F.col("source_year").isin(sorted(years)) & F.col("file_sha256").isin(sorted(files))
+    )
+    records = trade_records(read_declarations(context, rows, receipts, RECORD_COLUMNS))
+    sums = trade_sums(records).toPandas()
+    asked = published[published["year"].isin(years) & ~published["measure"].isin(OF_SUMS)]
+    return sums, None if asked.empty else exporter_statistics(records).toPandas()
+
+
+def _record(context: JobContext, figures: Sequence[Figure]) -> None:
+    """Keep totals, and parts that are off, in ops.quality, which holds the history of all such figures."""
+    now = utc_now()
+    context.lake.append_rows(
+        ops.QUALITY,
+        [
+            {
+                "run_id": context.run_id, "year": item.year, "metric": item.metric, "metric_value": item.ratio,
+                "metric_low": item.low, "metric_high": item.high, "is_within": item.verdict != OFF, "built_at": now,
+            }
+            for item in figures
+            if item.is_total or item.verdict == OFF
+        ],
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    return command_main("plausible", __doc__, run_command, argv, add=add_totals_argument)
+
+
+def add_totals_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument(
+        "--totals", type=Path, help="CSV of your own totals, BACI or Comtrade (docs/methodology/plausibility.md)"
+    )
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Print the comparison; exit code 6 when a figure is off."""
+    with open_context(arguments, create=False) as context:
+        if arguments.totals is not None:
+            settings = context.settings.replaced("plausible", totals=str(arguments.totals))
+            context = dataclasses.replace(context, settings=settings)
+        outcome = run_job("plausible", run, context)
+    print(outcome.detail)
+    return EXIT_QUALITY if outcome.changed else EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
