@@ -94,7 +94,10 @@ def compare_with_published(context: JobContext) -> Plausibility:
     sums, statistics = _sums(context, receipts, published)
     figures = judge(found_figures(sums, statistics), published, bounds)
     names = {row["file_sha256"]: row["source_file"] for row in receipts}
-    return Plausibility(explain(figures, sums, names, bounds), lost_chapters(sums))
+    explained = explain(figures, sums, names, bounds)
+    # an extract may well be without food for a year
+    is_extract = any(item.verdict == EXTRACT for item in explained)
+    return Plausibility(explained, {} if is_extract else lost_chapters(sums))
 
 
 def published_for(raw: object, own: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Export: hand any table of the lake out as CSV, Parquet or Excel, at its latest or an older version."""
+"""Export: hand any table of the lake out as CSV, Parquet, Excel or Stata file, at its latest or an older version."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def export_table(
     name : str
         ``layer.table``.
     out : Path
-        Ends in .csv, .parquet or .xlsx.
+        Ends in .csv, .parquet, .xlsx or .dta.
     version : int, optional
         Of the table; the latest when not given.
     raw_text : bool
@@ -36,8 +36,8 @@ def export_table(
     table = table_named(name)
     if not lake.exists(table):
         raise InputRefusedError(f"{name}: not built yet in {lake.root}. Run `customs-lake run` first.")
-    if out.suffix.lower() not in (".csv", ".parquet", ".xlsx"):
-        raise InputRefusedError(f"{out}: expected a file ending in .csv, .parquet or .xlsx.")
+    if out.suffix.lower() not in (".csv", ".parquet", ".xlsx", ".dta"):
+        raise InputRefusedError(f"{out}: expected a file ending in .csv, .parquet, .xlsx or .dta.")
     content = lake.arrow(table, version=version)
     order = dict.fromkeys(column for column in (*table.key, *table.partition_by) if column in content.column_names)
     rows = as_pandas(content.sort_by([(column, "ascending") for column in order]) if order else content)
@@ -45,5 +45,6 @@ def export_table(
         raise InputRefusedError(
             f"{name} has {len(rows):,} rows; an Excel sheet holds {EXCEL_MAX_ROWS:,}. Export to .parquet or .csv."
         )
-    changed = write_file(rows, out, title=table.name.replace(".", "_"), raw_text=raw_text)
+    labels = {field.name: f"{field.meaning} ({field.unit})" if field.unit else field.meaning for field in table.fields}
+    changed = write_file(rows, out, title=table.name.replace(".", "_"), raw_text=raw_text, labels=labels)
     return len(rows), changed

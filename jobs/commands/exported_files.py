@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ import pandas as pd
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+
+from jobs.commands.stata_file import stata_names, write_stata
 
 # a spreadsheet takes a cell that starts so for a formula; in a Chinese one the wide forms count too
 _FORMULA = re.compile("^\\s*[=+\\-@＝＋－＠]|^[\x00-\x1f]")
@@ -35,11 +37,14 @@ class Changed:
         Texts with a character replaced that Excel cannot hold.
     cut : int
         Texts cut to the length that Excel can hold.
+    renamed : int
+        Columns under another name, for Stata allows 32 characters and reserves some words.
     """
 
     prefixed: int = 0
     replaced: int = 0
     cut: int = 0
+    renamed: int = 0
 
     def text(self) -> str:
         """In words, empty when nothing was changed."""
@@ -48,12 +53,15 @@ class Changed:
             " (--raw-text leaves them as they are)" * bool(self.prefixed),
             f"{self.replaced:,} texts hold characters that Excel cannot, replaced by {REPLACEMENT}" * bool(self.replaced),
             f"{self.cut:,} texts were longer than {EXCEL_MAX_TEXT:,} characters and are cut" * bool(self.cut),
+            f"{self.renamed:,} columns have a name that Stata allows" * bool(self.renamed),
         ]
         return "; ".join(part for part in parts if part)
 
 
-def write_file(rows: pd.DataFrame, out: Path, *, title: str = "", raw_text: bool = False) -> Changed:
-    """Write rows to a .csv, .parquet or .xlsx file, whole or not at all.
+def write_file(
+    rows: pd.DataFrame, out: Path, *, title: str = "", raw_text: bool = False, labels: Mapping[str, str] | None = None
+) -> Changed:
+    """Write rows to a .csv, .parquet, .xlsx or .dta file, whole or not at all.
 
     Parameters
     ----------
@@ -64,6 +72,8 @@ def write_file(rows: pd.DataFrame, out: Path, *, title: str = "", raw_text: bool
         Of the sheet.
     raw_text : bool
         Leave texts of a CSV file as they are.
+    labels : dict, optional
+        Column to its meaning, for .dta.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial{out.suffix}")
@@ -71,6 +81,7 @@ def write_file(rows: pd.DataFrame, out: Path, *, title: str = "", raw_text: bool
         ".csv": lambda: _write_csv(rows, partial, raw_text=raw_text),
         ".parquet": lambda: _write_parquet(rows, partial),
         ".xlsx": lambda: _write_excel(rows, partial, title),
+        ".dta": lambda: _write_stata(rows, partial, title, labels or {}),
     }
     try:
         changed = writers[out.suffix.lower()]()
@@ -102,6 +113,12 @@ def _write_csv(rows: pd.DataFrame, path: Path, *, raw_text: bool) -> Changed:
 def _write_parquet(rows: pd.DataFrame, path: Path) -> Changed:
     rows.to_parquet(path, index=False)
     return Changed()
+
+
+def _write_stata(rows: pd.DataFrame, path: Path, title: str, labels: Mapping[str, str]) -> Changed:
+    write_stata(rows, path, labels=labels, title=title)
+    names = stata_names([str(name) for name in rows.columns])
+    return Changed(renamed=sum(one != other for one, other in names.items()))
 
 
 def _write_excel(rows: pd.DataFrame, path: Path, title: str) -> Changed:

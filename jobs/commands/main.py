@@ -63,7 +63,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "compare": "hold the newest year against the years before",
         "query": "SQL over the lake's tables in DuckDB; no Spark",
         "shell": "the same, query by query",
-        "export": "hand a table out as .csv, .parquet or .xlsx",
+        "export": "hand a table out as .csv, .parquet, .xlsx or .dta",
         "config": "show: every setting and where its value comes from",
     },
     "Keeping the lake": {
@@ -127,10 +127,10 @@ def export(argv: Sequence[str]) -> int:
     """Hand a table out."""
     from jobs.commands.export import export_table
 
-    parser = _parser("export", "Hand a table out as CSV, Parquet or Excel.")
+    parser = _parser("export", "Hand a table out as CSV, Parquet, Excel or Stata file.")
     parser.add_argument("table", help="layer.table, such as gold.city_exports")
     parser.add_argument("--lake", required=True, help="root of the lake")
-    parser.add_argument("--out", type=Path, required=True, help="a file ending in .csv, .parquet or .xlsx")
+    parser.add_argument("--out", type=Path, required=True, help="a file ending in .csv, .parquet, .xlsx or .dta")
     parser.add_argument("--version", type=int, help="version of the table; default: the latest")
     parser.add_argument(
         "--raw-text", action="store_true",
