@@ -15,7 +15,7 @@ if __package__ in (None, ""):
 
 from conf.settings import load_settings
 from jobs.core.damage import refuse_damage
-from jobs.core.errors import EXIT_QUALITY, EXIT_REFUSED, LakeError
+from jobs.core.errors import LakeError
 from jobs.core.reading import LakeReader, SessionNeededError, can_look
 from jobs.readers.receiving import look_first
 from jobs.runtime.context import (
@@ -32,8 +32,6 @@ from jobs.runtime.context import (
 from jobs.runtime.session import is_local
 
 STEPS = ("land", "ingest", "references", "clean", "count", "yearbook", "productivity", "panel", "estimate")
-# what the lake is held against when the records are in and something changed; not a step, for it builds nothing
-CHECK, CHECK_AFTER = "plausible", "clean"
 # these read delivered files; without --raw the lake goes on from what it holds
 NEED_RAW = ("land", "ingest", "yearbook", "productivity")
 
@@ -72,13 +70,6 @@ def steps_of(context: JobContext, last: str) -> list[str]:
     return [name for name in STEPS[: STEPS.index(last) + 1] if context.raw is not None or name not in NEED_RAW]
 
 
-def check_plausibility(context: JobContext, last: str) -> Outcome | None:
-    """Hold the lake against what is published, once its records are judged; None before that."""
-    if STEPS.index(last) < STEPS.index(CHECK_AFTER):
-        return None
-    return run_job(CHECK, importlib.import_module(f"jobs.{CHECK}").run, context)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: ``pipeline.py`` under spark-submit, ``customs-lake run`` for people."""
     return command_main("run", __doc__, run_command, argv, add=add_pipeline_arguments)
@@ -103,21 +94,15 @@ def run_command(arguments: argparse.Namespace) -> int:
                 arguments.raw, settings, years=parse_years(arguments.years), accepted=arguments.accept,
                 all_or_nothing=arguments.all_or_nothing,
             )
-    outcomes, check = None if arguments.rebuild else look_through(arguments), None
+    outcomes = None if arguments.rebuild else look_through(arguments)
     if outcomes is None:
         with open_context(arguments) as context:
             outcomes = run_through(replace(context, rebuild=arguments.rebuild), arguments.through)
-            if any(outcome.changed for outcome in outcomes):
-                check = check_plausibility(context, arguments.through)
     if outcomes and outcomes[-1].detail:
         print(outcomes[-1].detail)
     changed = any(outcome.changed for outcome in outcomes)
     print(f"{'Done' if changed else 'Nothing new'} in {time.monotonic() - start:.0f} s. Lake: {arguments.lake}")
-    code = exit_code(outcomes)
-    if check is None or not check.changed:
-        return code
-    print(f"\n{check.detail}\nEverything is written; the figures above are off.", file=sys.stderr)
-    return EXIT_QUALITY if code != EXIT_REFUSED else code
+    return exit_code(outcomes)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import functions as F
 
-from jobs import ingest, land, plausible, reconcile, verify
+from jobs import ingest, land, reconcile, verify
 from jobs.cleaning.judging import judge_declarations
 from jobs.core.errors import InputRefusedError
 from jobs.core.lake import Lake
@@ -53,23 +53,6 @@ def _content(context: JobContext) -> dict[str, pd.DataFrame]:
         frame = context.lake.read(table).drop("load_id")
         tables[table.name] = frame.orderBy(*table.key).toPandas().astype(str)
     return tables
-
-
-def test_the_lake_holds_the_totals_of_its_world_and_names_a_missing_month(context, monkeypatch):
-    complete = plausible.compare_with_published(context)
-    assert {item.ratio for item in complete.figures if item.is_total} == {1.0}
-    assert not complete.problems
-    # thousands of figures: every partner and chapter of every year, exports and imports
-    assert len(complete.figures) > 1000
-    all_files = files_in_force(context.lake)
-    (gone,) = [row for row in all_files if row["source_year"] == 2005 and row["source_month"] == 5]
-    monkeypatch.setattr(plausible, "files_in_force", lambda lake: [row for row in all_files if row != gone])
-    outcome = plausible.run(replace(context, run_id="without May"))
-    assert outcome.changed
-    assert "May (05) missing: no record of 2005-05" in outcome.detail
-    kept = context.lake.read(ops.QUALITY).where("run_id = 'without May' AND NOT is_within").collect()
-    assert "plausible_export_value_all" in {row["metric"] for row in kept}
-    assert {row["year"] for row in kept} == {2005}
 
 
 def test_every_city_year_and_every_reason_equal_the_truth(context):
