@@ -27,8 +27,10 @@ from estimation.tables import (
     to_records,
     to_text,
 )
+from estimation.tables.layout import LAYOUTS, TableLayout
 from estimation.tables.printed import has_truth
-from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, InputRefusedError
+from estimation.tables.spec import Language
+from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED, InputRefusedError
 from jobs.core.ledger import code_version, fingerprint, utc_now
 from jobs.reference.place_book import user_files_hash
 from jobs.runtime.context import (
@@ -56,7 +58,8 @@ from schemas.results import ESTIMATE, EVIDENCE
 
 def run(
     context: JobContext, *, tables: str = "all", profiles: Sequence[str] = STUDY_PROFILES, at: int | None = None,
-    table_files: Path | None = None, robustness: bool = False,
+    table_files: Path | None = None, robustness: bool = False, layout: TableLayout = "beside_paper",
+    language: Language = "en", failures_stop: bool = False,
 ) -> Outcome:
     """Estimate, write files and record the numbers and what stands beside them in the report.
 
@@ -72,6 +75,12 @@ def run(
         Folder with the user's own tables.
     robustness : bool
         Also estimate the baseline under other choices, for the report.
+    layout : {'beside_paper', 'plain'}
+        Whether the paper's numbers and the truth stand beside ours in the files.
+    language : {'en', 'zh'}
+        Of labels and titles in the files.
+    failures_stop : bool
+        A column that could not be estimated is unfinished work, as for the command; a whole run goes on to its report.
 
     Raises
     ------
@@ -84,18 +93,23 @@ def run(
     handed = collect_panel(context, at=at)
     folder = results_folder(context.lake, context.out)
     chosen = [table for profile in profiles for table in result_tables(tables, profile, table_files)]
-    # p-values are adjusted over all tables, so evidence on some of them would be another one
-    judged = [table for table in chosen if table.profile == profiles[0]] if tables.strip().lower() in ("", "all") else []
-    is_current = at is None and not context.rebuild and _is_current(context, handed, chosen, folder)
+    # p-values are adjusted over all tables, so evidence on some of them would be another one; columns of one's own are not in
+    # the panel that robustness starts from
+    judged = [table for table in chosen if table.profile == profiles[0] and not table.extra]
+    judged = judged if tables.strip().lower() in ("", "all") else []
+    usual = at is None and not _other_form(layout, language)
+    is_current = usual and not context.rebuild and _is_current(context, handed, chosen, folder)
     if is_current and _has_evidence(context, handed, judged, robustness=robustness):
         shown = (folder / chosen[0].profile / f"{chosen[0].name}.txt").read_text("utf-8") if folder else ""
         recorded = recorded_tables(
             chosen, recorded_estimates(context.lake), paper=paper_numbers(), notes={}, generated=False
         )
         detail = "\n".join([shown, *_agreement(recorded), *([f"All tables: {folder}"] if folder else [])])
-        return Outcome("estimates are up to date", changed=False, detail=detail)
+        former = _former_failures(context, chosen) if failures_stop else ""
+        return Outcome("estimates are up to date", changed=False, detail=detail, unfinished=former)
     printed = print_tables(context, handed, tables=tables, profiles=profiles, table_files=table_files)
-    n_files = write_files(printed, folder, tag="" if at is None else f"at{at}")
+    tag = "-".join(part for part in (_other_form(layout, language), "" if at is None else f"at{at}") if part)
+    n_files = write_files(printed, folder, tag=tag, sides=LAYOUTS[layout], language=language)
     stored = False if at is not None else _store(context, handed, printed)
     if at is None and judged:
         main = [one for one in printed if one.table in judged]
@@ -106,8 +120,36 @@ def run(
         f"{n_columns} columns of {len(printed)} tables on panel version {handed.panel_version}"
         f"{f', {failed} could not be estimated' if failed else ''}"
     )
-    detail = "\n".join([to_text(printed[0]), "", *_agreement(printed), *([f"All tables: {folder}"] if folder else [])])
-    return Outcome(message, stored or n_files > 0, detail)
+    shown = to_text(printed[0], LAYOUTS[layout], language)
+    detail = "\n".join([shown, "", *_agreement(printed), *([f"All tables: {folder}"] if folder else [])])
+    failures = [
+        (f"{one.table.name} ({one.table.profile}) {column.heading}", column.fit.failure)
+        for one in printed for column in one.columns if column.fit.failure and failures_stop
+    ]
+    return Outcome(message, stored or n_files > 0, detail, unfinished=_not_estimated(failures))
+
+
+def _other_form(layout: TableLayout, language: Language) -> str:
+    """Folder name of files in another form than the usual one, which must not replace those."""
+    return "-".join(part for part in (layout, language) if part not in ("beside_paper", "en"))
+
+
+def _not_estimated(failures: Sequence[tuple[str, str]]) -> str:
+    """Say which columns have no estimates and why; empty where all have."""
+    if not failures:
+        return ""
+    return "\n".join([f"Not estimated, {len(failures)} columns:", *(f"  {where}: {why}" for where, why in failures)])
+
+
+def _former_failures(context: JobContext, chosen: Sequence[ResultTable]) -> str:
+    """Say which columns of tables that are up to date have no estimates."""
+    wanted = {(table.profile, table.name) for table in chosen}
+    failed = {
+        (f"{row['result_table']} ({row['study_profile']}) {row['result_column']}", row["failure"])
+        for row in context.lake.rows(ESTIMATE)
+        if row["failure"] and (row["study_profile"], row["result_table"]) in wanted
+    }
+    return _not_estimated(sorted(failed))
 
 
 def _agreement(printed: Sequence[PrintedTable]) -> list[str]:
@@ -239,10 +281,18 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Estimate, print the first table and return the exit code."""
+    options = estimate_options(arguments)
+    # every fault of the tables before an engine starts, which takes longer than finding them
+    for profile in options["profiles"]:
+        if profile in STUDY_PROFILES:
+            result_tables(options["tables"], profile, options["table_files"])
     with open_context(arguments) as context:
-        options = estimate_options(arguments) | {"robustness": arguments.robustness}
-        outcome = run_job("estimate", lambda given: run(given, **options), context)
+        given = options | {"robustness": arguments.robustness, "failures_stop": True}
+        outcome = run_job("estimate", lambda context: run(context, **given), context)
     print(outcome.detail)
+    if outcome.unfinished:
+        print(outcome.unfinished, file=sys.stderr)
+        return EXIT_REFUSED
     return EXIT_DONE if outcome.changed else EXIT_NOTHING_TO_DO
 
 

@@ -31,7 +31,7 @@ def read_table_files(user_folder: str | Path | None = None) -> tuple[dict[str, A
     Raises
     ------
     TableFileError
-        If the folder has no such files or one of them is not TOML.
+        If the folder has no such files, or with every file that is not TOML, one a line.
     """
     shipped = resources.files("conf") / "tables"
     files = {entry.name: entry for entry in shipped.iterdir() if entry.name.endswith(".toml")}
@@ -40,13 +40,32 @@ def read_table_files(user_folder: str | Path | None = None) -> tuple[dict[str, A
         if not own:
             raise TableFileError(f"{user_folder}: expected result tables as *.toml, found none.")
         files |= own
-    parsed = {name: _parse(name, entry.read_text("utf-8")) for name, entry in sorted(files.items())}
+    faults, parsed = [], {}
+    for name, entry in sorted(files.items()):
+        try:
+            parsed[name] = _parse(name, entry.read_bytes())
+        except TableFileError as error:
+            faults.append(str(error))
+    if faults:
+        raise TableFileError("\n".join(faults))
     shared = parsed.pop(SHARED)
+    for name, content in parsed.items():
+        _locate_extra(content, files[name])
     return shared, {name.removesuffix(".toml"): content for name, content in parsed.items()}
 
 
-def _parse(name: str, text: str) -> dict[str, Any]:
+def _locate_extra(content: dict[str, Any], entry: Any) -> None:
+    """Make the address of a file of the user's own columns one beside the table that names it."""
+    panel = content.get("panel")
+    if isinstance(panel, dict) and isinstance(panel.get("extra"), str) and isinstance(entry, Path):
+        panel["extra"] = str(entry.parent / panel["extra"])
+
+
+def _parse(name: str, raw: bytes) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        # editors of Windows put a mark before UTF-8
+        return tomllib.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise TableFileError(f"result table {name}: expected UTF-8, found other bytes at {error.start}.") from error
     except tomllib.TOMLDecodeError as error:
         raise TableFileError(f"result table {name}: not valid TOML ({error}).") from error

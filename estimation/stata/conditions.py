@@ -48,6 +48,13 @@ def operated_names(condition: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(re.findall(r"(?<![\w.])(?:[LFD]\d*)+\.[^\W\d]\w*", condition, re.IGNORECASE)))
 
 
+def named_columns(condition: str) -> tuple[str, ...]:
+    """Return the columns a condition is about, without operators: ``x`` and ``z`` of ``L.x > 5 & missing(z)``."""
+    bare = re.sub(r'"[^"]*"', '""', condition)
+    names = re.findall(r"(?<![\w.])(?:(?:[LFDlfd]\d*)+\.)?([^\W\d]\w*)(?!\s*\(|[\w.])", bare)
+    return tuple(dict.fromkeys(names))
+
+
 def rows_kept(frame: pd.DataFrame, condition: str = "", rows: str = "") -> np.ndarray | None:
     """Return which rows ``if condition in rows`` keeps, shape (n_rows,), or None where there is no restriction.
 

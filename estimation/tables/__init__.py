@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from estimation.tables.columns import ColumnFit, estimate_column, estimate_tables
 from estimation.tables.comparison import compare, count_agreement
+from estimation.tables.extra import table_panel
+from estimation.tables.faults import table_faults
 from estimation.tables.formats import to_html, to_latex, to_markdown, to_text, write_excel
 from estimation.tables.printed import PrintedTable, paper_columns, print_table
 from estimation.tables.records import to_records
@@ -37,6 +39,8 @@ __all__ = [
     "parse_tables",
     "print_table",
     "select_tables",
+    "table_faults",
+    "table_panel",
     "to_html",
     "to_latex",
     "to_markdown",

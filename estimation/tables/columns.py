@@ -12,11 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from estimation.dynamic_panel.model import SystemGMM
 from estimation.dynamic_panel.results import GMMResults
 from estimation.dynamic_panel.spec import CONSTANT, GMMStyle, IVStyle
-from estimation.errors import EmptySampleError, EstimationError, EstimationWarning, IdentificationError
+from estimation.errors import (
+    EmptySampleError,
+    EstimationError,
+    EstimationWarning,
+    IdentificationError,
+    UnknownColumnError,
+)
 from estimation.tables.samples import CityClasses, in_sample
 from estimation.tables.spec import Column, ResultTable
 from estimation.tables.study import StudyPanel
@@ -124,6 +131,8 @@ def build_model(column: Column, panel: StudyPanel, mask: np.ndarray) -> SystemGM
     options = column.options
     source = panel.restricted(mask) if options.scaling == "sample" else panel
     data = source.standardised(column.variables)
+    if column.cluster:
+        data[column.cluster] = _clusters(panel, column.cluster)
     before_lags = cut_before_lags(column)
     if before_lags:
         data = data[mask].reset_index(drop=True)
@@ -143,8 +152,16 @@ def build_model(column: Column, panel: StudyPanel, mask: np.ndarray) -> SystemGM
         regressors=column.regressors, instruments=groups,
         time_effects=None if options.time_effects == "none" else options.time_effects, transform=options.transform,
         sample=None if before_lags or mask.all() else mask,
-        sample_rule="both_periods" if options.cut == "both_periods" else "row",
+        sample_rule="both_periods" if options.cut == "both_periods" else "row", cluster=column.cluster or None,
     )
+
+
+def _clusters(panel: StudyPanel, name: str) -> pd.Series:
+    """Return the column that groups cities for standard errors, one number a group."""
+    if name not in panel.natural.columns:
+        raise UnknownColumnError(f"cluster: the panel has no column {name!r}; expected one such as province_code.")
+    codes, _ = pd.factorize(panel.natural[name])
+    return pd.Series(codes, index=panel.natural.index, dtype=float).where(codes >= 0)
 
 
 def _control_groups(column: Column) -> list[GMMStyle | IVStyle]:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from estimation.tables.layout import SIDE_TITLES, Layout, Side, lay_out
+from estimation.tables.layout import SIDE_TITLES, SIDES, Layout, Side, lay_out
 from estimation.tables.printed import PrintedTable
+from estimation.tables.spec import Language
 
 _LATEX_SPECIAL = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -25,13 +26,13 @@ TEXT_WIDTH = 118
 WIDE = 9
 
 
-def to_text(table: PrintedTable) -> str:
+def to_text(table: PrintedTable, sides: tuple[Side, ...] = SIDES, language: Language = "en") -> str:
     """Return the table for a terminal, plain characters only."""
-    layout = lay_out(table)
+    layout = lay_out(table, sides=sides, language=language)
     label_width = max(len(label) for label, _ in layout.rows) + 1
     widths = _widths(layout)
-    sides = len(layout.heads[0][1])
-    groups = [widths[start : start + sides] for start in range(0, len(widths), sides)]
+    n_sides = len(layout.heads[0][1])
+    groups = [widths[start : start + n_sides] for start in range(0, len(widths), n_sides)]
     # a group is as wide as its heading at least
     for group, (heading, _) in zip(groups, layout.heads, strict=True):
         group[0] += max(0, len(heading) + 2 - sum(group))
@@ -39,8 +40,8 @@ def to_text(table: PrintedTable) -> str:
     top = " " * label_width + "".join(
         " " + heading.center(sum(group)) for group, (heading, _) in zip(groups, layout.heads, strict=True)
     )
-    lines = [table.title, rule, top]
-    if sides > 1:
+    lines = [_title(table, language), rule, top]
+    if n_sides > 1:
         lines.append(" " * label_width + "".join(
             " " + "".join(SIDE_TITLES[side].rjust(width) for side, width in zip(shown, group, strict=True))
             for group, (_, shown) in zip(groups, layout.heads, strict=True)
@@ -51,7 +52,7 @@ def to_text(table: PrintedTable) -> str:
             lines.append(rule)
         parts = [
             " " + "".join(_padded(cell, width, side) for cell, width, side in zip(
-                cells[index * sides : (index + 1) * sides], group, layout.heads[index][1], strict=True))
+                cells[index * n_sides : (index + 1) * n_sides], group, layout.heads[index][1], strict=True))
             for index, group in enumerate(groups)
         ]
         lines.append((label.ljust(label_width) + "".join(parts)).rstrip())
@@ -61,9 +62,9 @@ def to_text(table: PrintedTable) -> str:
     return "\n".join(lines)
 
 
-def to_markdown(table: PrintedTable) -> str:
+def to_markdown(table: PrintedTable, sides: tuple[Side, ...] = SIDES, language: Language = "en") -> str:
     """Return the table as Markdown."""
-    layout = lay_out(table)
+    layout = lay_out(table, sides=sides, language=language)
     several = len(layout.heads[0][1]) > 1
     heads = [
         f"{heading} {SIDE_TITLES[side]}" if several else heading for heading, shown in layout.heads for side in shown
@@ -74,13 +75,13 @@ def to_markdown(table: PrintedTable) -> str:
     return "\n".join(lines)
 
 
-def to_latex(table: PrintedTable) -> str:
+def to_latex(table: PrintedTable, sides: tuple[Side, ...] = SIDES, language: Language = "en") -> str:
     """Return the table as LaTeX with booktabs rules (pandas Styler; needs jinja2)."""
-    layout = lay_out(table)
+    layout = lay_out(table, sides=sides, language=language)
     frame = _frame(layout, lambda text: text.translate(_LATEX_SPECIAL))
     styler = frame.style.hide(names=True)
     body = styler.to_latex(
-        hrules=True, multicol_align="c", column_format="l" + "r" * frame.shape[1], caption=_latex(table.title),
+        hrules=True, multicol_align="c", column_format="l" + "r" * frame.shape[1], caption=_latex(_title(table, language)),
         label=f"tab:{table.table.name}", position="htbp", position_float="centering",
     )
     lines = body.splitlines()
@@ -92,9 +93,9 @@ def to_latex(table: PrintedTable) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_html(table: PrintedTable) -> str:
+def to_html(table: PrintedTable, sides: tuple[Side, ...] = SIDES, language: Language = "en") -> str:
     """Return the table as an HTML fragment: a figure with both titles, the table and its notes (pandas Styler)."""
-    layout = lay_out(table)
+    layout = lay_out(table, sides=sides, language=language)
     frame = _frame(layout, _html_cell)
     # integer labels: the Styler needs unique rows, the shown label is written by format_index
     labels = [html.escape(label) for label, _ in layout.rows]
@@ -114,7 +115,9 @@ def to_html(table: PrintedTable) -> str:
     )
 
 
-def write_excel(tables: Sequence[PrintedTable], path: Path) -> None:
+def write_excel(
+    tables: Sequence[PrintedTable], path: Path, sides: tuple[Side, ...] = SIDES, language: Language = "en"
+) -> None:
     """Write one workbook, a sheet per table, numbers as text exactly as printed."""
     from openpyxl import Workbook
     from openpyxl.styles import Alignment, Border, Font
@@ -124,7 +127,7 @@ def write_excel(tables: Sequence[PrintedTable], path: Path) -> None:
     book.remove(book.active)
     line = Line(style="thin")
     for table in tables:
-        layout = lay_out(table)
+        layout = lay_out(table, sides=sides, language=language)
         sheet = book.create_sheet(table.table.name[:31])
         sheet.append([table.title])
         sheet.append([table.title_zh])
@@ -145,6 +148,10 @@ def write_excel(tables: Sequence[PrintedTable], path: Path) -> None:
         sheet.column_dimensions["A"].width = 30
         sheet.freeze_panes = "B5"
     book.save(path)
+
+
+def _title(table: PrintedTable, language: Language) -> str:
+    return table.title if language == "en" else table.title_zh
 
 
 def _widths(layout: Layout) -> list[int]:

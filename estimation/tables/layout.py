@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from estimation.tables.columns import CONSTANT_TERM
 from estimation.tables.printed import COUNTS, STATISTICS, PrintedColumn, PrintedTable
+from estimation.tables.spec import Language
 
 Side = Literal["ours", "paper", "truth"]
 SIDES: tuple[Side, ...] = ("ours", "paper", "truth")
+TableLayout = Literal["beside_paper", "plain"]
+LAYOUTS: dict[TableLayout, tuple[Side, ...]] = {"beside_paper": SIDES, "plain": ("ours",)}
 SIDE_TITLES = {"ours": "ours", "paper": "paper", "truth": "truth"}
 NOTHING = ""
 FAILED = "n/a"
@@ -39,17 +43,18 @@ class Layout:
     n_coefficient_rows: int
 
 
-def lay_out(table: PrintedTable, *, sides: tuple[Side, ...] = SIDES) -> Layout:
+def lay_out(table: PrintedTable, *, sides: tuple[Side, ...] = SIDES, language: Language = "en") -> Layout:
     """Return the cells of a table; sides that no column has are left out."""
+    label_of = partial(table.table.label, language=language)
     shown = tuple(
         side for side in sides
         if side == "ours" or (side == "paper" and table.has_paper) or (side == "truth" and table.has_truth)
     )
-    heads = tuple((column.heading, shown) for column in table.columns)
+    heads = tuple((column.headed(label_of, language), shown) for column in table.columns)
     rows: list[tuple[str, tuple[str, ...]]] = []
     for term in table.terms:
         pairs = [_coefficient(column, term, side) for column in table.columns for side in shown]
-        rows.append((term, tuple(top for top, _ in pairs)))
+        rows.append((label_of(term), tuple(top for top, _ in pairs)))
         rows.append((NOTHING, tuple(bottom for _, bottom in pairs)))
     n_coefficient_rows = len(rows)
     for name, label in STATISTICS.items():

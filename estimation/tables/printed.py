@@ -8,7 +8,7 @@ differ. Stars follow the normal distribution, as the paper's do without exceptio
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -16,7 +16,7 @@ import pandas as pd
 from estimation.dynamic_panel.results import GMMResults
 from estimation.dynamic_panel.summary import stars as stars_of
 from estimation.tables.columns import CONSTANT_TERM, LAG_TERM, ColumnFit, cut_before_lags
-from estimation.tables.spec import Column, ResultTable
+from estimation.tables.spec import Column, Language, ResultTable
 
 #: Statistics below the coefficients, in print order, with their labels.
 STATISTICS = {
@@ -100,9 +100,14 @@ class PrintedColumn:
     @property
     def heading(self) -> str:
         """Position, outcome and, when it is no full sample, the sample."""
+        return self.headed(str)
+
+    def headed(self, label: Callable[[str], str], language: Language = "en") -> str:
+        """Return the heading with the outcome under its label."""
         column = self.fit.column
-        sample = f", {column.sample.title or column.sample.name}" if column.sample.rule != "all" else ""
-        return f"({column.position}) {column.dependent}{sample}"
+        title = column.sample.title_zh if language == "zh" and column.sample.title_zh else column.sample.title
+        sample = f", {title or column.sample.name}" if column.sample.name != "full" else ""
+        return f"({column.position}) {label(column.dependent)}{sample}"
 
     def interval(self, term: str, level: float = 0.95) -> tuple[float, float]:
         """Confidence interval of a term; of recorded numbers only the 95% one is known."""
@@ -125,12 +130,15 @@ class PrintedTable:
         Rows in print order.
     generated : bool
         Whether the data behind it were generated; every print of it then says so.
+    joined : tuple of str
+        What did not match of the table's own columns.
     """
 
     table: ResultTable
     columns: tuple[PrintedColumn, ...]
     terms: tuple[str, ...]
     generated: bool = False
+    joined: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -163,7 +171,8 @@ class PrintedTable:
                 by_note.setdefault(note, []).append(f"({column.fit.column.position})")
         warnings = tuple(f"{' '.join(positions)} {note}" for note, positions in by_note.items())
         origin = (GENERATED_NOTE,) if self.generated else ()
-        return (*origin, *failures, *warnings, _options_note(self.table), STAR_NOTE)
+        said = (*origin, *failures, *self.joined, *warnings, *_conditions(self.table))
+        return (*said, _options_note(self.table), STAR_NOTE)
 
 
 def print_table(
@@ -173,6 +182,7 @@ def print_table(
     paper: Mapping[tuple[int, int], PaperColumn] | None = None,
     truth: Mapping[tuple[str, str], Mapping[str, float]] | None = None,
     generated: bool = False,
+    notes: Sequence[str] = (),
 ) -> PrintedTable:
     """Return a table in print.
 
@@ -184,6 +194,8 @@ def print_table(
         (outcome, resilience measure) to printed term to true coefficient per standard deviation of the panel.
     generated : bool
         Whether the panel was made from generated data.
+    notes : sequence of str
+        What did not match of the table's own columns.
     """
     columns = tuple(
         PrintedColumn(
@@ -195,7 +207,7 @@ def print_table(
         )
         for fit in fits
     )
-    return PrintedTable(table, columns, print_order(columns), generated)
+    return PrintedTable(table, columns, print_order(columns), generated, tuple(notes))
 
 
 def paper_columns(tables: pd.DataFrame, statistics: pd.DataFrame) -> dict[tuple[int, int], PaperColumn]:
@@ -281,6 +293,15 @@ _CONTROLS = {
 }
 
 
+def _conditions(table: ResultTable) -> list[str]:
+    """Say which columns are about which rows only."""
+    by_condition: dict[str, list[str]] = {}
+    for column in table.columns:
+        if column.sample.where:
+            by_condition.setdefault(column.sample.where, []).append(f"({column.position})")
+    return [f"{' '.join(positions)} City-years where {condition}." for condition, positions in by_condition.items()]
+
+
 def _range(lags: tuple[int, int | None]) -> str:
     first, last = lags
     return f"{first}" if first == last else f"{first}-{'all' if last is None else last}"
@@ -290,7 +311,8 @@ def _options_note(table: ResultTable) -> str:
     options = table.columns[0].options
     rules = {column.sample.rule for column in table.columns}
     parts = [
-        f"System GMM, {'two' if options.steps == 2 else 'one'}-step, {options.errors.replace('w', 'W', 1)} errors by city",
+        f"System GMM, {'two' if options.steps == 2 else 'one'}-step, {options.errors.replace('w', 'W', 1)} errors by "
+        f"{' or '.join(dict.fromkeys(column.cluster or 'city' for column in table.columns))}",
         f"lags {_range(options.lags)}{' collapsed' if options.collapse else ''}"
         + (f" (core regressors {_range(options.lags_of_core)})" if options.lags_of_core != options.lags else ""),
         _CONTROLS[options.controls],

@@ -9,13 +9,15 @@ the first year keeps whole cities and spends that year on the choice, so it is a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from estimation.errors import EmptySampleError, UnknownColumnError
-from estimation.tables.spec import Options, SampleRule
+from estimation.errors import EmptySampleError, SpecificationError, UnknownColumnError
+from estimation.stata.conditions import operated_names, rows_kept
+from estimation.tables.spec import PANEL_WORDS, Options, SampleRule
 
 # a hundredth of a person, in 10,000 persons; yearbooks print two decimals, a hundred persons
 SIZE_DECIMALS = 6
@@ -84,12 +86,46 @@ def in_sample(
         mask = _within(panel, rule)
     else:
         mask = np.ones(len(panel), dtype=bool)
+    if rule.where:
+        mask = mask & meets(panel, rule.where, entity=entity, time=time)
     if not mask.any():
         raise EmptySampleError(
             f"sample {rule.name}: no city-year of {len(panel)} is in it (rule {rule.rule}"
-            f"{', classes ' + ', '.join(rule.classes) if rule.classes else ''})."
+            f"{', classes ' + ', '.join(rule.classes) if rule.classes else ''}"
+            f"{', where ' + rule.where if rule.where else ''})."
         )
     return mask
+
+
+def meets(panel: pd.DataFrame, condition: str, *, entity: str, time: str) -> np.ndarray:
+    """Return which rows meet a condition in Stata's words, shape (n_rows,).
+
+    A missing value is larger than every number, as in Stata. ``city`` and ``province`` stand for the city's name and the
+    province's code; ``L.x``, ``L2.x`` and ``F.x`` for the value of other years, and ``D.x`` for the change.
+
+    Raises
+    ------
+    SpecificationError, UnknownColumnError
+    """
+    made = {word: panel[name] for word, name in PANEL_WORDS.items() if word not in panel and name in panel}
+    for name in operated_names(condition):
+        made[name] = _in_other_year(panel, name, entity=entity, time=time)
+    kept = rows_kept(panel.assign(**made), condition)
+    return np.ones(len(panel), dtype=bool) if kept is None else kept
+
+
+def _in_other_year(panel: pd.DataFrame, name: str, *, entity: str, time: str) -> np.ndarray:
+    """Return a column under one operator, by the calendar: a year that is not there is missing."""
+    operator, _, column = name.partition(".")
+    found = re.fullmatch(r"([LFD])(\d*)", operator.upper())
+    if found is None or (found.group(1) == "D" and found.group(2) not in ("", "1")):
+        raise SpecificationError(f"where: {name}: expected L.x, L2.x, F.x or D.x.")
+    _need(panel, column, f"where {name}")
+    steps = int(found.group(2) or 1) * (-1 if found.group(1) == "F" else 1)
+    values = panel.set_index([entity, time])[column]
+    keys = pd.MultiIndex.from_arrays([panel[entity], panel[time] - steps])
+    other = values.reindex(keys).to_numpy()
+    return panel[column].to_numpy() - other if found.group(1) == "D" else other
 
 
 def size_class(

@@ -1,18 +1,22 @@
 """What a result table is: columns, each a sample, an outcome, a resilience measure, regressors, instruments, options.
 
 Made from parsed TOML (conf/tables), so a table is data. The decision worth knowing: a fault of a whole file (unknown
-key, impossible option) stops at reading with the allowed values, while a fault that only the data shows (a variable that
-is not in the panel, an empty sample) belongs to its column, which says so while the others are estimated.
+key, impossible option) stops at reading with the allowed values, while a fault that only the data shows (a sample
+that is empty, instruments that vanish) belongs to its column, which says so while the others are estimated. All faults of
+all files are found together, one a line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from estimation.dynamic_panel.spec import Distribution, check_option
 from estimation.errors import SpecificationError
+from estimation.stata.conditions import check_condition
 
 Rule = Literal["all", "size", "region", "trim", "where"]
 SizeClasses = Literal["base_year", "moving"]
@@ -22,6 +26,11 @@ Scaling = Literal["panel", "sample"]
 Destinations = Literal["panel", "economies", "codes"]
 TimeEffects = Literal["level", "difference", "both", "none"]
 RESILIENCE = "@resilience"
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+#: Words for columns of the panel in `where` and `cluster`.
+PANEL_WORDS = {"city": "city_name", "province": "province_code"}
+CITY_NAMES = ("", "city", "city_id", "city_name")
 # the former name of what a restriction on the row itself is
 Controls = Literal["exogenous", "exogenous_changes", "predetermined", "endogenous"]
 _FORMER_CUTS = {"after_lags": "row"}
@@ -46,7 +55,9 @@ class SampleRule:
     below_percentile, above_percentile : float
         Cut off by `trim`, strictly below and above.
     at_least, at_most : float or None
-        Bounds of `where`, both inclusive.
+        Bounds of rule `where`, both inclusive.
+    where : str
+        A condition in Stata's words that a row must meet as well: ``year >= 2004 & city_name != "北京市"``.
     title, title_zh : str
     """
 
@@ -60,8 +71,10 @@ class SampleRule:
     at_most: float | None = None
     title: str = ""
     title_zh: str = ""
+    where: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "where", _condition(self.where, f"sample {self.name}.where"))
         check_option(self.rule, Rule, f"sample {self.name}.rule")
         object.__setattr__(self, "classes", tuple(self.classes))
         if self.rule in ("size", "region") and not self.classes:
@@ -96,6 +109,8 @@ class Options:
     scaling: Scaling = "panel"
     distribution: Distribution = "normal"
     destinations: Destinations = "panel"
+    # column whose values group the cities for standard errors; empty: each city alone
+    cluster: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lags", _lag_range(self.lags, "options.lags"))
@@ -109,6 +124,8 @@ class Options:
             ("destinations", Destinations), ("collapse", Literal[True, False]),
         ):
             check_option(getattr(self, name), alias, f"options.{name}")
+        if not isinstance(self.cluster, str):
+            raise TableSpecError(f'options.cluster: expected a column such as "province_code", found {self.cluster!r}.')
 
     @property
     def lags_of_core(self) -> tuple[int, int | None]:
@@ -118,9 +135,10 @@ class Options:
 
 def _lag_range(given: Sequence[Any], where: str) -> tuple[int, int | None]:
     """Read ``[first, last]``, where the last may be "all"."""
-    first, last = given if len(given) == 2 else (None, None)
+    is_pair = isinstance(given, list | tuple) and len(given) == 2
+    first, last = given if is_pair else (None, None)
     if not isinstance(first, int) or not (last in (0, "all", None) or isinstance(last, int)):
-        raise TableSpecError(f'{where}: expected [first, last] or [first, "all"], found {list(given)!r}.')
+        raise TableSpecError(f'{where}: expected [first, last] or [first, "all"], found {given!r}.')
     return first, None if last in (0, "all") else last
 
 
@@ -176,6 +194,11 @@ class Column:
         """Every variable the column needs from the panel."""
         return (self.dependent, *self.regressors, *self.external_instruments)
 
+    @property
+    def cluster(self) -> str:
+        """Column that groups the cities for standard errors, empty where each city stands alone."""
+        return "" if self.options.cluster in CITY_NAMES else PANEL_WORDS.get(self.options.cluster, self.options.cluster)
+
     def replaced(self, **options: Any) -> Column:
         """Return the same column under other options."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
@@ -197,6 +220,10 @@ class ResultTable:
     columns : tuple of Column
     profile : str
         Profile its options came from.
+    labels : mapping
+        Variable to its label in English and in Chinese.
+    extra : str
+        File with columns of the user's own (`estimation.tables.extra`), empty where there are none.
     """
 
     name: str
@@ -206,10 +233,25 @@ class ResultTable:
     columns: tuple[Column, ...]
     profile: str
     content: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    labels: Mapping[str, tuple[str, str]] = field(default_factory=dict, hash=False)
+    extra: str = ""
+
+    def label(self, term: str, language: Language = "en") -> str:
+        """Return a term as printed, a product by the labels of its factors."""
+        place = LANGUAGES.index(language)
+        if term in self.labels:
+            return self.labels[term][place]
+        factors = term.split("*")
+        if len(factors) == 1 or not set(factors) & set(self.labels):
+            return term
+        return " × ".join(self.label(factor, language) for factor in factors)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for hashes and JSON."""
-        return {"name": self.name, "profile": self.profile, "columns": [asdict(column) for column in self.columns]}
+        return {
+            "name": self.name, "profile": self.profile, "columns": [asdict(column) for column in self.columns],
+            "labels": dict(self.labels), "extra": Path(self.extra).name,
+        }
 
 
 def parse_tables(
@@ -229,12 +271,17 @@ def parse_tables(
     Raises
     ------
     TableSpecError
-        With the file, the key and what is allowed.
+        With every fault of every file, one a line: the file, the key and what is allowed.
     """
     profiles = shared.get("options", {})
     if profile not in profiles:
         raise TableSpecError(f"profile: expected one of {', '.join(profiles)}; found {profile!r}.")
-    parsed = [_table(name, content, shared, profile) for name, content in tables.items()]
+    faults: list[str] = []
+    parsed = []
+    for name, content in tables.items():
+        with _gathered(faults):
+            parsed.append(_table(name, content, shared, profile))
+    _stop_at(faults)
     numbers = [table.number for table in parsed]
     repeated = sorted({number for number in numbers if numbers.count(number) > 1})
     if repeated:
@@ -259,27 +306,110 @@ _MODEL_KEYS = (
     "dependent_lags", "resilience", "endogenous", "predetermined", "exogenous", "external_instruments",
     "reversed_measures", "fixed_controls",
 )
-_TABLE_KEYS = ("number", "title", "title_zh", "model", "samples", "options", "column")
-_COLUMN_KEYS = ("sample", "dependent", "resilience", "options", *_MODEL_KEYS)
+_LISTS = ("endogenous", "predetermined", "exogenous", "external_instruments", "reversed_measures", "fixed_controls")
+_TABLE_KEYS = (
+    "number", "title", "title_zh", "where", "cluster", "model", "samples", "options", "panel", "labels", "column",
+)
+_COLUMN_KEYS = ("sample", "dependent", "where", "cluster", "options", *_MODEL_KEYS)
+_PANEL_KEYS = ("extra",)
 
 
 def _table(name: str, content: Mapping[str, Any], shared: Mapping[str, Any], profile: str) -> ResultTable:
-    _known(content, _TABLE_KEYS, name)
-    if not isinstance(content.get("number"), int) or not content.get("column"):
-        raise TableSpecError(f"{name}: expected `number = N` and at least one [[column]].")
-    model = {**shared.get("model", {}), **content.get("model", {})}
-    _known(model, _MODEL_KEYS, f"{name} [model]")
-    samples = {
-        key: _dataclass(SampleRule, {"name": key, **value}, f"{name} sample {key}")
-        for key, value in {**shared.get("samples", {}), **content.get("samples", {})}.items()
-    }
-    options = {**shared["options"][profile], **_options_of(content.get("options", {}), profile)}
-    columns = tuple(
-        _column(name, position, entry, model, samples, options, profile)
-        for position, entry in enumerate(content["column"], start=1)
-    )
+    faults: list[str] = []
+    with _gathered(faults):
+        _known(content, _TABLE_KEYS, name)
+    with _gathered(faults):
+        _numbered(content, name)
+    model = {**shared.get("model", {}), **_section(content, "model", name, faults)}
+    with _gathered(faults):
+        _known(model, _MODEL_KEYS, f"{name} [model]")
+    samples = {}
+    for key, value in {**shared.get("samples", {}), **_section(content, "samples", name, faults)}.items():
+        with _gathered(faults):
+            samples[key] = _dataclass(SampleRule, {"name": key, **value}, f"{name} sample {key}")
+    own = _options_of(_section(content, "options", name, faults), profile)
+    with _gathered(faults):
+        _dataclass(Options, own, f"{name} options")
+    # a fault of the table's options is one fault, not one of each column
+    own = {} if faults else {**own, **_cluster_of(content)}
+    columns = []
+    for position, entry in enumerate(_listed_columns(content), start=1):
+        with _gathered(faults):
+            where = f"{name} column {position}"
+            entry = {**entry, "where": _both(content.get("where", ""), entry.get("where", ""), where)}
+            options = {**shared["options"][profile], **own}
+            columns.append(_column(name, position, entry, model, samples, options, profile))
+    labels: dict[str, tuple[str, str]] = {}
+    with _gathered(faults):
+        labels = _labels(_section(content, "labels", name, faults), name)
+    panel = _section(content, "panel", name, faults)
+    with _gathered(faults):
+        _known(panel, _PANEL_KEYS, f"{name} [panel]")
+    _stop_at(faults)
     title = content.get("title", name)
-    return ResultTable(name, content["number"], title, content.get("title_zh", title), columns, profile, content)
+    return ResultTable(
+        name, content["number"], title, content.get("title_zh", title), tuple(columns), profile, content, labels,
+        str(panel.get("extra", "")),
+    )
+
+
+def _numbered(content: Mapping[str, Any], name: str) -> None:
+    number = content.get("number")
+    if not isinstance(number, int) or isinstance(number, bool) or not _listed_columns(content):
+        raise TableSpecError(f"{name}: expected `number = N` and at least one [[column]].")
+
+
+def _listed_columns(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the columns of a file; none where ``column`` is no list of sections."""
+    found = content.get("column", [])
+    return found if isinstance(found, list) and all(isinstance(one, Mapping) for one in found) else []
+
+
+def _section(content: Mapping[str, Any], key: str, name: str, faults: list[str]) -> Mapping[str, Any]:
+    found = content.get(key, {})
+    if isinstance(found, Mapping):
+        return found
+    faults.append(f"{name}: expected a section [{key}], found {key} = {found!r}.")
+    return {}
+
+
+def _cluster_of(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {"cluster": section["cluster"]} if "cluster" in section else {}
+
+
+def _condition(text: Any, where: str) -> str:
+    """Return a condition with text in double quotes, which TOML users write in either.
+
+    Raises
+    ------
+    TableSpecError
+    """
+    if not isinstance(text, str):
+        raise TableSpecError(f"{where}: expected a condition such as 'year >= 2004', found {text!r}.")
+    quoted = text if '"' in text else text.replace("'", '"')
+    try:
+        check_condition(quoted)
+    except SpecificationError as error:
+        raise TableSpecError(f"{where}: {error}") from error
+    return quoted.strip()
+
+
+def _both(first: Any, second: Any, where: str) -> str:
+    """Return the condition that both conditions hold."""
+    parts = [part for part in (_condition(first, f"{where} where"), _condition(second, f"{where} where")) if part]
+    return parts[0] if len(parts) == 1 else " & ".join(f"({part})" for part in parts)
+
+
+def _labels(section: Mapping[str, Any], name: str) -> dict[str, tuple[str, str]]:
+    """Read ``x = "English"``, ``x = ["English", "中文"]`` or ``x = { en = "English", zh = "中文" }``."""
+    labels = {}
+    for term, given in section.items():
+        pair = [given.get("en", term), given.get("zh", given.get("en", term))] if isinstance(given, Mapping) else given
+        pair = [pair, pair] if isinstance(pair, str) else pair
+        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(one, str) and one for one in pair):
+            raise TableSpecError(f'{name} [labels] {term}: expected "text" or ["English", "中文"], found {given!r}.')
+        labels[term] = (pair[0], pair[1])
+    return labels
 
 
 def _options_of(section: Mapping[str, Any], profile: str) -> dict[str, Any]:
@@ -293,27 +423,45 @@ def _column(
     options: Mapping[str, Any], profile: str,
 ) -> Column:
     where = f"{table} column {position}"
-    _known(entry, _COLUMN_KEYS, where)
-    if "dependent" not in entry:
-        raise TableSpecError(f"{where}: expected `dependent = \"lnvalue\"` or another outcome of the panel.")
+    faults: list[str] = []
+    with _gathered(faults):
+        _known(entry, _COLUMN_KEYS, where)
+    if not isinstance(entry.get("dependent"), str):
+        faults.append(f"{where}: expected `dependent = \"lnvalue\"` or another outcome of the panel.")
     sample = entry.get("sample", "full")
     if sample not in samples:
-        raise TableSpecError(f"{where}: sample {sample!r} is not defined; there are {', '.join(samples)}.")
+        faults.append(f"{where}: sample {sample!r} is not defined; there are {', '.join(samples)}.")
     merged = {**model, **{key: entry[key] for key in _MODEL_KEYS if key in entry}}
     resilience = merged.get("resilience", "lnRes")
+    faults += [
+        f'{where}: {key}: expected a list such as ["lnfdi", "lnrd"], found {merged[key]!r}.'
+        for key in _LISTS if key in merged and not _is_list_of_text(merged[key])
+    ]
+    if not isinstance(resilience, str):
+        faults.append(f"{where}: resilience: expected a variable of the panel, found {resilience!r}.")
+    own = None
+    with _gathered(faults):
+        stated = {**_options_of(entry.get("options", {}), profile), **_cluster_of(entry)}
+        own = _dataclass(Options, {**options, **stated}, f"{where} options")
+    lags = merged.get("dependent_lags", 1)
+    if not isinstance(lags, int) or lags < 0:
+        faults.append(f"{where}: dependent_lags must be a whole number from 0 on, found {lags!r}.")
+    _stop_at(faults)
+    assert own is not None  # a fault of the options has stopped above
 
     def listed(key: str) -> tuple[str, ...]:
         return tuple(item.replace(RESILIENCE, resilience) for item in merged.get(key, ()))
 
-    own = _dataclass(Options, {**options, **_options_of(entry.get("options", {}), profile)}, f"{where} options")
-    lags = merged.get("dependent_lags", 1)
-    if not isinstance(lags, int) or lags < 0:
-        raise TableSpecError(f"{where}: dependent_lags must be a whole number from 0 on, found {lags!r}.")
+    rule = samples[sample]
     return Column(
-        table, position, entry["dependent"], resilience, samples[sample], listed("endogenous"),
-        listed("predetermined"), listed("exogenous"), listed("external_instruments"), lags, own,
+        table, position, entry["dependent"], resilience, replace(rule, where=_both(rule.where, entry["where"], where)),
+        listed("endogenous"), listed("predetermined"), listed("exogenous"), listed("external_instruments"), lags, own,
         -1 if resilience in merged.get("reversed_measures", ()) else 1, listed("fixed_controls"),
     )
+
+
+def _is_list_of_text(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
 
 def _known(section: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
@@ -324,7 +472,30 @@ def _known(section: Mapping[str, Any], allowed: Sequence[str], where: str) -> No
 
 def _dataclass(kind: type, values: Mapping[str, Any], where: str) -> Any:
     _known(values, [item.name for item in fields(kind)], where)
+    faults: list[str] = []
+    if kind is Options:
+        # each value by itself, so that two wrong ones are two faults
+        for key, value in values.items():
+            with _gathered(faults, where):
+                kind(**{key: value})
+    _stop_at(faults)
+    made = None
+    with _gathered(faults, where):
+        made = kind(**values)
+    _stop_at(faults)
+    return made
+
+
+@contextmanager
+def _gathered(faults: list[str], where: str = "") -> Iterator[None]:
+    """Add the faults that are found inside to a list, one a line."""
     try:
-        return kind(**values)
-    except SpecificationError as error:
-        raise TableSpecError(f"{where}: {error}") from error
+        yield
+    except (SpecificationError, TypeError) as error:
+        faults += [f"{where}: {line}" if where else line for line in str(error).splitlines()]
+
+
+def _stop_at(faults: Sequence[str]) -> None:
+    """Raise the gathered faults, each once."""
+    if faults:
+        raise TableSpecError("\n".join(dict.fromkeys(faults)))

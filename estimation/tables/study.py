@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from estimation.errors import UnknownColumnError
+from estimation.errors import SpecificationError, UnknownColumnError
 
 PRODUCT = "*"
 
@@ -115,6 +115,8 @@ class StudyPanel:
                 f"{', '.join(str(column) for column in self.natural.columns if column not in (self.entity, self.time))}."
             )
         column = self.natural[name]
+        if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
+            raise SpecificationError(f"{name}: expected numbers, found text; use it in `where` or `cluster` only.")
         return column.astype(float)
 
 

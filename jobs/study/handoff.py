@@ -29,6 +29,7 @@ from estimation.tables import (
     paper_columns,
     parse_tables,
     select_tables,
+    table_faults,
 )
 from estimation.tables.printed import PaperColumn
 from jobs.core.errors import InputRefusedError
@@ -168,18 +169,28 @@ def result_tables(wanted: str, profile: str, user_folder: Path | None = None) ->
     Raises
     ------
     InputRefusedError
-        With the sentence of the table file or the selection that is wrong.
+        With every fault of the files, a sentence each: of their form, of variables no panel has, of columns of their own.
     """
     try:
         shared, files = read_table_files(user_folder)
-        return select_tables(parse_tables(shared, files, profile=profile), wanted)
+        tables = select_tables(parse_tables(shared, files, profile=profile), wanted)
     except (TableFileError, TableSpecError) as error:
         raise InputRefusedError(str(error)) from error
+    faults = [fault for table in tables for fault in table_faults(table, panel_columns())]
+    if faults:
+        raise InputRefusedError("\n".join(dict.fromkeys(faults)))
+    return tables
+
+
+def panel_columns() -> tuple[str, ...]:
+    """Columns that every panel has: those of its table, and the ways to count destinations."""
+    return (*(name for name in CITY_PANEL.columns if name != "missing_variables"), "lnnumcou_economies", "lnnumcou_codes")
 
 
 def spec_hash(table: ResultTable) -> str:
-    """Hash of a table's specification under its profile."""
-    return hashlib.sha256(json.dumps(table.as_dict(), sort_keys=True, default=list).encode()).hexdigest()
+    """Hash of a table's specification under its profile, and of the file with columns of its own."""
+    text = json.dumps(table.as_dict(), sort_keys=True, default=list).encode()
+    return hashlib.sha256(text + (Path(table.extra).read_bytes() if table.extra else b"")).hexdigest()
 
 
 def results_folder(lake: Lake, out: Path | None) -> Path | None:

@@ -9,18 +9,24 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from conf.tables import STUDY_PROFILES
+from estimation.errors import SpecificationError
 from estimation.tables import (
     PrintedTable,
+    StudyPanel,
     compare,
     count_agreement,
     estimate_tables,
     print_table,
+    table_panel,
     to_html,
     to_latex,
     to_markdown,
     to_text,
     write_excel,
 )
+from estimation.tables.layout import LAYOUTS, SIDES, Side
+from estimation.tables.spec import LANGUAGES, Language
+from jobs.core.errors import InputRefusedError
 from jobs.runtime.context import (
     JobContext,
 )
@@ -47,12 +53,32 @@ def print_tables(
     printed = []
     for profile in profiles:
         chosen = result_tables(tables, profile, table_files)
-        fits = estimate_tables(chosen, handed.panel, classes)
-        printed += [print_table(table, fits[table.name], paper=paper, truth=truth, generated=generated) for table in chosen]
+        for table in chosen:
+            panel, notes = _own_panel(handed.panel, table.extra)
+            fits = estimate_tables([table], panel, classes)[table.name]
+            printed.append(
+                print_table(table, fits, paper=paper, truth=truth, generated=generated, notes=notes)
+            )
     return printed
 
 
-def write_files(printed: Sequence[PrintedTable], folder: Path | None, *, tag: str = "") -> int:
+def _own_panel(panel: StudyPanel, extra: str) -> tuple[StudyPanel, Sequence[str]]:
+    """Return the panel with a table's own columns.
+
+    Raises
+    ------
+    InputRefusedError
+    """
+    try:
+        return table_panel(panel, extra)
+    except SpecificationError as error:
+        raise InputRefusedError(str(error)) from error
+
+
+def write_files(
+    printed: Sequence[PrintedTable], folder: Path | None, *, tag: str = "", sides: tuple[Side, ...] = SIDES,
+    language: Language = "en",
+) -> int:
     """Write every format of every table, a folder per profile; returns how many files changed."""
     if folder is None:
         return 0
@@ -65,21 +91,21 @@ def write_files(printed: Sequence[PrintedTable], folder: Path | None, *, tag: st
         place.mkdir(parents=True, exist_ok=True)
         before = changed
         for table in mine:
-            for ending, text in _formats(table).items():
+            for ending, text in _formats(table, sides, language).items():
                 changed += _write_if_changed(place / f"{table.table.name}.{ending}", text)
         comparison = compare(mine)
         changed += _write_if_changed(place / "comparison.csv", comparison.to_csv(index=False))
         changed += _write_if_changed(place / "agreement.csv", count_agreement(comparison).to_csv(index=False))
         workbook = place / "tables.xlsx"
         if find_spec("openpyxl") is not None and (changed > before or not workbook.exists()):
-            write_excel(mine, workbook)
+            write_excel(mine, workbook, sides, language)
     return changed
 
 
-def _formats(table: PrintedTable) -> dict[str, str]:
-    formats = {"txt": to_text(table) + "\n", "md": to_markdown(table)}
+def _formats(table: PrintedTable, sides: tuple[Side, ...], language: Language) -> dict[str, str]:
+    formats = {"txt": to_text(table, sides, language) + "\n", "md": to_markdown(table, sides, language)}
     if find_spec("jinja2") is not None:
-        formats |= {"tex": to_latex(table), "html": to_html(table)}
+        formats |= {"tex": to_latex(table, sides, language), "html": to_html(table, sides, language)}
     return formats
 
 
@@ -96,6 +122,11 @@ def add_estimate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--study-profile", default=",".join(STUDY_PROFILES), help="defensible, paper or both")
     parser.add_argument("--at", type=int, help="version of gold.city_panel to estimate on")
     parser.add_argument("--table-files", type=Path, help="folder with result tables of your own")
+    parser.add_argument(
+        "--layout", default="beside_paper", choices=tuple(LAYOUTS),
+        help="beside_paper: ours, the paper's and the truth; plain: ours alone, for a paper of your own",
+    )
+    parser.add_argument("--language", default="en", choices=LANGUAGES, help="of titles and labels in the files")
 
 
 def estimate_options(arguments: argparse.Namespace) -> dict:
@@ -103,4 +134,5 @@ def estimate_options(arguments: argparse.Namespace) -> dict:
     return {
         "tables": arguments.tables, "profiles": [part for part in arguments.study_profile.split(",") if part],
         "at": arguments.at, "table_files": arguments.table_files,
+        "layout": arguments.layout, "language": arguments.language,
     }
