@@ -23,6 +23,8 @@ from jobs.cleaning.fingerprints import bronze_fingerprints
 from jobs.core.errors import InputRefusedError, NotBalancedError
 from jobs.core.lake import Written
 from jobs.core.ledger import builds_of, files_in_force, record_builds, utc_now, years_text
+from jobs.core.privacy import protection_of
+from jobs.core.protection import Protection
 from jobs.kernels.loading import BRONZE_SCHEMA, FileToLoad, share_out, task_of
 from jobs.kernels.parts import parts_to_json
 from jobs.kernels.raw_folder import RawFolder, raw_folder
@@ -49,7 +51,8 @@ def run(context: JobContext) -> Outcome:
         load_id = _load_id(files)
         with explained_refusals():
             written = lake.append(
-                bronze.DECLARATION, read_files(context.spark, folder, files, layouts, load_id),
+                bronze.DECLARATION,
+                read_files(context.spark, folder, files, layouts, load_id, protection_of(lake, context.settings)),
                 # a transaction that is known is skipped: rows that were lost with their file are loaded under another name
                 transaction=f"bronze:{load_id}" + (f":{context.run_id}" if context.repairs else ""),
                 metadata={"run": context.run_id, "load": load_id},
@@ -87,7 +90,8 @@ def files_to_load(
 
 
 def read_files(
-    spark: SparkSession, folder: RawFolder, files: Sequence[FileToLoad], layouts: Sequence[Layout], load_id: str
+    spark: SparkSession, folder: RawFolder, files: Sequence[FileToLoad], layouts: Sequence[Layout], load_id: str,
+    protection: Protection,
 ) -> DataFrame:
     """Read files into bronze rows: Spark shares out the pieces, the kernels read them (jobs/kernels/loading.py).
 
@@ -99,6 +103,8 @@ def read_files(
     files : sequence of FileToLoad
     layouts : sequence of Layout
     load_id : str
+    protection : Protection
+        What is left out, replaced or erased on the way (:func:`jobs.core.privacy.protection_of`).
 
     Returns
     -------
@@ -108,7 +114,7 @@ def read_files(
     types = {field.name: field.type for field in bronze.DECLARATION.fields}
     schema = ", ".join(f"{name} {types[name]}" for name in BRONZE_SCHEMA.names)
     tasks = [task_of(task) for task in share_out(files)]
-    lines = spread(spark, tasks, "jobs.kernels.loading.load_task", (folder.address, tuple(layouts)), schema)
+    lines = spread(spark, tasks, "jobs.kernels.loading.load_task", (folder.address, tuple(layouts), protection), schema)
     return lines.withColumns({"load_id": F.lit(load_id), "loaded_at": F.lit(utc_now())})
 
 

@@ -15,17 +15,21 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from conf.settings import load_settings
+from conf.settings import Settings, load_settings
+from jobs.cleaning.rewriting import firm_tables, rewrite_bronze, rewrite_firms, years_of
 from jobs.core import upkeep
 from jobs.core.damage import refuse_damage
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, LakeError
 from jobs.core.lake import MARKER, Lake
+from jobs.core.ledger import new_run_id
+from jobs.core.privacy import policy_of, refuse_rewrite, stored_policy, wanted_protection, write_policy
 from jobs.runtime.context import (
     Outcome,
     command_main,
 )
 from jobs.runtime.session import build_session
 from jobs.runtime.surroundings import apply_rights
+from schemas import bronze
 from schemas.catalog import TABLES
 from schemas.migrations import (
     AddColumns,
@@ -95,6 +99,40 @@ def apply_step(lake: Lake, table: Table, step: Step) -> None:
         upkeep.alter(lake, table, f"SET TBLPROPERTIES ({pairs})")
 
 
+def protect(lake: Lake, settings: Settings, *, run_id: str = "") -> Outcome:
+    """Rewrite a lake's records as the settings ask of persons and firms, and remove every older version of them.
+
+    Raises
+    ------
+    LakeError
+        If what the settings ask for cannot be had without the raw files.
+    """
+    if not (change := change_of_policy(lake, settings)):
+        return Outcome("persons and firms are as the settings ask", changed=False)
+    protection, metadata = wanted_protection(lake, settings), {"run": run_id, "privacy": policy_of(settings)}
+    tables = firm_tables(lake) if protection.firm_codes == "pseudonymise" else []
+    with lake.lock_whole(bronze.DECLARATION, *tables):
+        rewrite_bronze(lake, protection, years_of(lake, bronze.DECLARATION), metadata=metadata)
+        for table in tables:
+            rewrite_firms(lake, table, protection, metadata=metadata)
+        write_policy(lake, settings)
+    return Outcome(f"{change}; older versions were removed, exports and copies of the lake were not")
+
+
+def change_of_policy(lake: Lake, settings: Settings) -> str:
+    """What a rewrite to the settings' policy on persons and firms would do, in words; empty when nothing."""
+    stored, wanted = stored_policy(lake), policy_of(settings)
+    if stored is None or stored == wanted:
+        return ""
+    refuse_rewrite(lake, stored, wanted)
+    others = firm_tables(lake) if wanted["firm_codes"] != stored["firm_codes"] else []
+    names = [table.name for table in (bronze.DECLARATION, *others)]
+    return (
+        f"{', '.join(names)}: rewritten from personal_columns = {stored['personal_columns']}, firm_codes ="
+        f" {stored['firm_codes']} to {wanted['personal_columns']}, {wanted['firm_codes']}"
+    )
+
+
 def describe(migrations: Sequence[Migration]) -> str:
     """The steps as lines of text."""
     lines = []
@@ -127,10 +165,13 @@ def run_command(arguments: argparse.Namespace) -> int:
     lake = Lake(build_session(settings), arguments.lake)
     try:
         migrations = plan_migration(lake)
-        print(describe(migrations) or f"lake format {lake.format()} is the present one; nothing to do")
-        if arguments.dry_run or not migrations:
-            return EXIT_DONE if migrations else EXIT_NOTHING_TO_DO
-        print(migrate(lake, migrations).message)
+        change = change_of_policy(lake, settings)
+        print(describe(migrations) or f"lake format {lake.format()} is the present one", change or "", sep="\n")
+        if arguments.dry_run or not (migrations or change):
+            return EXIT_DONE if migrations or change else EXIT_NOTHING_TO_DO
+        run_id = new_run_id()
+        outcomes = [migrate(lake, migrations, run_id=run_id), protect(lake, settings, run_id=run_id)]
+        print("\n".join(outcome.message for outcome in outcomes))
         return EXIT_DONE
     finally:
         lake.spark.stop()

@@ -28,6 +28,7 @@ from jobs.core.errors import InputRefusedError
 from jobs.core.frames import rows_to_spark
 from jobs.core.lake import Written
 from jobs.core.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
+from jobs.core.privacy import firm_protection_of, policy_of
 from jobs.readers.firm_files import (
     FOLDER,
     FirmFile,
@@ -43,6 +44,7 @@ from jobs.readers.raw_listing import refuse_links_out
 from jobs.reference.firm_places import place_frame
 from jobs.reference.place_book import configured_place_book, user_files_hash
 from jobs.runtime.context import JobContext, Outcome, job_main
+from jobs.runtime.executors import map_batches
 from jobs.study.firm_technology import COEFFICIENTS, estimate_technology, known_technology
 from jobs.transforms.firm_capital import add_real_capital, survey_growth
 from jobs.transforms.firm_imputation import LAST_SOUND_YEAR, impute_value_added
@@ -136,12 +138,21 @@ def run(context: JobContext) -> Outcome:
     wanted = fingerprint(
         files=sources.hashes, kind=sources.kind, productivity=settings["productivity"],
         units=user_files_hash(places.user_units, places.user_cities), data=package_hash(*REFERENCES, *RULES),
+        **_firms_part(context),
     )
     built = builds_of(context.lake, tables.CITY_PRODUCTIVITY).fingerprints
     if built and set(built.values()) == {wanted} and not context.rebuild:
         return Outcome("firm productivity is up to date", changed=False)
     with context.lake.lock(*tables.TABLES):
         return _build(context, sources, wanted, sorted(built))
+
+
+def _firms_part(context: JobContext) -> dict[str, object]:
+    """What of the settings' and the lake's privacy changes the tables of firms; nothing where firms are as delivered."""
+    protection = firm_protection_of(context.lake, context.settings)
+    if not protection.changes_firms:
+        return {}
+    return {"firms": policy_of(context.settings)["key_check"], "erased": sorted(protection.erased_firms)}
 
 
 def find_sources(raw: Path, choices: Productivity) -> Sources | None:
@@ -190,6 +201,7 @@ def _write_given(context: JobContext, sources: Sources, years_built: list[int]) 
     """Productivity estimated elsewhere: placed and checked, otherwise as it is."""
     judged = (
         read_given(context.spark, sources.files[0])
+        .transform(_protected, context, "firm_id")
         .transform(parse_given)
         .transform(resolve_firm_places, _places(context))
         .transform(apply_rules, load_rules("firm_tfp_given"))
@@ -218,6 +230,7 @@ def _write_survey(context: JobContext, sources: Sources, years_built: list[int])
     rules = [rule for rule in load_rules("firm_account") if rule.name not in choices.filters_off]
     judged = (
         read_survey(context.spark, sources.files)
+        .transform(_protected, context, "legal_person_code")
         .transform(parse_accounts, load_industry_editions())
         .transform(resolve_firm_places, _places(context))
         .transform(apply_rules, rules)
@@ -238,6 +251,15 @@ def _write_survey(context: JobContext, sources: Sources, years_built: list[int])
         written = _write_firms(context, firms.withColumns(labels), {*years_built, *survey_years})
     estimates = [row.asDict() for row in technology.orderBy("industry_code").collect()]
     return written, Report(counts, estimates, sources.series.notes, tuple(survey_years))
+
+
+def _protected(lines: DataFrame, context: JobContext, code: str) -> DataFrame:
+    """Lines without erased firms, under pseudonyms if the settings say so; untouched otherwise."""
+    protection = firm_protection_of(context.lake, context.settings)
+    if not protection.changes_firms:
+        return lines
+    schema = ", ".join(f"{name} {kind}" for name, kind in lines.dtypes)
+    return map_batches(lines, "jobs.kernels.protection.protect_firms", (protection, code), schema)
 
 
 @contextmanager

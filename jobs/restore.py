@@ -38,7 +38,7 @@ from schemas.catalog import TABLES
 from schemas.table import Table
 
 # what happened stays on record; bronze keeps every delivery
-KEPT = ("ops.run", "ops.quality", "ops.pin")
+KEPT = ("ops.run", "ops.quality", "ops.pin", "ops.erasure")
 # tables whose rows are worth dollars, and the column that says how many
 MONEY_COLUMNS = {silver.DECLARATION: "value_usd", silver.QUARANTINE: "value_usd", gold.CITY_EXPORTS: "value_usd"}
 

@@ -17,7 +17,9 @@ DECLARATION = Table(
     partition_by=("source_year",),
     description="One row per data line of a delivered customs file, exports and imports, nothing repaired.",
     caveats=(
-        "Holds personal data (phone, fax, e-mail, contact person); no other table does.",
+        "Holds telephone, fax, e-mail and contact person only where privacy.personal_columns says keep; by default no step"
+        " keeps them. No other table has them.",
+        "Erased records are empty rows: file, row number and count stay, so that every balance holds.",
         "Rows of a superseded file stay; silver reads only the files in force.",
     ),
     append_only=True,

@@ -112,11 +112,11 @@ RAW_MEANINGS = {
     "firm_name": "Name of the firm",
     "firm_type": "Ownership of the firm as delivered",
     "firm_address": "Registered address of the firm",
-    "phone": "Telephone (personal data, stays in bronze)",
-    "fax": "Fax (personal data, stays in bronze)",
+    "phone": "Telephone: personal data, null unless privacy.personal_columns keeps it; in no other table",
+    "fax": "Fax: personal data, null unless privacy.personal_columns keeps it; in no other table",
     "postcode": "Postcode, six digits expected",
-    "email": "E-mail (personal data, stays in bronze)",
-    "contact_person": "Contact person (personal data, stays in bronze)",
+    "email": "E-mail: personal data, null unless privacy.personal_columns keeps it; in no other table",
+    "contact_person": "Contact person: personal data, null unless privacy.personal_columns keeps it; in no other table",
     "production_place": "Place where the goods were made (exports) as delivered",
     "production_place_code": "Customs five-digit district code of the production place, in vintages that carry it",
     "partner": "Destination (exports) or origin (imports) as delivered: Chinese name or customs code",
@@ -131,6 +131,8 @@ CARRIED_COLUMNS = (
     "quantity_unit", "firm_id", "firm_name", "firm_type", "trade_regime", "customs_port", "postcode", "production_place",
 )
 PERSONAL_COLUMNS = ("phone", "fax", "email", "contact_person")
+#: What bronze says, in place of the line, of a record that was erased on demand.
+ERASED = "erased"
 for _name, _meaning in RAW_MEANINGS.items():
     define(_name, "string", _meaning)
 define("extra", "map<string,string>", "Delivered columns that the layout does not name, heading to value")
@@ -141,7 +143,11 @@ define(
     "What was mended while the row's line was read: trailing_separator, line_break_in_quotes, stray_quote,"
     " separator_restored, damaged_text, code_power_of_ten, year_unknown",
 )
-define("malformed_row", "string", "The whole line when its number of fields is not the header's; null otherwise")
+define(
+    "malformed_row", "string",
+    "The whole line when its number of fields is not the header's (its length where persons are left out), erased for a"
+    " record that was erased; null otherwise",
+)
 
 # --- typed declaration (silver) ---------------------------------------------------------------------------------------
 define("hs8_code", "string", "Commodity code repaired to eight digits; six-digit deliveries end in 00")

@@ -54,7 +54,8 @@ define("has_postcodes", "boolean", "Records of the file carry postcodes; null in
 define(
     "left_out_kind", "string", "Why a delivered file was not taken",
     allowed=(
-        "useless", "link", "empty", "unsuitable", "other_year", "duplicate", "overlap", "correction", "refused", "nothing",
+        "useless", "link", "empty", "unsuitable", "other_year", "duplicate", "overlap", "correction", "refused", "erased",
+        "nothing",
     ),
 )
 define("left_out_reason", "string", "What was found and what to do, in a sentence")
@@ -69,6 +70,12 @@ define("share_kept_neighbours", "double", "Median of share_kept in the other fil
 define("main_reason", "string", "Reason that refused most of the file's exports")
 define("share_main_reason", "double", "Share of the exports that it refused", unit="share")
 define("alarm", "string", "Why the file should be looked at, in a sentence; null when nothing is unusual")
+define("tombstone", "string", "Keyed hash of an erased firm's code or an erased file's SHA-256 (jobs/core/privacy.py)")
+define("erasure_kind", "string", "What was erased", allowed=("firm", "file"))
+define("code_length", "int", "Characters of the erased firm's code; 0 for a file", unit="characters")
+define("erasure_reason", "string", "Why it was erased, in the words of who did it")
+define("n_rows_erased", "bigint", "Rows found and erased, of all tables", unit="rows")
+define("erased_at", "timestamp", "When it was erased, UTC")
 define("pin_name", "string", "Name of the study that needs the version")
 define("pin_status", "string", "Whether the version is still needed", allowed=("pinned", "released"))
 define("pinned_at", "timestamp", "When it was pinned or released, UTC")
@@ -154,4 +161,12 @@ PIN = Table(
     description="One row per table version that a study needs, or needs no more; vacuum keeps what is pinned.",
     caveats=("The latest row of (pin_name, table_name) is in force.",),
 )
-TABLES = (FILE_RECEIPT, LEFT_OUT, RUN, BUILD, RECONCILIATION, QUALITY, FILE_QUALITY, PIN)
+ERASURE = Table(
+    name="ops.erasure",
+    made_by=("erase",),
+    fields=fields("tombstone!", "erasure_kind!", "code_length!", "erasure_reason!", "n_rows_erased!", "erased_at!", "run_id!"),
+    key=("tombstone", "erased_at"),
+    description="One row per firm or file that was erased on demand, as a keyed hash: later loads leave it out.",
+    caveats=("Nobody can read from it who was erased; whoever knows a code can test it with the key.",),
+)
+TABLES = (FILE_RECEIPT, LEFT_OUT, RUN, BUILD, RECONCILIATION, QUALITY, FILE_QUALITY, PIN, ERASURE)

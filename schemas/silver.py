@@ -43,7 +43,9 @@ QUARANTINE = Table(
     description="One row per refused record: all reasons, the first as primary, and the values as delivered.",
     caveats=(
         "Imports are here too, with the reason import: every delivered line is either kept or explained.",
-        "value_usd is null when the delivered value cannot be read; personal data are left in bronze.",
+        "value_usd is null when the delivered value cannot be read.",
+        "Rows that cannot be split, or whose fields are shifted so that a person may stand in them, keep file, row number and"
+        " reasons, not values; `customs-lake explain FILE#ROW --raw RAW` shows the line to whoever can read the raw folder.",
     ),
     checks={"has_a_reason": "primary_reason <> ''"},
     properties={"delta.dataSkippingStatsColumns": "primary_reason,value_usd,file_sha256,source_row"},

@@ -17,6 +17,8 @@ MIN_RECORDS = 3
 #: A share is compared with the neighbours' from this many exports on: its standard error is then at most 0.11.
 MIN_RECORDS_COMPARED = 20
 IMPORT = "import"
+#: What is not an export that could have been kept.
+NOT_EXPORTS = (IMPORT, "erased")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ _NAMES = tuple(name for name in FileQuality.__slots__ if name != "alarm")
 
 
 def _exports(reasons: Mapping[str | None, int]) -> int:
-    return sum(n for reason, n in reasons.items() if reason != IMPORT)
+    return sum(n for reason, n in reasons.items() if reason not in NOT_EXPORTS)
 
 
 def _neighbours(unit: tuple[int, str, str], shares: Mapping[int, Mapping[tuple, float]]) -> list[float]:
@@ -107,7 +109,7 @@ def _neighbours(unit: tuple[int, str, str], shares: Mapping[int, Mapping[tuple, 
 
 def _measure(unit: tuple[int, str, str], reasons: Mapping[str | None, int], neighbours: Sequence[float]) -> FileQuality:
     exports, kept = _exports(reasons), reasons.get(None, 0)
-    refused = {reason: n for reason, n in reasons.items() if reason not in (None, IMPORT)}
+    refused = {reason: n for reason, n in reasons.items() if reason not in (None, *NOT_EXPORTS)}
     main = max(refused, key=lambda reason: (refused[reason], reason), default=None)
     return FileQuality(
         *unit, exports, reasons.get(IMPORT, 0), kept, kept / exports if exports else None,

@@ -11,6 +11,7 @@ from pyspark.sql import Row
 
 from jobs.cleaning.judging import uses_history, years_that_borrow
 from jobs.core.ledger import Builds, Fingerprint, fingerprint, package_hash
+from jobs.core.privacy import policy_of
 from jobs.reference.frames import reference_hash
 from jobs.runtime.context import JobContext
 
@@ -37,11 +38,14 @@ def silver_fingerprints(context: JobContext, receipts: Sequence[Row]) -> dict[in
     everything = sorted(row["file_sha256"] for row in receipts)
     # a lake that was built before rules could be off keeps its years
     off = {"rules_off": sorted(context.settings.quality.rules_off)} if context.settings.quality.rules_off else {}
+    # under pseudonyms firms have other codes and no names
+    policy_of_firms = {name: value for name, value in policy_of(context.settings).items() if name != "personal_columns"}
+    pseudonyms = {"firms": policy_of_firms} if context.settings.privacy.firm_codes != "as_is" else {}
     return {
         year: fingerprint(
             files=sorted(hashes), rules=rules, **off, references=reference_hash(context.settings), places=policy,
             base_revision=context.settings.count.base_revision,
-            **({"history": everything} if year in borrowing else {}),
+            **pseudonyms, **({"history": everything} if year in borrowing else {}),
         )
         for year, hashes in sorted(files.items())
     }

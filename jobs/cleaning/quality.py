@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql import functions as F
 
 from conf.rules import load_rules
-from jobs.cleaning.file_quality import Count, alarm_sentences, judge_files
+from jobs.cleaning.file_quality import NOT_EXPORTS, Count, alarm_sentences, judge_files
 from jobs.core.ledger import files_in_force, utc_now
 from jobs.runtime.context import JobContext
 from schemas import ops, silver
@@ -28,10 +28,12 @@ def record_quality(
     metrics = []
     for year in years:
         total = kept.get(year, 0) + sum(refused[year].values())
-        exports = total - refused[year].get("import", 0)
+        exports = total - sum(refused[year].get(reason, 0) for reason in NOT_EXPORTS)
         for reason in (rule.name for rule in load_rules()):
-            share = refused[year].get(reason, 0) / (total if reason == "import" else exports) if exports else 0.0
-            high = {"row_malformed": bounds.max_share_malformed, "import": 1.0}.get(reason, bounds.max_share_reason)
+            share = refused[year].get(reason, 0) / (total if reason in NOT_EXPORTS else exports) if exports else 0.0
+            high = {
+                "row_malformed": bounds.max_share_malformed, **dict.fromkeys(NOT_EXPORTS, 1.0),
+            }.get(reason, bounds.max_share_reason)
             metrics.append((year, f"share_{reason}", share, high))
         quarantined = (exports - kept.get(year, 0)) / exports if exports else 0.0
         metrics.append((year, "share_exports_quarantined", quarantined, bounds.max_share_quarantined))

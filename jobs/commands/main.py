@@ -69,6 +69,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Keeping the lake": {
         "plan": "what a run would load, rebuild and skip, and why; writes nothing",
         "withdraw": "take a delivered file out of force, or back in",
+        "erase": "take firms or files out of the lake and its history for good",
         "maintain": "health, compact, checkpoint, vacuum, pin, release",
         "fsck": "check files, constraints, keys and balance of every table (--deep: every byte)",
         "repair": "mend what fsck names: build the damaged part again from what is whole",

@@ -241,6 +241,10 @@ class Lake:
 
         return DeltaTable.forPath(self.spark, self.path(table))
 
+    def forget_commits(self, table: Table) -> None:
+        """Forget what was read of a table's log, after entries were removed from it."""
+        self._commits = {name: item for name, item in self._commits.items() if not name.startswith(table.relative_path)}
+
     def take_activity(self) -> tuple[dict[str, int], dict[str, Written]]:
         """Return what was read (table to version) and written since the last call, and forget it."""
         read, wrote = self._read, self._wrote

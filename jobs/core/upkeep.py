@@ -9,16 +9,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from pyspark.sql import functions as F
 
 from jobs.core.errors import InputRefusedError, LakeError
-from jobs.core.lake import Lake
+from jobs.core.lake import Lake, Written
 from schemas.catalog import TABLES, declared_columns
 from schemas.table import Table
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+# entries, checkpoints and checksums of the log, and the local file system's checksums of these
+_VERSION_IN_NAME = re.compile(r"^\.?(\d{20})\.")
 _PATH_IN_LOG = re.compile(r'"(?:add|remove|cdc)":\{"path":("(?:[^"\\]|\\.)*")')
 
 
@@ -108,6 +113,77 @@ def vacuum(lake: Lake, table: Table, hours: int, *, dry_run: bool, metadata: Map
         if dry_run:
             return result.count()
     return before - _n_stored_files(lake, table)
+
+
+def rewrite_years(
+    lake: Lake, table: Table, frame: DataFrame, years: Sequence[int], *, metadata: Mapping[str, Any]
+) -> Written:
+    """Replace years (all of a table without) by rows made of their own, also of a table that only grows otherwise.
+
+    The lock of the whole table is the caller's.
+    """
+    if table.append_only:
+        with lake.committing(table, dict(metadata)):
+            alter(lake, table, "SET TBLPROPERTIES ('delta.appendOnly' = 'false')")
+    try:
+        if table.partition_by:
+            return lake.replace_years(table, frame, years, metadata=dict(metadata))
+        return lake.overwrite(table, frame, metadata=dict(metadata))
+    finally:
+        if table.append_only:
+            with lake.committing(table, dict(metadata)):
+                alter(lake, table, "SET TBLPROPERTIES ('delta.appendOnly' = 'true')")
+
+
+def purge_history(lake: Lake, table: Table, *, metadata: Mapping[str, Any]) -> int:
+    """Remove every file and log entry of a table that its latest version does not need, at once; return their number.
+
+    No version before the latest can be read any more, pinned or not, and a reader that is at work on one fails. The lock
+    of the whole table is the caller's. The marker is told that the table's history begins here.
+    """
+    check = "spark.databricks.delta.retentionDurationCheck.enabled"
+    before = _n_stored_files(lake, table)
+    with lake.committing(table, dict(metadata)):
+        lake.spark.conf.set(check, "false")
+        try:
+            lake.spark.sql(f"VACUUM {_name(lake, table)} RETAIN 0 HOURS")
+        finally:
+            lake.spark.conf.unset(check)
+    n_removed = before - _n_stored_files(lake, table)
+    n_removed += _remove_orphans(lake, table)
+    checkpoint(lake, table)
+    latest = lake.version(table)
+    folder = f"{table.relative_path}/_delta_log"
+    for item in lake.store.walk(folder):
+        found = _VERSION_IN_NAME.match(item.path)
+        # data skipping keeps the least and greatest text of a file in its log entry
+        if found and int(found.group(1)) < latest:
+            lake.store.delete(f"{folder}/{item.path}")
+            n_removed += 1
+    marker = lake.marker()
+    floors = dict(marker.get("floors", {})) | {table.name: latest}
+    lake.write_marker(marker["format"], floors, columns=marker.get("columns", ""))
+    lake.forget_commits(table)
+    return n_removed
+
+
+def _remove_orphans(lake: Lake, table: Table) -> int:
+    """Data files that vacuum passed over: those of killed writers, which no log entry names."""
+    active = data_files(lake, table)
+    orphans = [
+        item.path for item in lake.store.walk(table.relative_path)
+        if item.path.endswith((".parquet", ".parquet.crc")) and not item.path.startswith("_")
+        and _data_file_of(item.path) not in active
+    ]
+    for path in orphans:
+        lake.store.delete(f"{table.relative_path}/{path}")
+    return len(orphans)
+
+
+def _data_file_of(path: str) -> str:
+    """The data file that a local checksum file is of; any other file itself."""
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}{name.removeprefix('.').removesuffix('.crc')}" if name.endswith(".crc") else path
 
 
 def checkpoint(lake: Lake, table: Table) -> None:

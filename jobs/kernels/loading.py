@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 
 from conf.layouts import Layout
 from jobs.core.errors import InputRefusedError
+from jobs.core.protection import Protection
 from jobs.kernels.parts import Part, parts_from_json
+from jobs.kernels.protection import protect_batch
 from jobs.kernels.raw_folder import RawFolder
 from jobs.kernels.rows import YEAR_UNKNOWN
 from jobs.kernels.same_bytes import Overheard, changed, hash_stream, unchanged
@@ -30,6 +32,8 @@ BRONZE_SCHEMA = pa.schema(
 )
 #: A task of small files reads about so many bytes; a large file's pieces are tasks of their own.
 TASK_BYTES = 64 << 20
+#: The default of the settings: persons are left out, nothing was erased.
+LEFT_OUT = Protection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +100,10 @@ def share_out(files: Sequence[FileToLoad]) -> list[list[FileToLoad]]:
     return tasks
 
 
-def bronze_batches(folder: RawFolder, file: FileToLoad, layouts: Sequence[Layout]) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of a file, in :data:`BRONZE_SCHEMA`.
+def bronze_batches(
+    folder: RawFolder, file: FileToLoad, layouts: Sequence[Layout], protection: Protection
+) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of a file, in :data:`BRONZE_SCHEMA`, protected.
 
     Raises
     ------
@@ -132,13 +138,15 @@ def _loaded_batches(
         loaded = _bronze(part, batch, file, periods[part.layout])
         if file.wanted != file.years:
             loaded = loaded.filter(pc.is_in(loaded.column("source_year"), pa.array(file.wanted, pa.int32())))
-        yield loaded
+        yield protect_batch(loaded, protection)
 
 
-def load_task(task: str, address: str, layouts: Sequence[Layout]) -> Iterator[pa.RecordBatch]:
+def load_task(
+    task: str, address: str, layouts: Sequence[Layout], protection: Protection = LEFT_OUT
+) -> Iterator[pa.RecordBatch]:
     """Yield the batches of all files of a task; ``task`` is a JSON list of files."""
     for file in json.loads(task):
-        yield from bronze_batches(RawFolder(address), FileToLoad.from_json(json.dumps(file)), layouts)
+        yield from bronze_batches(RawFolder(address), FileToLoad.from_json(json.dumps(file)), layouts, protection)
 
 
 def task_of(files: Sequence[FileToLoad]) -> str:

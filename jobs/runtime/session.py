@@ -16,7 +16,7 @@ from conf.settings import Settings
 from jobs.runtime.jars import jar_paths
 from jobs.runtime.java import require_java
 from jobs.runtime.machine import require_open_files, require_temporary_folder
-from jobs.runtime.surroundings import scratch_folder
+from jobs.runtime.surroundings import apply_rights, scratch_folder
 
 if TYPE_CHECKING:
     from pyspark import SparkConf
@@ -96,6 +96,8 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
     _silence_expected_error_logs()
     from pyspark.sql import SparkSession
 
+    # before the JVM is started, which inherits them
+    apply_rights(settings.privacy)
     active = SparkSession.getActiveSession()
     if active is not None:
         _set_runtime(active)
