@@ -2,6 +2,9 @@
 
 ``explain table1.col1.lnAgg`` reads ``gold.estimate``, estimates the column again on the recorded version of the panel and
 says whether the digits agree, then lists the constants, the versions behind the panel and the files in force.
+
+``explain FILE#ROW --raw RAW`` shows a record of bronze, silver or quarantine as it was delivered (``source_file`` and
+``source_row``), read from the raw folder by whoever may: the lake does not keep what may be a person's.
 """
 
 from __future__ import annotations
@@ -18,11 +21,14 @@ from typing import Any
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from conf.layouts import load_layouts, with_aliases
 from estimation.tables import ColumnFit, StudyPanel, estimate_column
 from estimation.tables.layout import three_digits
 from estimation.tables.records import MODEL
 from jobs.core.errors import EXIT_DONE, InputRefusedError
-from jobs.core.ledger import files_in_force
+from jobs.core.ledger import files_in_force, latest_receipts
+from jobs.kernels.raw_folder import raw_folder
+from jobs.readers.raw_lines import raw_line
 from jobs.runtime.context import (
     JobContext,
     Outcome,
@@ -69,6 +75,35 @@ def run(context: JobContext, name: str, *, profile: str = "defensible", table_fi
     lines += _lineage_lines(context, json.loads(first["lineage"]))
     lines += _file_lines(context)
     return Outcome(f"{name} explained", changed=False, detail="\n".join(lines))
+
+
+def explain_row(context: JobContext, name: str) -> Outcome:
+    """Show a record as it was delivered.
+
+    Parameters
+    ----------
+    name : str
+        ``source_file#source_row``; a file by its SHA-256 or its first 12 digits too.
+
+    Raises
+    ------
+    InputRefusedError
+        If there is no such file or row, or no raw folder is given.
+    """
+    given, _, number = name.rpartition("#")
+    if not number.isdigit():
+        raise InputRefusedError(f"explain: expected FILE#ROW such as customs/data200501.csv#17; found {name!r}.")
+    receipts = latest_receipts(context.lake)
+    named = [row for row in receipts if given in (row["source_file"], row["file_sha256"], row["file_sha256"][:12])]
+    if not named:
+        near = difflib.get_close_matches(given, sorted({row["source_file"] for row in receipts}), n=3)
+        hint = f" Did you mean {', '.join(near)}?" if near else ""
+        raise InputRefusedError(f"explain: no delivered file {given!r}.{hint}")
+    receipt = named[0]
+    layouts = with_aliases(load_layouts(), context.settings.aliases.headings)
+    lines = raw_line(raw_folder(context.require_raw()), receipt, int(number), layouts)
+    first = f"{receipt['source_file']} row {int(number):,} as delivered (sha256 {receipt['file_sha256'][:12]})"
+    return Outcome(f"{name} explained", changed=False, detail="\n".join([first, *lines]))
 
 
 def _parse(name: str) -> tuple[str, str, str]:
@@ -199,7 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def add_explain_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("name", help="table.column.term, such as table1.col1.lnAgg")
+    parser.add_argument("name", help="table.column.term, such as table1.col1.lnAgg, or FILE#ROW of a record")
     parser.add_argument("--study-profile", default="defensible", help="defensible or paper")
     parser.add_argument("--table-files", type=Path, help="folder with result tables of your own")
 
@@ -207,7 +242,10 @@ def add_explain_arguments(parser: argparse.ArgumentParser) -> None:
 def run_command(arguments: argparse.Namespace) -> int:
     """Print the explanation and return the exit code."""
     with look_into(arguments) as context:
-        outcome = run(context, arguments.name, profile=arguments.study_profile, table_files=arguments.table_files)
+        if "#" in arguments.name:
+            outcome = explain_row(context, arguments.name)
+        else:
+            outcome = run(context, arguments.name, profile=arguments.study_profile, table_files=arguments.table_files)
     print(outcome.detail)
     return EXIT_DONE
 

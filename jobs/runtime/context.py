@@ -199,6 +199,7 @@ def open_context(arguments: argparse.Namespace, *, create: bool = True, is_check
 def look_into(arguments: argparse.Namespace, *, may_be_new: bool = False) -> JobContext:
     """Load settings and open the lake for looking: without a session wherever the lake's store can be read so."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    apply_rights(settings.privacy)
     refuse_damage(arguments.lake, raw=getattr(arguments, "raw", None))
     # a delivery that a cluster's executors see is looked at by them
     if can_look(arguments.lake) and (getattr(arguments, "raw", None) is None or is_local(settings)):
