@@ -72,7 +72,7 @@ def _without_erased(context: JobContext, looked: Looked) -> Looked:
     reason = "it was erased from this lake on demand (ops.erasure); move it away"
     return Looked(
         tuple(item for item in looked.files if item not in erased),
-        (*looked.left_out, *(LeftOut(item.source_file, "erased", reason) for item in erased)),
+        (*looked.left_out, *(LeftOut(item.source_file, "useless", reason) for item in erased)),
     )
 
 

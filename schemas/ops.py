@@ -54,8 +54,7 @@ define("has_postcodes", "boolean", "Records of the file carry postcodes; null in
 define(
     "left_out_kind", "string", "Why a delivered file was not taken",
     allowed=(
-        "useless", "link", "empty", "unsuitable", "other_year", "duplicate", "overlap", "correction", "refused", "erased",
-        "nothing",
+        "useless", "link", "empty", "unsuitable", "other_year", "duplicate", "overlap", "correction", "refused", "nothing",
     ),
 )
 define("left_out_reason", "string", "What was found and what to do, in a sentence")

@@ -19,7 +19,7 @@ from jobs.kernels.content import Content, Part
 from jobs.readers.overlaps import Holding, find_overlaps
 
 Kind = Literal[
-    "useless", "link", "empty", "unsuitable", "other_year", "duplicate", "overlap", "correction", "refused", "erased"
+    "useless", "link", "empty", "unsuitable", "other_year", "duplicate", "overlap", "correction", "refused"
 ]
 #: What a user should look at; the other kinds say what is left out as a matter of course.
 NOTABLE = ("refused", "correction", "overlap", "link", "unsuitable")

@@ -38,7 +38,6 @@ SHOWN_NAMES = 12
 KIND_WORDS: dict[Kind, str] = {
     "refused": "refused", "correction": "set aside", "overlap": "set aside", "link": "left out", "unsuitable": "set aside",
     "duplicate": "set aside", "empty": "left out", "other_year": "left out", "useless": "left out",
-    "erased": "left out",
 }
 
 
@@ -138,7 +137,7 @@ def receive(
         When nothing can be taken because of refused files, or not everything under ``all_or_nothing``.
     """
     delivery = judge_for_years(looked, receipts, settings, years=years, accepted=accepted, former=former)
-    problems = [item for item in delivery.left_out if item.kind not in ("useless", "link", "other_year", "erased")]
+    problems = [item for item in delivery.left_out if item.kind not in ("useless", "link", "other_year")]
     taken = (*delivery.arrived, *delivery.unchanged, *delivery.renamed, *delivery.withdrawn)
     if (all_or_nothing and problems) or (not taken and any(item.kind == "refused" for item in problems)):
         n_files = len(looked.files) + len(looked.left_out)

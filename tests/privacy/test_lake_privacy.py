@@ -172,8 +172,8 @@ def test_erased_file_goes_with_its_rows_and_stays_away_under_any_name(site):
     context = site.run()
     for table, year in ((bronze.DECLARATION, "source_year"), (silver.DECLARATION, "year"), (silver.QUARANTINE, "year")):
         assert context.lake.read(table).where(f"{year} = 2006").count() == 0
-    left_out = {row["source_file"]: row["left_out_kind"] for row in context.lake.rows(ops.LEFT_OUT)}
-    assert left_out["customs/other200601.csv"] == "erased"
+    left_out = {row["source_file"]: row["left_out_reason"] for row in context.lake.rows(ops.LEFT_OUT)}
+    assert "erased from this lake on demand" in left_out["customs/other200601.csv"]
     assert not fsck.run(site.context()).changed
 
 
