@@ -122,7 +122,7 @@ def bronze_batches(
     overheard = Overheard(raw.open)
     heard = replace(raw, open=overheard.open)
     with unchanged(lambda: folder.state_of(file.source_file), file.source_file, file.state or None):
-        yield from _loaded_batches(heard, file, parts, layouts)
+        yield from _loaded_batches(heard, file, parts, layouts, protection)
         # every piece proves that the file did not change; the first one, what it is
         if not file.pieces or file.pieces[0] == (0, 0):
             found = overheard.digest_of(file.n_bytes) or hash_stream(raw.open)
@@ -131,7 +131,7 @@ def bronze_batches(
 
 
 def _loaded_batches(
-    raw: RawFile, file: FileToLoad, parts: Sequence[Part], layouts: Sequence[Layout]
+    raw: RawFile, file: FileToLoad, parts: Sequence[Part], layouts: Sequence[Layout], protection: Protection
 ) -> Iterator[pa.RecordBatch]:
     periods = {layout.name: layout.period for layout in layouts}
     for part, batch in read_batches(raw, parts, layouts, pieces=file.pieces or None):
