@@ -101,7 +101,7 @@ def share_out(files: Sequence[FileToLoad]) -> list[list[FileToLoad]]:
 
 
 def bronze_batches(
-    folder: RawFolder, file: FileToLoad, layouts: Sequence[Layout], protection: Protection
+    folder: RawFolder, file: FileToLoad, layouts: Sequence[Layout], protection: Protection = LEFT_OUT
 ) -> Iterator[pa.RecordBatch]:
     """Yield the batches of a file, in :data:`BRONZE_SCHEMA`, protected.
 
