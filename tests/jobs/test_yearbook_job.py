@@ -53,7 +53,7 @@ def test_sheets_become_tables_once(spark, settings, tmp_path):
     assert not yearbook.run(context).changed
 
 
-def test_folder_without_sheets_is_refused(tmp_path):
-    context = JobContext(None, None, None, "run", raw=tmp_path)
+def test_folder_without_sheets_is_refused(settings, tmp_path):
+    context = JobContext(None, None, settings, "run", raw=tmp_path)
     with pytest.raises(InputRefusedError, match="expected the sheets of the city yearbook"):
         yearbook.run(context)
