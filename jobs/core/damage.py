@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,10 @@ from schemas.catalog import TABLES
 from schemas.migrations import LAKE_FORMAT
 
 MARKER = "_customs_lake.json"
+_logger = logging.getLogger("customs_lake")
 UNFINISHED_REPAIR = "_repair.json"
+#: What a deep look found in files whose names and sizes are right: a listing cannot, and must not call them up to date.
+FOUND_DEEP = "_damage.json"
 Depth = Literal["listing", "log", "deep"]
 Kind = Literal["marker", "place", "absent", "log", "history", "data", "record", "unreadable", "unfinished"]
 SHOWN = 3
@@ -120,6 +124,9 @@ def examine(
             _compare_with_manifest(found)
         if depth == "deep":
             _verify(found, progress)
+            _note_deep(found)
+        else:
+            _remember_deep(found)
         _examine_marker(found)
     except OSError as error:
         where = str(error.filename or root).removeprefix(f"{root}/")
@@ -292,6 +299,33 @@ def _verify(found: Examined, progress: Callable[[int, int], None]) -> None:
         ]
     for item, fault in verify_files(found.files, wanted, progress=progress):
         found.damages.append(Damage("data", item.table.replace("/", "."), item.file.path, fault))
+
+
+def _note_deep(found: Examined) -> None:
+    """Write down live files with another content, for every later look; take the note away when there are none."""
+    bad = [[damage.table, damage.file] for damage in found.damages if damage.kind == "data"]
+    try:
+        if bad:
+            found.files.write(FOUND_DEEP, json.dumps({"files": bad}).encode())
+        elif found.files.kind(FOUND_DEEP) != "nothing":
+            found.files.delete(FOUND_DEEP)
+    except OSError:
+        _logger.warning("fsck: what was found cannot be noted in %s; a run will not know of it.", found.files.root)
+
+
+def _remember_deep(found: Examined) -> None:
+    """Add what the last deep look found in files that are still live."""
+    content = found.files.read(FOUND_DEEP)
+    if content is None:
+        return
+    try:
+        bad = [(str(table), str(file)) for table, file in json.loads(content)["files"]]
+    except (ValueError, KeyError, TypeError):
+        return
+    known = {(damage.table, damage.file) for damage in found.damages}
+    for table, file in bad:
+        if (table, file) not in known and table in found.logs and file in found.logs[table].files:
+            found.damages.append(Damage("data", table, file, "has another content (found by fsck --deep)"))
 
 
 def _compare_with_manifest(found: Examined) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from jobs.core.checksums import record_path, recorded_versions
 from jobs.core.commits import PRODUCT
-from jobs.core.damage import MARKER, UNFINISHED_REPAIR, Damage, Examined, unfinished_scopes
+from jobs.core.damage import FOUND_DEEP, MARKER, UNFINISHED_REPAIR, Damage, Examined, unfinished_scopes
 from jobs.core.delta_log import LOG, TableLog, read_log
 from jobs.core.errors import LakeError
 from jobs.core.locks import hold_work
@@ -95,6 +95,8 @@ def finish(files: StoredFiles) -> None:
     """The repair is complete: the lake may be used, and what was broken is needed no more."""
     files.delete(ASIDE)
     files.delete(UNFINISHED_REPAIR)
+    if files.kind(FOUND_DEEP) != "nothing":
+        files.delete(FOUND_DEEP)
 
 
 def _years_of(found: Examined, damage: Damage) -> frozenset[int] | None:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.core.checksums import VERIFIED, read_recorded, record_checksums
-from jobs.core.damage import MARKER, UNFINISHED_REPAIR, examine, lines_of, parse_marker, refuse_damage
+from jobs.core.damage import FOUND_DEEP, MARKER, UNFINISHED_REPAIR, examine, lines_of, parse_marker, refuse_damage
 from jobs.core.delta_log import read_log
 from jobs.core.errors import DamagedLakeError, LakeError
 from jobs.core.ledger import rows_of_commits
@@ -221,6 +221,24 @@ def test_damage_is_named_and_the_lake_made_readable_again(hand_made_lake, harm, 
     assert json.loads((hand_made_lake / MARKER).read_text())["format"] == LAKE_FORMAT
     finish(StoredFiles(root))
     assert not (hand_made_lake / ASIDE).exists()
+
+
+def test_what_a_deep_look_found_is_known_to_every_run_until_it_is_mended(hand_made_lake):
+    """Flipped bits leave names and sizes as they are; once found, no run may call the lake up to date."""
+    root, file = str(hand_made_lake), data_file(hand_made_lake, SILVER)
+    sound = file.read_bytes()
+    flip(file)
+    assert examine(root).damages == [], "a listing cannot see it"
+    assert len(examine(root, "deep").damages) == 1
+    with pytest.raises(DamagedLakeError, match=r"silver.declaration: year=2003/.* has another content"):
+        refuse_damage(root)
+    assert scopes_of(examine(root)) == {"silver.declaration": Scope(frozenset({2003}))}
+    file.write_bytes(sound)
+    assert examine(root, "deep").damages == [] and examine(root).damages == [], "put back from a copy: the note goes"
+    (hand_made_lake / FOUND_DEEP).write_text("{")
+    assert examine(root).damages == [], "a note that cannot be read says nothing"
+    finish(StoredFiles(root))
+    assert not (hand_made_lake / FOUND_DEEP).exists()
 
 
 def test_of_a_damaged_year_all_files_are_taken_out_and_the_others_stay(hand_made_lake):
