@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
-from drawing import Box, draw, reduced  # noqa: E402
+from drawing import Box, draw, reduced  # noqa: E402  (found by the path set above)
 
 PACKAGES = ("jobs", "estimation", "schemas", "conf")
 SUBMITTED = "jobs/*.py"

@@ -12,8 +12,8 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
-import architecture  # noqa: E402
-import reference_pages  # noqa: E402
+import architecture  # noqa: E402  (found by the path set above)
+import reference_pages  # noqa: E402  (found by the path set above)
 
 FROM_ROOT = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 AS_TEXT = {"LICENSE": "license.md", "NOTICE": "notice.md", "CITATION.cff": "citation.md"}

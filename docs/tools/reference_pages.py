@@ -19,7 +19,7 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
-from drawing import Box, draw, reduced  # noqa: E402
+from drawing import Box, draw, reduced  # noqa: E402  (found by the path set above)
 
 LAYER_COLOURS = {"bronze": "#f6e3d3", "silver": "#e9edf1", "gold": "#fdf3cf", "ops": "#eef7ea", "outside": "#fff"}
 API = {

@@ -108,7 +108,7 @@ def vega_bundle() -> str:
     import vl_convert
 
     # without a snippet the bundle puts vega, vegaLite and vegaEmbed on the window; the package's stub asks for one
-    bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
+    bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub asks for what has a default
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 

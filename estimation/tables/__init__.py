@@ -20,8 +20,9 @@ from estimation.tables.formats import to_html, to_latex, to_markdown, to_text, w
 from estimation.tables.printed import PrintedTable, paper_columns, print_table
 from estimation.tables.records import to_records
 from estimation.tables.samples import CityClasses
-from estimation.tables.spec import ResultTable, TableSpecError, parse_tables, select_tables
+from estimation.tables.spec import ResultTable, TableSpecError
 from estimation.tables.study import Constant, StudyPanel
+from estimation.tables.table_files import parse_tables, select_tables
 
 __all__ = [
     "CityClasses",

@@ -64,7 +64,7 @@ def estimator_sensitivity(fit: ColumnFit, panel: StudyPanel) -> pd.DataFrame:
             rows.append(summarise(replace(fit, results=None, failure=found), name) | {"hausman_p": np.nan, "left_out": ""})
             continue
         # the summary reads what both kinds of results have
-        row = summarise(replace(fit, results=found, failure=""), name)  # type: ignore[arg-type]
+        row = summarise(replace(fit, results=found, failure=""), name)  # type: ignore[arg-type]  # see above
         row["hausman_p"] = np.nan if name == DIFFERENCE else _hausman(found, reference, core)
         row["left_out"] = ", ".join(sorted(set(model.spec.regressors) - set(found.params.index)))
         rows.append(row)

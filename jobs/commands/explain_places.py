@@ -190,7 +190,7 @@ def _shipped(name: str, is_wanted: Callable[[dict], bool] = lambda _: True, **mo
     with (resources.files("schemas") / "reference" / f"{name}.csv").open("r", encoding="utf-8", newline="") as stream:
         reader = csv.reader(stream)
         header = next(reader)
-        row_type = namedtuple("Row", [*header, *more])  # type: ignore[misc]
+        row_type = namedtuple("Row", [*header, *more])  # type: ignore[misc]  # the columns are the file's
         rows = Rows()
         for values in reader:
             row = dict(zip(header, values, strict=True))

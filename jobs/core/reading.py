@@ -10,16 +10,14 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pyarrow as pa
-import pyarrow.fs
 from pyspark.sql import Row
 
 from jobs.core.errors import InputRefusedError, LakeError
 from jobs.core.lake import MARKER, Lake
-from jobs.core.storage import StoredFile
+from jobs.core.stored_files import StoredFiles
 from schemas.catalog import TABLES
 from schemas.table import Table
 
@@ -75,7 +73,7 @@ class LakeReader(Lake):
 
     def __init__(self, root: str) -> None:
         super().__init__(NoSession(), root)  # type: ignore[arg-type]  # what needs a session is refused
-        self.store = _FileStore(self.root)  # type: ignore[assignment]  # the reading half of a store
+        self.store = StoredFiles(self.root)  # type: ignore[assignment]  # what reading asks of a store
 
     @classmethod
     def look(cls, root: str, *, may_be_new: bool = False) -> LakeReader:
@@ -253,61 +251,3 @@ def _naive(value: Any) -> Any:
 def _address(path: str) -> str:
     scheme, found, rest = path.partition("://")
     return f"{SCHEMES[scheme]}://{rest}" if found and scheme in SCHEMES else re.sub(r"^file:/+", "/", path)
-
-
-class _FileStore:
-    """Files below a root through pyarrow's file systems: the reading half of :class:`jobs.core.storage.Store`."""
-
-    def __init__(self, root: str) -> None:
-        self.root = root
-
-    @property
-    def is_local(self) -> bool:
-        """Tell whether the root is a folder of this machine."""
-        return "://" not in self.root or self.root.startswith("file:")
-
-    def exists(self, relative: str) -> bool:
-        """Tell whether a file or folder is there."""
-        return self._filesystem.get_file_info(self._path(relative)).type != pyarrow.fs.FileType.NotFound
-
-    def names(self, relative: str) -> list[str]:
-        """Names in a folder, empty when there is none."""
-        selector = pyarrow.fs.FileSelector(self._path(relative), allow_not_found=True)
-        return sorted(info.base_name for info in self._filesystem.get_file_info(selector))
-
-    def walk(self, relative: str) -> list[StoredFile]:
-        """All files below a folder."""
-        base = self._path(relative)
-        selector = pyarrow.fs.FileSelector(base, allow_not_found=True, recursive=True)
-        found = [info for info in self._filesystem.get_file_info(selector) if info.is_file]
-        prefix = f"{base.rstrip('/')}/"
-        return sorted(
-            (StoredFile(info.path.removeprefix(prefix), info.size, int((info.mtime_ns or 0) / 1e6)) for info in found),
-            key=lambda item: item.path,
-        )
-
-    def read_text(self, relative: str) -> str | None:
-        """Content of a small file, None when it is not there."""
-        if not self.exists(relative):
-            return None
-        with self._filesystem.open_input_stream(self._path(relative)) as stream:
-            return stream.read().decode("utf-8")
-
-    def _path(self, relative: str) -> str:
-        base = self._base.rstrip("/") or "/"
-        return f"{base}/{relative}" if relative else base
-
-    @property
-    def _filesystem(self) -> pyarrow.fs.FileSystem:
-        return self._opened[0]
-
-    @property
-    def _base(self) -> str:
-        return self._opened[1]
-
-    @cached_property
-    def _opened(self) -> tuple[pyarrow.fs.FileSystem, str]:
-        address = _address(self.root)
-        if "://" not in address:
-            return pyarrow.fs.LocalFileSystem(), address
-        return pyarrow.fs.FileSystem.from_uri(address)

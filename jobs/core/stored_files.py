@@ -99,6 +99,15 @@ class StoredFiles:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def exists(self, relative: str) -> bool:
+        """Tell whether a file or folder is there."""
+        return self.kind(relative) in ("file", "folder")
+
+    def read_text(self, relative: str) -> str | None:
+        """Content of a small UTF-8 file, None when it is not there."""
+        content = self.read(relative)
+        return None if content is None else content.decode("utf-8")
+
     def open(self, relative: str) -> BinaryIO:
         """Open a file for reading."""
         if self.is_local:

@@ -239,8 +239,8 @@ def _unpacking(kind: str, stream: BinaryIO) -> BinaryIO:
     if kind == "zstd":
         return pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd")
     if kind == "gzip":
-        return gzip.GzipFile(fileobj=stream)  # type: ignore[return-value]
-    return bz2.BZ2File(stream) if kind == "bzip2" else lzma.LZMAFile(stream)  # type: ignore[return-value]
+        return gzip.GzipFile(fileobj=stream)  # type: ignore[return-value]  # reads bytes, which is all that is asked
+    return bz2.BZ2File(stream) if kind == "bzip2" else lzma.LZMAFile(stream)  # type: ignore[return-value]  # reads bytes, which is all that is asked
 
 
 def _packed_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:

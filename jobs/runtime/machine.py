@@ -107,7 +107,7 @@ def print_anything() -> None:
     """Let a terminal that cannot show a character show its number instead of ending the command."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a text stream that can
 
 
 def explained_os_error(error: OSError) -> str | None:

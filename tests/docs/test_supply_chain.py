@@ -12,10 +12,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs" / "tools"))
 
-import supply  # noqa: E402
+import supply  # noqa: E402  (found by the path set above)
 
-from jobs.runtime import jars  # noqa: E402
-from jobs.runtime.jars import JAR_NAMES, JarsNotFoundError, jar_paths  # noqa: E402
+from jobs.runtime import jars  # noqa: E402  (found by the path set above)
+from jobs.runtime.jars import JAR_NAMES, JarsNotFoundError, jar_paths  # noqa: E402  (found by the path set above)
 
 
 def test_the_lock_holds_every_pin_and_the_build_backend_with_its_hash():

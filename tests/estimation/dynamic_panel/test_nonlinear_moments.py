@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -433,46 +431,6 @@ def test_unit_scaling_weighs_products_as_errors_of_unit_variance():
     root[7:, 7:] = np.diag(1 / np.sqrt(counts))
     found = optimize.least_squares(lambda value: root @ both(value), fit.fit.params, xtol=1e-14, ftol=1e-14)
     np.testing.assert_allclose(fit.fit.params, found.x, rtol=1e-5, atol=1e-6)
-
-
-ABDATA = Path(__file__).resolve().parents[4] / "shared" / "golden" / "dynamic_panel" / "data" / "abdata.csv"
-
-
-@pytest.mark.skipif(not ABDATA.exists(), reason="Arellano and Bond's data are not distributed with this repository")
-def test_printed_estimates_with_nonlinear_moments_on_arellano_and_bonds_data():
-    """pdynmc's vignette, table 1, column d (Fritsch, Pua and Schnurbus): within .002 after one step.
-
-    It calls the column two-step; its figures are those of the first step, found by a numerical optimiser.
-    """
-    printed = [1.08852, -0.05953, -0.53856, 0.52214, 0.34252, -0.21398, -0.15273, 0.59404, -0.77509, 0.17620]
-    data = pd.read_csv(ABDATA)
-    dummies = [f"d{year}" for year in range(1979, 1985)]
-    data = data.assign(**{name: (data["year"] == int(name[1:])) * 1.0 for name in dummies})
-    names = ["w", "L.w", "k", "L.k", "L2.k", "ys", "L.ys", "L2.ys"]
-    model = SystemGMM(
-        data, entity="id", time="year", dependent="n", lags=2, regressors=names + dummies, constant=False,
-        instruments=[GMMStyle("n", (2, 8), equation="difference"), IVStyle(names, "difference", "zero"),
-                     IVStyle(names, "level", "zero"), IVStyle(dummies, "difference", "zero")],
-    )  # fmt: skip
-    fit = fit_nonlinear(model, NonlinearMoments("noserial", False, scaling="unit"), FitOptions(steps=1))
-    np.testing.assert_allclose(fit.params[:10], printed, atol=0.002)
-
-
-@pytest.mark.skipif(not ABDATA.exists(), reason="Arellano and Bond's data are not distributed with this repository")
-def test_two_steps_hang_on_the_first_weight_and_iterated_ones_do_not_as_the_page_says():
-    instruments = [GMMStyle("n", (2, 4), collapse=True, equation="difference"),
-                   GMMStyle(["w", "k"], (1, 3), collapse=True, equation="difference")]  # fmt: skip
-    model = SystemGMM(pd.read_csv(ABDATA), entity="id", time="year", dependent="n", regressors=["w", "k"],
-                      time_effects="level", instruments=instruments)  # fmt: skip
-    found = {
-        steps: [
-            fit_nonlinear(model, NonlinearMoments(weight=weight), FitOptions(steps=steps)).params["L.n"]
-            for weight in (0.0, 1.0, 10.0)
-        ]
-        for steps in (2, "iterated")
-    }
-    np.testing.assert_allclose(found[2], [0.51, 0.59, 0.72], atol=0.005)
-    np.testing.assert_allclose(found["iterated"], 0.8917, atol=0.0005)
 
 
 def test_what_is_not_defined_is_refused():
