@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from conf.file_names import period_of
+from jobs.kernels.rows import YEAR_UNKNOWN
 
 #: Fewer exports than this and a single reason for all of them, or no export at all, may be chance.
 MIN_RECORDS = 3
@@ -126,6 +127,9 @@ def _alarm(item: FileQuality, max_share_reason: float, min_kept_to_neighbours: f
             return None
         why = "its name says exports" if said else "the files beside it hold exports"
         return f"all {item.n_imports:,} records are imports, but {why}; is its flow column right?"
+    if item.main_reason == YEAR_UNKNOWN:
+        # records are put together here by having no date, so all of them are refused; the year's share has its own bound
+        return None
     beside = item.share_kept_neighbours
     if n >= MIN_RECORDS and (item.share_main_reason or 0) > max_share_reason:
         return f"{item.main_reason} refused {item.share_main_reason:.0%} of its {n:,} exports{_of_neighbours(beside)}"

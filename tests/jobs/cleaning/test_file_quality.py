@@ -83,3 +83,9 @@ def test_a_record_or_two_are_chance_and_many_alarms_are_counted():
     bad = [Count(2005, f"f{k}.csv", None, "hs_malformed", 50) for k in range(8)]
     sentences = alarm_sentences(judge_files([*_year(), *bad], **BOUNDS))
     assert len(sentences) == 6 and sentences[-1] == "and 3 more files, see ops.file_quality"
+
+
+def test_records_without_a_date_are_no_file_of_their_own():
+    """They are put together by the fault itself: all refused, which says nothing of the file."""
+    assert _alarms([*_year(), Count(2005, "several_years.csv", None, "year_unknown", 50)]) == {}
+    assert _alarms([*_year(), Count(2005, "several_years.csv", None, "hs_malformed", 50)]) != {}

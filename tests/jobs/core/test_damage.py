@@ -327,7 +327,7 @@ def test_listing_ten_thousand_files_takes_less_than_a_second(tmp_path):
     (log / f"{0:020}.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
     start = time.process_time()
     found = examine(str(tmp_path))
-    # measured .25 s; the bound is the one that is promised
+    # .16 to .21 s of processor time where it was measured; the bound is the one that is promised
     assert time.process_time() - start < 1.0
     assert found.damages == [] and len(found.logs["silver.declaration"].files) == 10_000
 
