@@ -1,8 +1,9 @@
 """Generate: raw customs files, yearbook sheets and firm tables of a world whose truth is known.
 
 In: reference tables and a seed. Out: ``raw/customs``, ``raw/yearbook``, ``raw/firms`` in the layouts of the trade, and
-``truth/`` beside them. The same seed gives the same bytes wherever and in whatever order it runs. No Spark: a year's
-records are arrays until they are written (docs/methodology/generated_world.md).
+``truth/`` beside them. The same seed gives the same bytes wherever, in whatever order and in however many processes it
+runs, in memory that hardly grows with the records. No Spark: a year's records are arrays until they are written
+(docs/methodology/generated_world.md).
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,12 +31,11 @@ from jobs.world.equation import write_model
 from jobs.world.errors import WorldOptionError
 from jobs.world.firm_tables import write_firm_survey, write_firm_tfp
 from jobs.world.latent import WorldModel
-from jobs.world.layouts import plan_files, write_file
 from jobs.world.reference import ALL_YEARS, WorldReference
-from jobs.world.texts import write_texts
-from jobs.world.truth import TruthWriter
-from jobs.world.world import World, pick_cities
+from jobs.world.truth import write_truth
+from jobs.world.world import World, cities_that_fit, pick_cities
 from jobs.world.yearbook import write_sheets
+from jobs.world.years import WrittenYear, YearTask, write_years
 
 log = logging.getLogger("customs_lake")
 
@@ -50,6 +52,10 @@ PRESETS: dict[str, dict[str, object]] = {
 #: Written last into ``truth/``.
 MANIFEST = "world.json"
 FIRMS = ("tfp", "survey")
+#: Records from which a second process is worth its start.
+RECORDS_PER_PROCESS = 300_000
+#: Share of the records asked for by which a world may miss them without a word.
+TOLERANCE = 0.02
 #: Raise when the same options give other bytes.
 EDITION = 5
 REFERENCE_TABLES = (
@@ -88,6 +94,7 @@ def generate(
     model: WorldModel | None = None,
     reference: Path | None = None,
     overwrite: bool = False,
+    processes: int = 1,
     progress: Callable[[str], None] | None = None,
 ) -> Generated:
     """Write a whole world into a folder.
@@ -102,7 +109,8 @@ def generate(
     preset : {'full', 'small'}
         Sizes where the next three are not given.
     records : int, optional
-        Raw rows aimed at, imports and dirt included; never fewer than the planned products and destinations need.
+        Raw rows aimed at, imports and dirt included; met within 2 %. Fewer than the products and destinations of all
+        cities need are met with fewer cities; where ``n_cities`` is given, too, a sentence says how many rows there are.
     years : sequence of int, optional
         Years with customs files, within 2003-2011; yearbook and firm table always cover all.
     n_cities : int, optional
@@ -117,6 +125,9 @@ def generate(
         Folder with other reference tables.
     overwrite : bool
         Replace an earlier world in the folder.
+    processes : int
+        Years written side by side; the bytes do not depend on it. Needs a caller that can be imported again (a script
+        with ``if __name__ == "__main__"``), as Python's own process pools do.
     progress : callable, optional
         Receives one sentence per step.
 
@@ -139,14 +150,9 @@ def generate(
         say(f"{out}: holds this world already, used again")
         return former
     raw, truth_folder = _prepare_folders(Path(out), overwrite)
-    say(f"{len(world.plans):,} city-years planned, {len(world.roster.firms):,} firms")
-    truth = TruthWriter()
-    n_rows = n_files = 0
-    for year in world.years:
-        rows, files = _write_year(world, year, raw / "customs", truth, without_postcode=year in years_without_postcode)
-        n_rows, n_files = n_rows + rows, n_files + files
-        say(f"{year}: {rows:,} rows in {files} files")
-    truth.write(truth_folder)
+    say(f"{len(world.plans):,} city-years planned, {len(world.roster):,} firms")
+    years_written = _write_customs(world, raw / "customs", truth_folder, years_without_postcode, processes, say)
+    n_rows, n_files = (sum(getattr(year, name) for year in years_written) for name in ("n_rows", "n_files"))
     write_model(truth_folder / "model.json", world.model, world.latent.equations)
     write_sheets(world, raw / "yearbook", truth_folder)
     if firms == "survey":
@@ -158,6 +164,11 @@ def generate(
     manifest = json.dumps({"recipe": recipe, "written": counts}, indent=1) + "\n"
     (truth_folder / MANIFEST).write_text(manifest, encoding="utf-8")  # last: a folder without it is half-written
     say(f"{done}, {done.seconds:.1f} s")
+    if abs(n_rows / world.records - 1) > TOLERANCE:
+        say(
+            f"records={world.records:,}: {n_rows:,} were written, because each of the {len(world.plans):,} city-years needs a "
+            "row for each of its products and destinations. Ask for fewer cities or years."
+        )
     return done
 
 
@@ -169,13 +180,16 @@ def _build_world(seed, preset, records, years, n_cities, model, reference) -> Wo
     if not set(years) <= set(ALL_YEARS):
         raise WorldOptionError(f"years: expected some of {ALL_YEARS[0]}-{ALL_YEARS[-1]}, found {years}.")
     tables = WorldReference(reference) if reference else WorldReference()
-    n_cities = n_cities or chosen["n_cities"]
     settings = model or WorldModel()
     settings = WorldModel(**{**{name: getattr(settings, name) for name in settings.__slots__}, "seed": seed})
-    records = records or chosen["records"]
-    if records < 1000:
+    if records is not None and records < 1000:
         raise WorldOptionError(f"records: expected at least 1,000, found {records:,}.")
-    return World(settings, tables, years, pick_cities(tables, n_cities, NAMED_CITIES) if n_cities else (), records)
+    most = n_cities or chosen["n_cities"] or len(tables.cities)
+    cities = pick_cities(tables, most, NAMED_CITIES)
+    if records is not None and n_cities is None:
+        choices = [pick_cities(tables, n, NAMED_CITIES) for n in range(1, most + 1)]
+        cities = cities_that_fit(settings, tables, years, records, choices)
+    return World(settings, tables, years, cities, records or chosen["records"])
 
 
 def _recipe(world: World, years_without_postcode: Sequence[int], firms: str) -> dict[str, object]:
@@ -222,15 +236,24 @@ def _prepare_folders(out: Path, overwrite: bool) -> tuple[Path, Path]:
     return out / "raw", out / "truth"
 
 
-def _write_year(world: World, year: int, folder: Path, truth: TruthWriter, *, without_postcode: bool) -> tuple[int, int]:
-    records = world.draw_year(year)
-    texts = write_texts(world, records, year)
-    files = plan_files(world.seed, records, year, without_postcode=without_postcode)
-    for file in files:
-        write_file(folder, file, texts, records)
-        truth.add_file(world, year, file, records)
-    truth.add_year(world, year, records)
-    return len(records), len(files)
+def _write_customs(
+    world: World, folder: Path, truth: Path, without_postcode: Sequence[int], processes: int, say: Callable[[str], None]
+) -> list[WrittenYear]:
+    """Write all years and their truth; what is there for the time being only goes with the folder it is in."""
+    written = []
+    with tempfile.TemporaryDirectory(prefix=".parts-", dir=truth) as parts:
+        tasks = [YearTask(year, folder, Path(parts), year in without_postcode) for year in world.years]
+        for year in write_years(world, tasks, processes):
+            say(f"{year.year}: {year.n_rows:,} rows in {year.n_files} files")
+            written.append(year)
+        write_truth([year.truth for year in written], truth)
+    return written
+
+
+def usable_processes(records: int) -> int:
+    """How many processes of this machine's cores a world of this size is worth."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, records // RECORDS_PER_PROCESS))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -239,7 +262,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", required=True, help="folder that receives raw/ and truth/")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--preset", choices=sorted(PRESETS), default="full")
-    parser.add_argument("--records", type=int, help="raw rows aimed at")
+    parser.add_argument("--records", type=int, help="raw rows, within 2 %%; fewer than all cities need take fewer cities")
     parser.add_argument("--years", help="for example 2003-2008")
     parser.add_argument("--cities", type=int, help="cities with customs files")
     parser.add_argument("--without-postcode", default="", help="years whose files have no postcode column, e.g. 2007,2008")
@@ -249,6 +272,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--sample", default="full", help="the paper's sample whose coefficients all cities obey")
     parser.add_argument("--reference", type=Path, help="folder with reference tables instead of the shipped ones")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier world")
+    parser.add_argument("--processes", type=int, help="years written side by side (default: as many as there are cores)")
     options = parser.parse_args(argv)
     configure_logging()
     return explained(lambda: run_command(options))
@@ -263,6 +287,7 @@ def run_command(options: argparse.Namespace) -> int:
         years=_sorted_years(options.years), n_cities=options.cities, model=model,
         years_without_postcode=_sorted_years(options.without_postcode) or (), firms=options.firms,
         reference=options.reference, overwrite=options.overwrite, progress=print,
+        processes=options.processes or usable_processes(options.records or PRESETS[options.preset]["records"]),
     )
     return EXIT_DONE
 

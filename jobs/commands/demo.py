@@ -22,7 +22,7 @@ def run_demo(out: Path, *, records: int, seed: int, console: Console) -> int:
         Gets ``raw/``, ``truth/``, ``lake/`` and ``tables/``; files of a former demo with the same seed and size are used
         again.
     records : int
-        Customs records, about.
+        Customs records, about; those of all cities are 279,000 at least.
     seed : int
         Root of all random numbers.
     console : rich.console.Console
@@ -39,12 +39,17 @@ def run_demo(out: Path, *, records: int, seed: int, console: Console) -> int:
         When anything differs from the truth (exit code 5).
     """
     from jobs import reconcile, report, verify
-    from jobs.generate import generate
+    from jobs.generate import generate, usable_processes
+    from jobs.world.reference import WorldReference
 
     start = time.monotonic()
     console.print(f"customs-lake demo: {records:,} generated customs records, seed {seed}, in {out}", style="bold")
     with console.status("writing the generated world ..."):
-        world = generate(out, seed=seed, records=records, overwrite=True)
+        # all cities, whatever the records: the tables that follow are about cities
+        n_cities = len(WorldReference().cities)
+        world = generate(
+            out, seed=seed, records=records, n_cities=n_cities, overwrite=True, processes=usable_processes(records)
+        )
     console.print(f"world     {world} ({time.monotonic() - start:.1f} s)")
     arguments = Namespace(
         lake=str(out / "lake"), raw=out / "raw", years=None, profile=None, config=None, set=[], out=out / "tables"

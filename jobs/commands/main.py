@@ -337,7 +337,7 @@ def demo(argv: Sequence[str]) -> int:
 
     parser = _parser("demo", "A generated world from raw files to Table 1, checked against its truth.")
     parser.add_argument("--out", type=Path, default=Path("build/demo"), help="folder for raw files, lake and tables")
-    parser.add_argument("--records", type=int, default=600_000, help="customs records, about")
+    parser.add_argument("--records", type=int, default=600_000, help="customs records, about; at least 279,000")
     parser.add_argument("--seed", type=int, default=20031, help="root of all random numbers")
     arguments = parser.parse_args(argv)
     return run_demo(arguments.out, records=arguments.records, seed=arguments.seed, console=console)

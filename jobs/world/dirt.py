@@ -122,12 +122,12 @@ def draw_rejects(rng: np.random.Generator, n: int) -> np.ndarray:
     return np.where(drawn & nowhere == nowhere, drawn | BIT["place_unknown"], drawn)
 
 
-def spoil(fields: list[str], style: int) -> list[str]:
+def spoil(fields: list[bytes], style: int) -> list[bytes]:
     """Give a row too few or too many fields."""
     if style % 2:
         return fields[: -(1 + style // 2 % 4)]
     middle = len(fields) // 2
-    return [*fields[:middle], "", *fields[middle:]]
+    return [*fields[:middle], b"", *fields[middle:]]
 
 
 def names_of(mask: int, names: tuple[str, ...]) -> list[str]:

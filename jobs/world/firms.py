@@ -8,10 +8,12 @@ office: the production place is what counts. All names, numbers and addresses ar
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 
 from jobs.world.reference import ALL_YEARS, Postcode, WorldReference
 from jobs.world.streams import generator
@@ -30,10 +32,24 @@ OUTSIDE_KINDS = frozenset({"autonomous_prefecture", "league", "area", "prefectur
 
 _OWNERSHIP = tuple(enumerate("国有企业 中外合作企业 中外合资企业 外商独资企业 集体企业 私营企业".split(), start=1))
 _OWNERSHIP_SHARES = (0.14, 0.04, 0.17, 0.30, 0.05, 0.30)
+_ZONES, _ZONE_SHARES = "239", (0.2, 0.1, 0.7)
 _BRANDS = "华泰新永恒金宏东方明远星光大同兴隆正达瑞丰海天利源科创"
 _TRADES = tuple("纺织 电子 机械 五金制品 化工 玩具 家具 服装 食品 医药 塑料 进出口 电器 光电".split())
 _STREETS = tuple("人民路 建设路 解放路 工业园区 中山路 开发区大道 新华路 和平路 科技园".split())
 _SURNAMES, _GIVEN = "王李张刘陈杨黄赵周吴", ("伟", "芳", "娜", "敏", "静", "强", "磊", "军", "洋", "勇")
+
+
+def _cumulated(shares: Sequence[float]) -> list[float]:
+    """Cumulated shares that end in one, as numpy's ``choice`` has them."""
+    total = np.cumsum(shares)
+    return list(total / total[-1])
+
+
+_OWNERSHIP_STEPS, _ZONE_STEPS = _cumulated(_OWNERSHIP_SHARES), _cumulated(_ZONE_SHARES)
+#: What a roster keeps of each firm as text.
+TEXTS = (
+    "firm_id", "name", "ownership", "address", "phone", "written_postcode", "email", "contact", "registered_city",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +75,72 @@ class Firm:
 
 @dataclass(frozen=True)
 class Roster:
-    """All firms, and which of them declare from where in each year.
+    """All firms in columns, and which of them declare from where in each year.
 
     Attributes
     ----------
-    firms : list of Firm
+    texts : dict
+        Name of :data:`TEXTS` to an array of strings, one per firm.
+    postcode : ndarray of int32
+        Position of each firm's production postcode in ``reference.postcodes``.
+    is_elsewhere : ndarray of bool
+        Whether it is registered in another city than it produces in.
     district : dict
         (city_id, year) to positions of the firms inside municipal districts.
     outside : dict
         (city_id or prefecture code, year) to positions of firms in counties and county-level cities.
     """
 
-    firms: list[Firm] = field(default_factory=list)
+    texts: dict[str, pa.StringArray]
+    postcode: np.ndarray
+    is_elsewhere: np.ndarray
+    district: dict[tuple[str, int], np.ndarray]
+    outside: dict[tuple[str, int], np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.postcode)
+
+
+@dataclass
+class _RosterBuilder:
+    """Takes the firms of one place after the other into columns, so that none stays an object of its own."""
+
+    reference: WorldReference
+    texts: dict[str, list[pa.StringArray]] = field(default_factory=lambda: {name: [] for name in TEXTS})
+    postcode: list[np.ndarray] = field(default_factory=list)
+    is_elsewhere: list[np.ndarray] = field(default_factory=list)
     district: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
     outside: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
+    n_firms: int = 0
+
+    def __post_init__(self) -> None:
+        postcodes, owners = self.reference.postcodes, self.reference.city_of_prefecture
+        self._position = {id(postcode): k for k, postcode in enumerate(postcodes)}
+        self._kinds = {year: np.array([one.kinds.get(year, "") for one in postcodes]) for year in ALL_YEARS}
+        self._owners = {
+            year: np.array([owners[one.prefectures[year]] if year in one.prefectures else "" for one in postcodes])
+            for year in ALL_YEARS
+        }
+
+    def enroll(self, place: str, firms: Sequence[Firm]) -> None:
+        """Append the firms of a place, under the years in which they declare from it."""
+        for name in TEXTS:
+            self.texts[name].append(pa.array([getattr(firm, name) for firm in firms], pa.string()))
+        postcode = np.array([self._position[id(firm.postcode)] for firm in firms], dtype=np.int32)
+        self.postcode.append(postcode)
+        self.is_elsewhere.append(np.array([firm.is_elsewhere for firm in firms], dtype=bool))
+        for year in ALL_YEARS:
+            kinds, is_here = self._kinds[year][postcode], self._owners[year][postcode] == place
+            self.district[place, year] = self.n_firms + np.flatnonzero(is_here & (kinds == "city"))
+            self.outside[place, year] = self.n_firms + np.flatnonzero(is_here & (kinds != "city"))
+        self.n_firms += len(firms)
+
+    def roster(self) -> Roster:
+        """What was enrolled."""
+        texts = {name: pa.concat_arrays(parts) for name, parts in self.texts.items()}
+        return Roster(
+            texts, np.concatenate(self.postcode), np.concatenate(self.is_elsewhere), self.district, self.outside
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +155,7 @@ class _Homes:
 
 def build_roster(seed: int, reference: WorldReference, city_ids: Sequence[str], firms_per_city: int) -> Roster:
     """Draw the firms of the cities and of the prefectures outside the study; each place has a stream of its own."""
-    roster = Roster()
+    builder = _RosterBuilder(reference)
     homes = _homes(reference)
     offices = {city: homes[city].district for city in OFFICE_CITIES}
     wanted = frozenset(city_ids)
@@ -95,17 +163,15 @@ def build_roster(seed: int, reference: WorldReference, city_ids: Sequence[str], 
         if city not in wanted:
             continue
         rng = generator(seed, "firms", city)
-        drawn = _draw_city(rng, position, city, homes[city], offices, firms_per_city, reference)
-        _enroll(roster, city, drawn, reference)
+        builder.enroll(city, _draw_city(rng, position, city, homes[city], offices, firms_per_city, reference))
     for code in outside_prefectures(reference):
         places = homes.get(code)
         if places is None or not places.county:
             continue
-        rng = generator(seed, "firms", code)
+        rng, town = generator(seed, "firms", code), _town(code, reference)
         chosen = [places.county[k] for k in rng.integers(len(places.county), size=3)]
-        own = [_firm(rng, code, serial, postcode, reference) for serial, postcode in enumerate(chosen)]
-        _enroll(roster, code, own, reference)
-    return roster
+        builder.enroll(code, [_firm(rng, code, town, serial, one, reference) for serial, one in enumerate(chosen)])
+    return builder.roster()
 
 
 def outside_prefectures(reference: WorldReference) -> list[str]:
@@ -144,12 +210,13 @@ def _draw_city(
     rng: np.random.Generator, position: int, city: str, homes: _Homes, offices: dict[str, list[Postcode]],
     firms_per_city: int, reference: WorldReference,
 ) -> list[Firm]:
+    town = _town(city, reference)
     n_district = int(firms_per_city * (0.6 + 0.8 * rng.random()))
     pool = homes.district or homes.switching
     chosen = [pool[k] for k in rng.integers(len(pool), size=n_district)] if pool else []
     # every year needs some firm: one at the last postcode of each distinct span of years
     chosen += {tuple(postcode.kinds): postcode for postcode in pool}.values()
-    firms = [_firm(rng, city, serial, postcode, reference) for serial, postcode in enumerate(chosen)]
+    firms = [_firm(rng, city, town, serial, postcode, reference) for serial, postcode in enumerate(chosen)]
     n_elsewhere = max(int(city == EXAMPLE_CITY), int(round(REGISTERED_ELSEWHERE * n_district)))
     # the first firms of a roster declare most: whoever is registered elsewhere is drawn from all of it
     for k, chosen_firm in enumerate(rng.permutation(len(firms))[:n_elsewhere]):
@@ -165,17 +232,24 @@ def _draw_city(
     spans = {postcode.code[:4]: postcode for postcode in homes.switching}
     for postcode in list(spans.values())[:SWITCHING_POSTCODES]:
         for _ in range(SWITCHING_FIRMS):
-            firms.append(_firm(rng, city, serial := serial + 1, postcode, reference))
+            firms.append(_firm(rng, city, town, serial := serial + 1, postcode, reference))
     for k in rng.permutation(len(homes.county))[:6]:
-        firms.append(_firm(rng, city, serial := serial + 1, homes.county[k], reference))
+        firms.append(_firm(rng, city, town, serial := serial + 1, homes.county[k], reference))
     return firms
 
 
-def _firm(rng: np.random.Generator, place: str, serial: int, postcode: Postcode, reference: WorldReference) -> Firm:
-    digit, ownership = _OWNERSHIP[rng.choice(len(_OWNERSHIP), p=_OWNERSHIP_SHARES)]
-    zone = rng.choice(("2", "3", "9"), p=(0.2, 0.1, 0.7))
-    town = reference.city_name(place, ALL_YEARS[0]).removesuffix("市")
-    brand = "".join(rng.choice(list(_BRANDS), 2))
+def _town(place: str, reference: WorldReference) -> str:
+    """Name of a place as firms have it in theirs."""
+    return reference.city_name(place, ALL_YEARS[0]).removesuffix("市")
+
+
+def _firm(
+    rng: np.random.Generator, place: str, town: str, serial: int, postcode: Postcode, reference: WorldReference
+) -> Firm:
+    # rng.choice(n, p=shares) spelt out: the same draw without a check of the shares for every firm
+    digit, ownership = _OWNERSHIP[bisect_right(_OWNERSHIP_STEPS, rng.random())]
+    zone = _ZONES[bisect_right(_ZONE_STEPS, rng.random())]
+    brand = "".join([_BRANDS[k] for k in rng.integers(len(_BRANDS), size=2)])
     trade = _TRADES[rng.integers(len(_TRADES))]
     name = _company_name(int(rng.integers(12)), town, brand, trade)
     phone = f"{rng.integers(2_000_000, 8_999_999)}"
@@ -203,7 +277,7 @@ def _move_registration(
     reference: WorldReference,
 ) -> Firm:
     """Register a firm in another city: code, address and sometimes the postcode are the office's."""
-    town = reference.city_name(office, ALL_YEARS[0]).removesuffix("市")
+    town = _town(office, reference)
     stable = [one for one in postcodes if len(one.kinds) == len(ALL_YEARS) and not one.is_doubtful]
     written = stable[rng.integers(len(stable))].code if gives_office else firm.written_postcode
     return Firm(
@@ -211,18 +285,3 @@ def _move_registration(
         f"{town}市{_STREETS[rng.integers(9)]}{rng.integers(1, 400)}号", firm.phone, firm.postcode, written, firm.email,
         firm.contact, office, True,
     )
-
-
-def _enroll(roster: Roster, place: str, firms: Sequence[Firm], reference: WorldReference) -> None:
-    """Append firms to the roster under the years in which they declare."""
-    first = len(roster.firms)
-    roster.firms.extend(firms)
-    for year in ALL_YEARS:
-        here = [
-            (first + k, firm.postcode.kinds[year])
-            for k, firm in enumerate(firms)
-            if year in firm.postcode.kinds
-            and reference.city_of_prefecture[firm.postcode.prefectures[year]] == place
-        ]
-        roster.district[place, year] = np.array([k for k, kind in here if kind == "city"], dtype=np.int64)
-        roster.outside[place, year] = np.array([k for k, kind in here if kind != "city"], dtype=np.int64)

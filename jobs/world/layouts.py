@@ -7,19 +7,22 @@ and yearly GB18030 text with underscored headings from 2007 on. Source: public p
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.world import dirt
 from jobs.world.records import FIRST_YEAR_OF_CODES, Records
 from jobs.world.streams import generator
+from jobs.world.texts import Column, YearTexts
 
 #: Parts a yearly file is cut into.
 YEARLY_PARTS = 2
+#: Lots drawn at a time; the stream gives the same ones however they are grouped.
+_LOTS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +88,24 @@ YEARLY_2007 = _layout(
 )
 
 
-def plan_files(seed: int, records: Records, year: int, *, without_postcode: bool) -> list[RawFile]:
+def plan_files(seed: int, months: np.ndarray, year: int, *, without_postcode: bool) -> Iterator[RawFile]:
     """Share a year's records over its files: by month, or by lot into yearly parts; each file in an order of its own."""
     if year >= FIRST_YEAR_OF_CODES:
-        part = generator(seed, "parts", year).integers(YEARLY_PARTS, size=len(records))
-        named = [(f"{year}_{k + 1}.txt", YEARLY_2007, part == k) for k in range(YEARLY_PARTS)]
+        share, parts = _lots(seed, year, len(months)), range(YEARLY_PARTS)
+        named = [(f"{year}_{k + 1}.txt", YEARLY_2007, k) for k in parts]
     else:
-        named = [(*_monthly(year, month), records.month == month) for month in range(1, 13)]
-    files = []
-    for name, layout, chosen in named:
-        rows = generator(seed, "order", name).permutation(np.flatnonzero(chosen))
+        share = months
+        named = [(*_monthly(year, month), month) for month in range(1, 13)]
+    for name, layout, k in named:
+        rows = generator(seed, "order", name).permutation(np.flatnonzero(share == k).astype(np.int32))
         if len(rows):
-            files.append(RawFile(name, layout.without("postcode") if without_postcode else layout, rows))
-    return files
+            yield RawFile(name, layout.without("postcode") if without_postcode else layout, rows)
+
+
+def _lots(seed: int, year: int, n: int) -> np.ndarray:
+    rng = generator(seed, "parts", year)
+    sizes = [min(_LOTS, n - first) for first in range(0, n, _LOTS)]
+    return np.concatenate([rng.integers(YEARLY_PARTS, size=size).astype(np.int8) for size in sizes])
 
 
 def _monthly(year: int, month: int) -> tuple[str, RawLayout]:
@@ -108,14 +116,77 @@ def _monthly(year: int, month: int) -> tuple[str, RawLayout]:
     return f"{year}{month:02d}cn.csv", MONTHLY_2006
 
 
-def write_file(folder: Path, file: RawFile, texts: dict[str, np.ndarray], records: Records) -> None:
-    """Write one file; rows with a broken structure get too few or too many fields."""
-    columns = [texts[column][file.rows] for _, column in file.layout.columns]
-    lines: list[Sequence[str]] = list(zip(*columns, strict=True))
-    defects, style = records.defects[file.rows], records.style[file.rows]
-    for k in np.flatnonzero(defects & dirt.BIT["row_malformed"]):
-        lines[k] = dirt.spoil(list(lines[k]), int(style[k]))
-    with (folder / file.name).open("w", encoding=file.layout.encoding, newline="") as stream:
-        writer = csv.writer(stream, delimiter=file.layout.delimiter, lineterminator="\n")
-        writer.writerow([heading for heading, _ in file.layout.columns])
-        writer.writerows(lines)
+@dataclass(frozen=True)
+class LineWriter:
+    """Blocks of records to the bytes of a file's lines, as Python's ``csv`` would quote them.
+
+    Attributes
+    ----------
+    texts : YearTexts
+        Texts of the year.
+    layout : RawLayout
+        Columns, encoding and delimiter.
+    encoded : dict
+        Lists of texts that are quoted and encoded already, by name; shared by files of one encoding and delimiter.
+    """
+
+    texts: YearTexts
+    layout: RawLayout
+    encoded: dict[str, pa.BinaryArray] = field(default_factory=dict)
+
+    def heading(self) -> bytes:
+        """The first line, after the mark of the encoding where it has one."""
+        line = self.layout.delimiter.join(heading for heading, _ in self.layout.columns) + "\n"
+        return line.encode(self.layout.encoding)
+
+    def lines(self, rows: Records) -> memoryview:
+        """Lines of a block; rows with a broken structure get too few or too many fields."""
+        columns = [self._column(self.texts.column(name, rows)) for _, name in self.layout.columns]
+        delimiter = self.layout.delimiter.encode()
+        ended = pc.binary_join_element_wise(columns[-1], b"\n", b"")
+        lines = pc.binary_join_element_wise(*columns[:-1], ended, delimiter)
+        broken = np.flatnonzero(rows.defects & dirt.BIT["row_malformed"])
+        spoilt = [
+            delimiter.join(dirt.spoil([column[k].as_py() for column in columns], int(rows.style[k]))) + b"\n"
+            for k in broken.tolist()
+        ]
+        return _bytes_of(_replace(lines, broken, spoilt))
+
+    def _column(self, column: Column) -> pa.BinaryArray:
+        if column.source:
+            if column.source not in self.encoded:
+                self.encoded[column.source] = self._encode(column.texts)
+            fields = self.encoded[column.source].take(pa.array(column.positions))
+        else:
+            fields = column.texts.cast(pa.binary())  # numbers, each its own text
+        chosen = sorted(column.edits)
+        edited = self._encode(pa.array([column.edits[k] for k in chosen], pa.string()))
+        return _replace(fields, np.array(chosen, dtype=np.int64), edited)
+
+    def _encode(self, texts: pa.StringArray) -> pa.BinaryArray:
+        """Quote the texts that need it, and encode all; none has a line break."""
+        special = pc.match_substring_regex(texts, f'["{self.layout.delimiter}]')
+        if pc.any(special).as_py():
+            quoted = pc.binary_join_element_wise('"', pc.replace_substring(texts, '"', '""'), '"', "")
+            texts = pc.if_else(special, quoted, texts)
+        if self.layout.encoding.startswith("utf-8"):
+            return texts.cast(pa.binary())
+        joined = "\n".join(texts.to_pylist()).encode(self.layout.encoding)
+        return pa.array(joined.split(b"\n") if len(texts) else [], pa.binary())
+
+
+def _replace(fields: pa.BinaryArray, chosen: np.ndarray, others: Sequence[bytes] | pa.BinaryArray) -> pa.BinaryArray:
+    """Put others in the place of the chosen ones."""
+    if not len(chosen):
+        return fields
+    mask = np.zeros(len(fields), dtype=bool)
+    mask[chosen] = True
+    others = others if isinstance(others, pa.Array) else pa.array(others, pa.binary())
+    return pc.replace_with_mask(fields, pa.array(mask), others)
+
+
+def _bytes_of(lines: pa.BinaryArray) -> memoryview:
+    """The bytes of all entries, which lie behind one another."""
+    _, offsets, data = lines.buffers()
+    ends = np.frombuffer(offsets, dtype=np.int32)[lines.offset : lines.offset + len(lines) + 1]
+    return memoryview(data)[ends[0] : ends[-1]]

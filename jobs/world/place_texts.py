@@ -11,7 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from jobs.world.reference import ALL_YEARS, WorldReference, valid_in, with_interval
+import pandas as pd
+
+from jobs.world.reference import WorldReference, valid_in, with_interval
 from schemas.places import INSIDE_TYPES
 
 #: Texts of one place; a record takes one of them by its style.
@@ -56,7 +58,7 @@ class PlaceTexts:
 
     def _entries(self, prefecture: str, unit: str, year: int, *, is_inside: bool) -> tuple[list[str], list[str]]:
         """Names of the zones and of the rests a firm there may write, in order of their codes."""
-        here = self._lists[year].get(prefecture, [])
+        here = self._list(year).get(prefecture, [])
         sides = {"inside", "mixed"} if is_inside else {"mixed"}
         usable = [row for row in here if row.unit_code == unit or (not row.unit_code and row.side in sides)]
         if is_inside:
@@ -75,21 +77,28 @@ class PlaceTexts:
             return province + name
         return name
 
-    @cached_property
-    def _lists(self) -> dict[int, dict[str, list]]:
-        """Year to the entries of each prefecture, those whose name means two places left out."""
-        table = with_interval(self.reference.table("customs_districts"))
-        units = with_interval(self.reference.table("county_units"))
-        codes_of_name = table.groupby("name")["code"].nunique()
-        shared = set(codes_of_name.index[codes_of_name > 1]) | AMBIGUOUS_NAMES
-        lists = {}
-        for year in ALL_YEARS:
+    def _list(self, year: int) -> dict[str, list]:
+        """Entries of each prefecture in a year, those whose name means two places left out."""
+        if year not in self._lists:
+            table, units = self._tables
             kinds = valid_in(units, year).set_index("unit_code")["unit_type"]
             now = valid_in(table, year)
-            now = now[~now["name"].isin(shared) & now["prefecture_code"].ne("")]
             is_inside = now["unit_code"].map(kinds).isin(INSIDE_TYPES) | (now["unit_code"].eq("") & now["side"].eq("inside"))
-            now = now.assign(is_inside=is_inside)
-            lists[year] = {
-                prefecture: list(rows.itertuples(index=False)) for prefecture, rows in now.groupby("prefecture_code")
-            }
-        return lists
+            entries: dict[str, list] = {}
+            for row in now.assign(is_inside=is_inside).itertuples(index=False):
+                entries.setdefault(row.prefecture_code, []).append(row)
+            self._lists[year] = entries
+        return self._lists[year]
+
+    @cached_property
+    def _lists(self) -> dict[int, dict[str, list]]:
+        return {}
+
+    @cached_property
+    def _tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The list without names that mean two places, and the county-level units."""
+        table = with_interval(self.reference.table("customs_districts"))
+        codes_of_name = table.groupby("name")["code"].nunique()
+        shared = set(codes_of_name.index[codes_of_name > 1]) | AMBIGUOUS_NAMES
+        usable = table[~table["name"].isin(shared) & table["prefecture_code"].ne("")]
+        return usable, with_interval(self.reference.table("county_units"))

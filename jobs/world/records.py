@@ -1,9 +1,9 @@
 """Declarations of one city and year: a pure function of the seed, the city and the year.
 
 The clean rows have exactly the planned value, products and destinations; reject rows, imports and firms outside the
-districts come on top. Rows are arrays of positions into the world's tables, so half a million fit in a few megabytes
-and become text only when a file is written. Sources of the shapes: values lognormal with sigma 2 (published profiles of
-the customs files give 2.1 to 2.5 at every percentile), imports about a sixth of the rows here.
+districts come on top. Rows are arrays of positions into the world's tables and become text only when a file is written.
+Sources of the shapes: values lognormal with sigma 2 (published profiles of the customs files give 2.1 to 2.5 at every
+percentile), imports about a sixth of the rows here.
 """
 
 from __future__ import annotations
@@ -164,8 +164,8 @@ def _outside_rows(
     rows = _rows(
         rng, world, place, _beyond(rng, codes, 0, n), _beyond(rng, partners, 0, n), firm, _free_values(rng, n, typical)
     )
-    kinds = world.firm_kinds[year][firm]
-    rows.defects[:] = np.where(kinds == "county_city", dirt.BIT["county_city"], dirt.BIT["county"])
+    is_county_city = world.is_county_city[year][world.roster.postcode[firm]]
+    rows.defects[:] = np.where(is_county_city, dirt.BIT["county_city"], dirt.BIT["county"])
     rows.defects[rng.random(n) < 0.05] |= dirt.BIT["hs_missing"]
     return rows
 

@@ -20,29 +20,43 @@ if TYPE_CHECKING:
 _NO_TOTAL = dirt.VALUE_UNREADABLE | dirt.BIT["flow_missing"]
 _NO_CHAPTER = dirt.BIT["hs_missing"] | dirt.BIT["hs_malformed"]
 _NO_PARTNER = dirt.BIT["destination_missing"] | dirt.BIT["destination_unknown"]
+_FLOWS = ("import", "export")
 
 
-def year_totals(world: World, year: int, records: Records) -> pd.DataFrame:
-    """Totals of one year by direction: of all records, by partner economy and by HS chapter.
+class TradeTotals:
+    """Totals of one year by direction: of all records, by partner economy and by HS chapter; fed block by block.
 
-    Returns
-    -------
-    DataFrame
-        ``year, flow, dimension, member, value``, value in US dollars.
+    Parameters
+    ----------
+    world : World
     """
-    counted = records.take(((records.defects & _NO_TOTAL) == 0) & (records.value > 0))
-    iso3 = world.goods.partners["iso3"].to_numpy(dtype=object)[counted.partner]
-    chapters = np.array([code[:2] for code in world.goods.codes], dtype=object)[counted.code]
-    frame = pd.DataFrame({
-        "flow": np.where(counted.is_export, "export", "import"), "value": counted.value, "all": "",
-        "partner": np.where((counted.defects & _NO_PARTNER) == 0, iso3, None),
-        "chapter": np.where((counted.defects & _NO_CHAPTER) == 0, chapters, None),
-    })
-    parts = [
-        frame[frame[name].notna() & ((frame[name] != "") | (name == "all"))]
-        .groupby(["flow", name], as_index=False)["value"].sum()
-        .rename(columns={name: "member"}).assign(dimension=name)
-        for name in ("all", "partner", "chapter")
-    ]
-    totals = pd.concat(parts, ignore_index=True).assign(year=year)
-    return totals[["year", "flow", "dimension", "member", "value"]]
+
+    def __init__(self, world: World) -> None:
+        iso3 = world.goods.partners["iso3"].to_numpy(dtype=object)
+        chapters = np.array([code[:2] for code in world.goods.codes], dtype=object)
+        self._members = {"all": np.array([""], dtype=object)}
+        self._member_of: dict[str, np.ndarray] = {}
+        for name, texts in (("partner", iso3), ("chapter", chapters)):
+            self._members[name], self._member_of[name] = np.unique(texts, return_inverse=True)
+        self._sums = {name: np.zeros((len(_FLOWS), len(members)), np.int64) for name, members in self._members.items()}
+
+    def add(self, records: Records) -> None:
+        """Enter a block of records."""
+        counted = records.take(((records.defects & _NO_TOTAL) == 0) & (records.value > 0))
+        flow = counted.is_export.astype(np.int8)
+        np.add.at(self._sums["all"][:, 0], flow, counted.value)
+        for name, position, unread in (("partner", counted.partner, _NO_PARTNER), ("chapter", counted.code, _NO_CHAPTER)):
+            read = (counted.defects & unread) == 0
+            member = self._member_of[name][position[read]]
+            np.add.at(self._sums[name], (flow[read], member), counted.value[read])
+
+    def table(self, year: int) -> pd.DataFrame:
+        """All totals that are not zero: ``year, flow, dimension, member, value``, value in US dollars."""
+        rows = [
+            (year, _FLOWS[flow], name, members[k], self._sums[name][flow, k])
+            for name, members in self._members.items()
+            for flow in (1, 0)
+            for k in np.flatnonzero(self._sums[name][flow])
+            if members[k] or name == "all"
+        ]
+        return pd.DataFrame(rows, columns=["year", "flow", "dimension", "member", "value"])

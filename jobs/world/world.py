@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.world.errors import WorldOptionError
 from jobs.world.firms import Roster, build_roster, outside_prefectures
@@ -21,7 +23,6 @@ from jobs.world.records import (
     REJECT_SHARE,
     CityYearPlan,
     Records,
-    concatenate,
     draw_city_year,
     draw_outside_prefecture,
 )
@@ -29,6 +30,11 @@ from jobs.world.reference import ALL_YEARS, WorldReference
 
 #: Fewest firms a city has; more as the files grow.
 MIN_FIRMS, RECORDS_PER_FIRM = 12, 60
+#: Clean rows of all, and least share of clean rows beyond one for each product and destination.
+CLEAN_SHARE, MIN_EXTRA = 1 - IMPORT_SHARE - REJECT_SHARE - OUTSIDE_SHARE, 0.02
+#: Most firms drawn for the districts of a city, before the draw of its size (up to 1.4 times as many): a customs code has
+#: four digits for them.
+MAX_FIRMS = 7_000
 
 
 @dataclass(frozen=True)
@@ -63,9 +69,26 @@ class World:
         object.__setattr__(self, "goods", Goods(self.model.seed, self.reference))
         if not self.city_ids:
             object.__setattr__(self, "city_ids", tuple(self.reference.cities["city_id"]))
+        self._remember()
+
+    def _remember(self) -> None:
         # frozen: the two memories are set once, here
         object.__setattr__(self, "taste", lru_cache(maxsize=None)(self.goods.taste))
         object.__setattr__(self, "foreign_codes", lru_cache(maxsize=None)(self.goods.foreign_codes))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the memories, so that another process gets what is drawn already."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("taste", "foreign_codes")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._remember()
+
+    def prepare(self) -> None:
+        """Draw what all years share, so that no process draws it again."""
+        for name in ("plans", "outside_places", "is_destination", "has_other_spelling", "registered_place"):
+            getattr(self, name)
+        self.goods.slots, self.goods.families, self.goods.destinations  # noqa: B018
 
     @property
     def seed(self) -> int:
@@ -86,7 +109,7 @@ class World:
     def roster(self) -> Roster:
         """All firms."""
         per_city = self.records / max(len(self.city_ids), 1) / RECORDS_PER_FIRM
-        return build_roster(self.seed, self.reference, self.city_ids, max(MIN_FIRMS, int(per_city)))
+        return build_roster(self.seed, self.reference, self.city_ids, min(max(MIN_FIRMS, int(per_city)), MAX_FIRMS))
 
     @cached_property
     def places(self) -> tuple[str, ...]:
@@ -106,32 +129,27 @@ class World:
         return tuple(known[:: max(1, len(known) // n_wanted)])
 
     @cached_property
-    def firm_kinds(self) -> dict[int, np.ndarray]:
-        """Year to what each firm's production postcode is in it."""
+    def is_county_city(self) -> dict[int, np.ndarray]:
+        """Year to whether each postcode of the reference is then one of a county-level city."""
+        postcodes = self.reference.postcodes
         return {
-            year: np.array([firm.postcode.kinds.get(year, "") for firm in self.roster.firms], dtype=object)
-            for year in ALL_YEARS
+            year: np.array([postcode.kinds.get(year) == "county_city" for postcode in postcodes]) for year in self.years
         }
 
     @cached_property
     def postcode_starts_with_zero(self) -> np.ndarray:
         """Whether the postcode a firm writes has a zero to lose."""
-        return np.array([firm.written_postcode[0] == "0" for firm in self.roster.firms])
+        return pc.starts_with(self.roster.texts["written_postcode"], "0").to_numpy(zero_copy_only=False)
 
     @cached_property
-    def is_elsewhere(self) -> np.ndarray:
-        """Whether a firm is registered in another city than it produces in."""
-        return np.array([firm.is_elsewhere for firm in self.roster.firms])
-
-    @cached_property
-    def registered_city(self) -> np.ndarray:
-        """City each firm is registered in."""
-        return np.array([firm.registered_city for firm in self.roster.firms], dtype=object)
+    def registered_place(self) -> np.ndarray:
+        """Position in ``places`` of the city each firm is registered in."""
+        return pc.index_in(self.roster.texts["registered_city"], pa.array(self.places)).to_numpy().astype(np.int16)
 
     @cached_property
     def has_doubtful_postcode(self) -> np.ndarray:
         """Whether districts and counties share the firm's production postcode."""
-        return np.array([firm.postcode.is_doubtful for firm in self.roster.firms])
+        return np.array([postcode.is_doubtful for postcode in self.reference.postcodes])[self.roster.postcode]
 
     @cached_property
     def has_other_spelling(self) -> np.ndarray:
@@ -160,8 +178,8 @@ class World:
         wanted = wanted[can_export]
         cover = np.maximum(wanted["n_products"], wanted["n_destinations"]).to_numpy()
         n_outside = OUTSIDE_PREFECTURE_ROWS * len(self.outside_places) * len(self.years)
-        target = (self.records - n_outside) * (1 - IMPORT_SHARE - REJECT_SHARE - OUTSIDE_SHARE)
-        extra = max(target / cover.sum() - 1, 0.02)
+        target = (self.records - n_outside) * CLEAN_SHARE
+        extra = max(target / cover.sum() - 1, MIN_EXTRA)
         rows = cover + np.ceil(extra * cover).astype(int)
         plans = [
             CityYearPlan(row.city_id, int(row.year), int(row.value_usd), int(row.n_products), int(row.n_destinations), int(n))
@@ -175,10 +193,13 @@ class World:
             )
         return tuple(plans)
 
-    def draw_year(self, year: int) -> Records:
+    def draw_year(self, year: int) -> Iterator[Records]:
         """All records of a year: cities in order, then the prefectures outside."""
-        parts = [draw_city_year(self, plan) for plan in self.plans if plan.year == year]
-        return concatenate(parts + [draw_outside_prefecture(self, place, year) for place in self.outside_places])
+        for plan in self.plans:
+            if plan.year == year:
+                yield draw_city_year(self, plan)
+        for place in self.outside_places:
+            yield draw_outside_prefecture(self, place, year)
 
 
 def pick_cities(reference: WorldReference, n_cities: int, first: Sequence[str]) -> tuple[str, ...]:
@@ -190,3 +211,19 @@ def pick_cities(reference: WorldReference, n_cities: int, first: Sequence[str]) 
     n_rest = max(n_cities - len(first), 0)
     positions: Any = np.linspace(0, len(rest) - 1, n_rest).astype(int) if n_rest else []
     return tuple(sorted([*list(first)[:n_cities], *(rest[k] for k in positions)]))
+
+
+def cities_that_fit(
+    model: WorldModel, reference: WorldReference, years: Sequence[int], records: int, choices: Sequence[tuple[str, ...]]
+) -> tuple[str, ...]:
+    """The last of the choices whose products and destinations need no more than ``records`` rows, else the first."""
+    panel = simulate(model, reference).panel
+    panel = panel[panel["year"].isin(years) & panel["is_city"]]
+    cover = panel[["n_products", "n_destinations"]].max(axis=1).groupby(panel["city_id"]).sum()
+    n_outside = OUTSIDE_PREFECTURE_ROWS * len(outside_prefectures(reference)) * len(years) / len(reference.cities)
+
+    def fits(cities: tuple[str, ...]) -> bool:
+        rows = (1 + MIN_EXTRA) * cover.reindex(cities).sum() / CLEAN_SHARE + n_outside * len(cities)
+        return rows <= records
+
+    return next((cities for cities in reversed(choices) if fits(cities)), choices[0])

@@ -85,7 +85,7 @@ def clean(connection: duckdb.DuckDBPyConnection, raw: Path, out: Path) -> None:
         connection.execute(statement)
 
     def text(name: str) -> str:
-        plain = f"translate({name}, '０１２３４５６７８９．　', '0123456789. ')"
+        plain = f"translate({name}, '０１２３４５６７８９．　\u00a0', '0123456789.  ')"
         return f"nullif(nullif(regexp_replace({plain}, '\\s', '', 'g'), ''), 'NULL') AS {name}_text"
 
     texts = ", ".join(text(name) for name in ("flow", "hs_code", "value", "postcode", "production_place", "partner"))
@@ -136,8 +136,8 @@ def references() -> Iterator[str]:
     aliases = table("partner_aliases")
     yield f"CREATE TABLE partners AS SELECT upper(alias) AS alias, min(code) AS code FROM {aliases} GROUP BY 1"
     yield f"CREATE TABLE products AS SELECT DISTINCT hs6_code FROM {table('hs6_codes')}"
-    yield f"""CREATE TABLE postcodes AS SELECT p.prefix, y AS year, any_value(u.prefecture_code) AS place,
-        any_value(u.unit_type) AS unit_type
+    yield f"""CREATE TABLE postcodes AS SELECT p.prefix, y AS year, min(u.prefecture_code) AS place,
+        max(u.unit_type) AS unit_type
         FROM {table("postcode_prefixes")} p JOIN {table("county_units")} u USING (unit_code),
         (SELECT unnest(range(2000, 2017)) AS y)
         WHERE length(p.prefix) = 4 AND y >= u.valid_from::INT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -10,15 +11,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from jobs.generate import generate
+from jobs.generate import generate, usable_processes
 from jobs.reference.place_book import load_place_book
 from jobs.reference.place_lookups import build_lookups
 from jobs.reference.place_texts import find_text
-from jobs.world import dirt
+from jobs.world import dirt, truth, years
 from jobs.world.errors import WorldOptionError
 from jobs.world.firm_accounts import write_firm_accounts
+from jobs.world.firms import build_roster
 from jobs.world.place_texts import PlaceTexts
 from jobs.world.reference import WorldReference, with_interval
+from jobs.world.world import MAX_FIRMS
 from schemas.places import INSIDE_TYPES
 
 ENCODING = {2003: "utf-8-sig", 2004: "utf-8-sig", 2005: "utf-8-sig", 2006: "gb18030", 2007: "gb18030", 2008: "gb18030"}
@@ -30,6 +33,11 @@ HEADINGS = {
     "firm": ("企业编码", "party_id", "企业代码", "_企业编码"),
     "postcode": ("邮编", "zip", "_邮编"),
     "place": ("消费地或生产地", "city", "_消费地进口or生产地出口"),
+}
+#: Bytes of worlds of edition 5, customs files and counts of the truth: what was measured on them stays comparable.
+DIGESTS = {
+    "monthly and yearly": "b5e45a40c8cc7a20d545cc7dbd2ba05e13b430c0fcc8fac8be9e048a6a28f031",
+    "without postcode": "bb93c65474dac64279076797380dc2a6d2bba8bf415aee790d43f28631e8ede3",
 }
 _SPACES = dict.fromkeys(map(ord, " \u3000\u00a0\t"))
 _HALF = str.maketrans("０１２３４５６７８９，．", "0123456789,.")
@@ -209,6 +217,58 @@ def test_same_seed_gives_the_same_bytes_and_a_smaller_choice_of_years_the_same_f
     for path in sorted((world / "raw").rglob("*")):
         if path.is_file() and path.suffix != ".xlsx":  # workbooks carry the time they were saved
             assert path.read_bytes() == (tmp_path / path.relative_to(world)).read_bytes(), path.name
+
+
+def _digest(world: Path) -> str:
+    """One hash of the customs files and of those tables of the truth that hold whole numbers only."""
+    counts = [world / "truth" / f"{name}.csv" for name in ("city_year_truth", "file_totals", "trade_totals")]
+    whole = hashlib.sha256()
+    for path in [*sorted((world / "raw/customs").iterdir()), *counts]:
+        whole.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()
+
+
+def test_bytes_of_a_seed_are_those_of_earlier_versions(world):
+    assert _digest(world) == DIGESTS["monthly and yearly"]
+
+
+def test_bytes_depend_neither_on_processes_nor_on_what_is_written_at_a_time(tmp_path, monkeypatch):
+    options = {"seed": 3, "preset": "small", "records": 3_000, "years": (2007, 2008), "n_cities": 20}
+    monkeypatch.setattr(years, "BLOCK", 1000)  # of the first run only: another process has its own
+    monkeypatch.setattr(truth, "ROW_GROUP", 100)
+    for processes in (1, 2):
+        out = tmp_path / str(processes)
+        generate(out, **options, years_without_postcode=(2008,), processes=processes)
+        assert _digest(out) == DIGESTS["without postcode"]
+        assert not list((out / "truth").glob(".*"))
+    first, second = (pd.read_parquet(tmp_path / one / "truth/ledger.parquet") for one in "12")
+    pd.testing.assert_frame_equal(first, second)
+
+
+@pytest.mark.parametrize("records", [2_000, 9_000, 25_000])
+def test_a_world_has_the_records_asked_for(tmp_path, records):
+    said: list[str] = []
+    written = generate(tmp_path, seed=5, preset="small", records=records, years=(2004, 2006, 2010), progress=said.append)
+    assert written.n_rows == pytest.approx(records, rel=0.02)
+    assert not [line for line in said if line.startswith("records=")]
+
+
+def test_a_world_that_needs_more_records_than_asked_for_says_so(tmp_path):
+    said: list[str] = []
+    written = generate(tmp_path, seed=5, preset="small", records=2_000, years=(2004, 2005), n_cities=20, progress=said.append)
+    assert written.n_rows > 3_000
+    assert said[-1].startswith(f"records=2,000: {written.n_rows:,} were written, because each of the 40 city-years needs")
+
+
+def test_customs_codes_of_the_largest_roster_have_ten_digits():
+    reference = WorldReference()
+    codes = build_roster(7, reference, ("320400", "310000"), MAX_FIRMS).texts["firm_id"].to_pylist()
+    assert len(codes) > MAX_FIRMS
+    assert {len(code) for code in codes} == {10}
+
+
+def test_small_worlds_are_written_in_one_process():
+    assert usable_processes(100_000) == 1
 
 
 def test_world_of_the_same_recipe_is_used_again_and_another_refused(world):
