@@ -94,11 +94,7 @@ def estimate_column(column: Column, panel: StudyPanel, classes: CityClasses) -> 
     mask = np.zeros(len(panel.natural), dtype=bool)
     n_raw = 0
     try:
-        present = panel.standardised((column.dependent, *column.regressors)).notna().all(axis=1).to_numpy()
-        mask = in_sample(
-            panel.natural, column.sample, column.options, classes, entity=panel.entity, time=panel.time, merged=present
-        )
-        n_raw = int((present & mask).sum())
+        mask, n_raw = column_sample(column, panel, classes)
         _enough_groups(panel, mask, column)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", EstimationWarning)
@@ -113,6 +109,26 @@ def estimate_column(column: Column, panel: StudyPanel, classes: CityClasses) -> 
         return ColumnFit(column, None, str(error), n_raw, mask, ())
     warned = tuple(str(item.message) for item in caught if issubclass(item.category, EstimationWarning))
     return ColumnFit(column, results, "", n_raw, mask, tuple(dict.fromkeys((*results.notes, *warned))))
+
+
+def column_sample(column: Column, panel: StudyPanel, classes: CityClasses) -> tuple[np.ndarray, int]:
+    """Return the rows of the panel in a column's sample, shape (n_rows,), and how many of them have every variable.
+
+    Parameters
+    ----------
+    panel : StudyPanel
+        With destinations counted as the column asks (:func:`counted_panel`).
+
+    Raises
+    ------
+    EstimationError
+        If a variable is not there, or no row is in the sample.
+    """
+    present = panel.standardised((column.dependent, *column.regressors)).notna().all(axis=1).to_numpy()
+    mask = in_sample(
+        panel.natural, column.sample, column.options, classes, entity=panel.entity, time=panel.time, merged=present
+    )
+    return mask, int((present & mask).sum())
 
 
 def counted_panel(column: Column, panel: StudyPanel) -> StudyPanel:
