@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from jobs.commands.stata_labels import complete_stata_file, language_characteristics, note_characteristics
 from jobs.core.errors import InputRefusedError
 
 MAX_NAME, MAX_LABEL, MAX_TEXT_BYTES = 32, 80, 2045
@@ -25,7 +27,29 @@ RESERVED = frozenset(
 )
 
 
-def write_stata(rows: pd.DataFrame, path: Path, *, labels: Mapping[str, str], title: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Language:
+    """Labels in a second language, which ``label language`` turns to in Stata.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``zh``; the labels in the file are ``en``.
+    labels : dict
+        Column to its meaning.
+    values : dict
+        Column to value to its text.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    values: Mapping[str, Mapping[int, str]]
+
+
+def write_stata(
+    rows: pd.DataFrame, path: Path, *, labels: Mapping[str, str], title: str,
+    values: Mapping[str, Mapping[int, str]] | None = None, other: Language | None = None, notes: Sequence[str] = (),
+) -> None:
     """Write rows to a .dta file.
 
     Parameters
@@ -36,6 +60,12 @@ def write_stata(rows: pd.DataFrame, path: Path, *, labels: Mapping[str, str], ti
         Column to its meaning; cut to the 80 characters that Stata holds.
     title : str
         Label of the data.
+    values : dict, optional
+        Column of whole numbers to value to its text.
+    other : Language, optional
+        Labels in a second language.
+    notes : sequence of str
+        Notes of the data.
 
     Raises
     ------
@@ -54,7 +84,16 @@ def write_stata(rows: pd.DataFrame, path: Path, *, labels: Mapping[str, str], ti
     frame.to_stata(
         path, write_index=False, version=118, convert_strl=long_texts, variable_labels=shown, data_label=_cut(title),
         convert_dates=dict(dates), time_stamp=dt.datetime(2000, 1, 1),
+        value_labels={names[name]: dict(texts) for name, texts in (values or {}).items() if name in names},
     )
+    added, sets = note_characteristics(notes), {}
+    if other is not None:
+        sets = {f"{names[name][:24]}_{other.name}": texts for name, texts in other.values.items() if name in names}
+        of_variables = {names[name]: f"{names[name][:24]}_{other.name}" for name in other.values if name in names}
+        translated = {names[name]: _cut(text) for name, text in other.labels.items() if name in names}
+        added += language_characteristics("en", other.name, translated, of_variables)
+    if added:
+        complete_stata_file(path, added, sets)
 
 
 def stata_names(names: Sequence[str]) -> dict[str, str]:
