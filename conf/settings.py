@@ -270,8 +270,11 @@ class Settings:
 
     def sha256(self) -> str:
         """Hash of everything that can change a result; ``_NOT_RESULTS`` cannot."""
-        content = {name: values for name, values in self.as_dict().items() if name not in _NOT_RESULTS}
-        return hashlib.sha256(json.dumps(content, sort_keys=True, default=list).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.results_sections(), sort_keys=True, default=list).encode()).hexdigest()
+
+    def results_sections(self) -> dict[str, dict[str, Any]]:
+        """Sections whose values can change a result."""
+        return {name: values for name, values in self.as_dict().items() if name not in _NOT_RESULTS}
 
     def replaced(self, section: str, **changes: Any) -> Settings:
         """Return a copy with some values of one section changed."""

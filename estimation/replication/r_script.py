@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from importlib import resources
 
 from estimation.dynamic_panel.spec import GMMStyle, IVStyle
-from estimation.errors import SpecificationError
 from estimation.replication.blocks import Block, StudyData
 
 _HEAD = """\
@@ -128,6 +127,9 @@ def _column(block: Block) -> str:
     key = f"{block.table}.col{block.position}.{block.profile}"
     if block.command is None:
         return f"# {key}: not estimated: {' '.join(block.failure.split())}\ncat({_text(key + ': not estimated')}, \"\\n\")\n"
+    if block.command.spec.transform != "fd":
+        # deviations have no formula at the top of the script; Stata's commands have words for them
+        return f"cat({_text(f'{key}: in deviations, which tables.R does not know; see tables.do')}, \"\\n\")\n"
     ours = [(block.names[term], number.coefficient, number.std_error) for term, number in block.numbers.items()]
     terms, coefficients, errors = zip(*ours, strict=True)
     return (
@@ -145,8 +147,6 @@ def _spec(block: Block) -> str:
     """Write the specification of a column as elements of an R list."""
     assert block.command is not None
     spec, options = block.command.spec, block.command.options
-    if spec.transform != "fd" or spec.h != 3:
-        raise SpecificationError(f"{block.label}: tables.R knows first differences; found transform={spec.transform!r}.")
     plain = [name for name in spec.regressors if "." not in name and "(" not in name]
     dummies = next((name for name in spec.regressors if name.startswith("C(")), "")
     gmm = [group for group in spec.instruments if isinstance(group, GMMStyle)]
@@ -165,7 +165,7 @@ def _spec(block: Block) -> str:
         ),
         "constant": _truth(spec.has_constant), "system": _truth(spec.system), "steps": str(options.steps),
         "errors": _text(options.covariance), "kept": _text(block.kept),
-        "sample": _text("" if block.kept else block.sample), "cluster": _text(spec.cluster or ""),
+        "sample": _text("" if block.kept else block.sample), "rule": _text(spec.sample_rule), "cluster": _text(spec.cluster or ""),
     }  # fmt: skip
     return ",\n       ".join(f"{key} = {value}" for key, value in parts.items())
 

@@ -171,7 +171,10 @@ def _block_text(block: Block, data: StudyData) -> str:
     lines.append(f'display _newline as text "{_key(block)}: {block.heading.en}"')
     if block.kept:
         lines += ["preserve", f"keep if {block.kept} == 1"]
-    lines += _command_lines("xtabond2", block.command.line(time=YEAR), _ours(block))
+    try:
+        lines += _command_lines("xtabond2", block.command.line(time=YEAR), _ours(block))
+    except SpecificationError as error:
+        lines.append(f"* xtabond2: {' '.join(str(error).split())}")
     lines += _xtdpdgmm_lines(block, data)
     return "\n".join([*lines, *(["restore"] if block.kept else []), ""])
 

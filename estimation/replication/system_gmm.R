@@ -56,6 +56,7 @@ system_gmm <- function(spec, data) {
   level <- known & inside
   former <- lagged(known * 1, 1) == 1; former[is.na(former)] <- FALSE
   moved <- known & former & inside
+  if (spec$rule == "both_periods") moved <- moved & lagged(inside * 1, 1) %in% 1
   group <- if (spec$cluster == "") seq_along(cities) else {
     m <- matrix_of(data, spec$cluster); apply(m, 1, function(row) row[!is.na(row)][1])
   }

@@ -64,6 +64,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "query": "SQL over the lake's tables in DuckDB; no Spark",
         "shell": "the same, query by query",
         "export": "hand a table out as .csv, .parquet, .xlsx or .dta",
+        "handoff": "a study as a replication package: data, tables.do, tables.R, README",
         "config": "show: every setting and where its value comes from",
     },
     "Keeping the lake": {
@@ -147,6 +148,13 @@ def export(argv: Sequence[str]) -> int:
     if changed.text():
         console.print(changed.text())
     return EXIT_DONE
+
+
+def handoff(argv: Sequence[str]) -> int:
+    """Write a study's replication package."""
+    from jobs.commands.handoff import main as hand_off
+
+    return hand_off(argv)
 
 
 def query(argv: Sequence[str]) -> int:
@@ -352,5 +360,5 @@ def _refuse(message: str) -> int:
 
 
 OWN: dict[str, Callable[[Sequence[str]], int]] = {
-    "export": export, "query": query, "shell": shell, "doctor": doctor, "config": config, "places": places, "demo": demo,
+    "export": export, "handoff": handoff, "query": query, "shell": shell, "doctor": doctor, "config": config, "places": places, "demo": demo,
 }

@@ -54,7 +54,7 @@ def print_tables(
     for profile in profiles:
         chosen = result_tables(tables, profile, table_files)
         for table in chosen:
-            panel, notes = _own_panel(handed.panel, table.extra)
+            panel, notes = own_panel(handed.panel, table.extra)
             fits = estimate_tables([table], panel, classes)[table.name]
             printed.append(
                 print_table(table, fits, paper=paper, truth=truth, generated=generated, notes=notes)
@@ -62,7 +62,7 @@ def print_tables(
     return printed
 
 
-def _own_panel(panel: StudyPanel, extra: str) -> tuple[StudyPanel, Sequence[str]]:
+def own_panel(panel: StudyPanel, extra: str) -> tuple[StudyPanel, Sequence[str]]:
     """Return the panel with a table's own columns.
 
     Raises
