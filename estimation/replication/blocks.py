@@ -18,7 +18,14 @@ from estimation.dynamic_panel.spec import CONSTANT, FitOptions, GMMStyle, IVStyl
 from estimation.report.words import Word, column_label, sample_word, term_word
 from estimation.stata import StataCommand
 from estimation.tables import CityClasses, PrintedTable, StudyPanel
-from estimation.tables.columns import CONSTANT_TERM, LAG_TERM, build_model, column_sample, counted_panel, cut_before_lags
+from estimation.tables.columns import (
+    CONSTANT_TERM,
+    LAG_TERM,
+    build_model,
+    column_sample,
+    counted_panel,
+    cut_before_lags,
+)
 from estimation.tables.printed import Number, PrintedColumn
 from estimation.tables.spec import Column
 from estimation.tables.study import PRODUCT

@@ -1,8 +1,8 @@
 """``tables.R``: every column of a study in R, by the formulas themselves, by plm and by pdynmc, beside our numbers.
 
 plm and pdynmc have no words for some of what a column asks (a variable that instruments the transformed equation only, another
-weight of the first step); the script says which, and how far their numbers are from ours. The formulas themselves, in base R at
-the top of the script, know all of it and give the same numbers.
+weight of the first step); the script says which, and how far their numbers are from ours. The formulas themselves, in base R
+at the top of the script, know all of it and give the same numbers.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ beside <- function(program, found, ours) {
   here <- found$b[ours$term]; here_se <- found$se[ours$term]
   gap <- here - ours$b; gap_se <- here_se - ours$se
   for (i in seq_along(ours$term)) {
-    cat(sprintf("  %-10s %-30s %12.7f %12.7f %9.1e   %11.7f %11.7f %9.1e\\n", program, ours$term[i], here[i], ours$b[i], gap[i],
-                here_se[i], ours$se[i], gap_se[i]))
+    cat(sprintf("  %-10s %-30s %12.7f %12.7f %9.1e   %11.7f %11.7f %9.1e\\n", program, ours$term[i], here[i], ours$b[i],
+                gap[i], here_se[i], ours$se[i], gap_se[i]))
   }
   max(abs(c(gap, gap_se)), na.rm = TRUE)
 }
@@ -100,8 +100,8 @@ _TAIL = """
 cat("\\nlargest difference from our numbers\\n")
 for (program in c("formulas", "plm", "pdynmc")) {
   found <- worst[grepl(paste0(" ", program, "$"), names(worst))]
-  if (any(!is.na(found))) cat(sprintf("  %-10s %9.1e in %d of %d columns\\n", program, max(found, na.rm = TRUE), sum(!is.na(found)),
-                                 length(found)))
+  if (any(!is.na(found))) cat(sprintf("  %-10s %9.1e in %d of %d columns\\n", program, max(found, na.rm = TRUE),
+                                      sum(!is.na(found)), length(found)))
 }
 """
 _EQUATIONS = {"both": "both", "difference": "diff", "level": "level"}
@@ -165,7 +165,8 @@ def _spec(block: Block) -> str:
         ),
         "constant": _truth(spec.has_constant), "system": _truth(spec.system), "steps": str(options.steps),
         "errors": _text(options.covariance), "kept": _text(block.kept),
-        "sample": _text("" if block.kept else block.sample), "rule": _text(spec.sample_rule), "cluster": _text(spec.cluster or ""),
+        "sample": _text("" if block.kept else block.sample), "rule": _text(spec.sample_rule),
+        "cluster": _text(spec.cluster or ""),
     }  # fmt: skip
     return ",\n       ".join(f"{key} = {value}" for key, value in parts.items())
 

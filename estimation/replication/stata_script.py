@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from estimation.dynamic_panel.results import GMMResults
-from estimation.dynamic_panel.spec import IVStyle, PanelSpec
+from estimation.dynamic_panel.spec import Equation, IVStyle, PanelSpec
 from estimation.errors import EstimationError, EstimationWarning, SpecificationError
 from estimation.replication.blocks import ENTITY, Block, StudyData
 from estimation.stata import StataCommand, parse
@@ -32,9 +32,9 @@ _HEAD = """\
 *     ssc install xtdpdgmm
 * Run it in this folder: do tables.do. It writes tables_stata.log and changes no file.
 * Each line printed: term, coefficient here, ours, difference; standard error here, ours, difference.
-* xtabond2 estimates what we estimate. xtdpdgmm has no words for a variable that is ONE moment over both equations: it takes two
-* there, and asks both periods of a difference to be in the sample. Its numbers are compared with what our own reader of the
-* command gives for it, so that a difference is one of the programs, not of the model.
+* xtabond2 estimates what we estimate. xtdpdgmm has no words for a variable that is ONE moment over both equations: it takes
+* two there, and asks both periods of a difference to be in the sample. Its numbers are compared with what our own reader of
+* the command gives for it, so that a difference is one of the programs, not of the model.
 version 14
 clear all
 set more off
@@ -84,6 +84,8 @@ class Check:
     coefficients, std_errors : float
         Largest difference from the numbers that stand in the script.
     n_terms : int
+    is_singular : bool
+        More moments than clusters: the numbers hang on the generalised inverse, of which each program has its own.
     """
 
     block: str
@@ -91,6 +93,12 @@ class Check:
     coefficients: float
     std_errors: float
     n_terms: int
+    is_singular: bool = False
+
+    @property
+    def worst(self) -> float:
+        """Larger of the two differences."""
+        return max(self.coefficients, self.std_errors)
 
 
 def stata_script(name: str, data: StudyData, *, banner: str = "") -> str:
@@ -156,7 +164,7 @@ def in_words_of_xtdpdgmm(spec: PanelSpec) -> PanelSpec:
     groups: list = []
     for group in spec.instruments:
         if isinstance(group, IVStyle):
-            equations = ("difference", "level") if group.equation == "both" else (group.equation,)
+            equations: tuple[Equation, ...] = ("difference", "level") if group.equation == "both" else (group.equation,)
             groups += [replace(group, equation=equation, missing="zero") for equation in equations]
         else:
             groups.append(group)
@@ -167,7 +175,8 @@ def _block_text(block: Block, data: StudyData) -> str:
     lines = ["", f"* ==== {_key(block)}", f"* {block.heading.en} · {block.heading.zh}"]
     if block.command is None:
         reason = " ".join(block.failure.split())
-        return "\n".join([*lines, f"* not estimated: {reason}", f'display _newline as text "{_key(block)}: not estimated"', ""])
+        said = f'display _newline as text "{_key(block)}: not estimated"'
+        return "\n".join([*lines, f"* not estimated: {reason}", said, ""])
     lines.append(f'display _newline as text "{_key(block)}: {block.heading.en}"')
     if block.kept:
         lines += ["preserve", f"keep if {block.kept} == 1"]
@@ -235,7 +244,8 @@ def _checked(written: WrittenCommand, frame: pd.DataFrame) -> Check:
             raise SpecificationError(f"{written.block}: {written.program} read back does not estimate {term}.")
         gaps.append(abs(float(results.params[term]) - b))
         errors.append(abs(float(results.std_errors[term]) - se))
-    return Check(written.block, written.program, max(gaps), max(errors), len(written.numbers))
+    is_singular = results.n_instruments > results.n_clusters
+    return Check(written.block, written.program, max(gaps), max(errors), len(written.numbers), is_singular)
 
 
 def _rows(frame: pd.DataFrame, kept: str) -> pd.DataFrame:

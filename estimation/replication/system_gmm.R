@@ -98,12 +98,18 @@ system_gmm <- function(spec, data) {
 }
 
 named <- function(values, names) setNames(as.numeric(values), names)
+# with fewer clusters than moments a weight is singular: as Stata does, the moment with the most left goes first, and one of which
+# the others leave nothing is left out
 inverse <- function(A) {
-  # in units of the diagonal, so that a small variable is not taken for none
-  s <- 1 / sqrt(diag(A)); scaled <- A * tcrossprod(s)
-  e <- eigen((scaled + t(scaled)) / 2, symmetric = TRUE); good <- e$values > max(e$values) * 1e-12
-  v <- e$vectors[, good, drop = FALSE]
-  v %*% (t(v) / e$values[good]) * tcrossprod(s)
+  first <- diag(A); left <- A; open <- first > 0; kept <- c()
+  while (any(open)) {
+    p <- which(open)[which.max(diag(left)[open])]; open[p] <- FALSE
+    if (left[p, p] <= 1e-10 * first[p]) next
+    kept <- c(kept, p); left <- left - tcrossprod(left[, p]) / left[p, p]
+  }
+  s <- 1 / sqrt(first[kept]); out <- A * 0
+  out[kept, kept] <- chol2inv(chol(A[kept, kept] * tcrossprod(s))) * tcrossprod(s)
+  out
 }
 # columns that earlier ones do not make up; the constant goes before dummies
 independent <- function(X, keep_last = FALSE) {

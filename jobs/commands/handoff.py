@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from conf.tables import SHARED, STUDY_PROFILES
@@ -166,9 +167,7 @@ def _write_data_and_scripts(package: StudyPackage, folder: Path) -> list[Check]:
     return _checked(script, folder / f"{name}.dta")
 
 
-def _arrow(package: StudyPackage):  # noqa: ANN202  (a pyarrow.Table)
-    import pyarrow as pa
-
+def _arrow(package: StudyPackage) -> pa.Table:
     words = column_words(package.data)
     table = pa.Table.from_pandas(package.frame, preserve_index=False)
     described = [
@@ -221,12 +220,13 @@ def _checked(script: str, data: Path) -> list[Check]:
         checks = check_script(script, frame)
     except EstimationError as error:
         raise NotBalancedError(f"tables.do, read back, cannot be estimated: {error}") from error
-    off = [check for check in checks if max(check.coefficients, check.std_errors) > SAME_NUMBERS]
+    off = [check for check in checks if check.worst > SAME_NUMBERS and not check.is_singular]
     if off:
-        shown = ", ".join(f"{check.block} ({max(check.coefficients, check.std_errors):.1e})" for check in off[:5])
+        shown = ", ".join(f"{check.block} ({check.worst:.1e})" for check in off[:5])
         raise NotBalancedError(
             f"tables.do, read back and estimated on {data.name}, does not give our numbers in {len(off)} of {len(checks)}"
-            f" commands: {shown}. Was the study estimated by another version of customs-lake? Run `customs-lake estimate` again."
+            f" commands: {shown}. Was the study estimated by another version of customs-lake? Run `customs-lake estimate`"
+            " again."
         )
     return checks
 
@@ -306,7 +306,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the command."""
     configure_logging()
     parser = argparse.ArgumentParser(
-        prog=program("handoff"), description="A study as a replication package: data, scripts for Stata and R, README, checksums."
+        prog=program("handoff"),
+        description="A study as a replication package: data, scripts for Stata and R, README, checksums.",
     )
     add_handoff_arguments(parser)
     arguments = parser.parse_args(argv)
@@ -327,7 +328,9 @@ def add_handoff_arguments(parser: argparse.ArgumentParser) -> None:
         "--accept-incomplete", action="store_true", help="hand over a study of which years or columns are missing"
     )
     parser.add_argument("--with-world", action="store_true", help="add a generated world on which everything can be run")
-    parser.add_argument("--author", action="append", default=[], metavar="FAMILY, GIVEN", help="for CITATION.cff; repeat for more")
+    parser.add_argument(
+        "--author", action="append", default=[], metavar="FAMILY, GIVEN", help="for CITATION.cff; repeat for more"
+    )
     add_settings_arguments(parser)
 
 
@@ -338,18 +341,18 @@ def run_command(arguments: argparse.Namespace) -> int:
             context, arguments.study, arguments.out, tables=arguments.tables,
             profiles=[part for part in arguments.study_profile.split(",") if part], at=arguments.at,
             table_files=arguments.table_files, accept_incomplete=arguments.accept_incomplete, with_world=arguments.with_world,
-            authors=arguments.author, progress=lambda text: print(text, file=sys.stderr),  # noqa: T201
+            authors=arguments.author, progress=lambda text: print(text, file=sys.stderr),
         )
-    print(_summary(package, checks, arguments.out))  # noqa: T201
+    print(_summary(package, checks, arguments.out))
     return EXIT_DONE
 
 
 def _summary(package: StudyPackage, checks: Sequence[Check], out: Path) -> str:
-    worst = max((max(check.coefficients, check.std_errors) for check in checks), default=0.0)
+    worst = max((check.worst for check in checks), default=0.0)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     lines = [
-        f"{package.name}: {len(package.frame):,} city-years, {len(package.data.blocks)} columns of {len(package.printed)} tables,"
-        f" {size / 2**20:.1f} MB in {out}",
+        f"{package.name}: {len(package.frame):,} city-years, {len(package.data.blocks)} columns of {len(package.printed)}"
+        f" tables, {size / 2**20:.1f} MB in {out}",
         f"tables.do read back on the data: {len(checks)} commands, largest difference {worst:.1g}",
     ]
     if package.n_suppressed:

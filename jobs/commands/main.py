@@ -360,5 +360,6 @@ def _refuse(message: str) -> int:
 
 
 OWN: dict[str, Callable[[Sequence[str]], int]] = {
-    "export": export, "handoff": handoff, "query": query, "shell": shell, "doctor": doctor, "config": config, "places": places, "demo": demo,
+    "export": export, "handoff": handoff, "query": query, "shell": shell, "doctor": doctor, "config": config,
+    "places": places, "demo": demo,
 }

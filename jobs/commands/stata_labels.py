@@ -17,7 +17,7 @@ from pathlib import Path
 
 #: Bytes of a name, and of what stands between a label set's name and its table.
 NAME_BYTES, PADDING = 129, 3
-#: Entries of the map, and those that stand behind the characteristics: data, long texts, value labels, end of the data, of the file.
+#: Entries of the map, and those behind the characteristics: data, long texts, value labels, end of the data, of the file.
 MAP_ENTRIES, BEHIND_CHARACTERISTICS, BEHIND_VALUE_LABELS = 14, range(9, 14), range(12, 14)
 _CLOSE_CHARACTERISTICS, _CLOSE_LABELS = b"</characteristics>", b"</value_labels>"
 

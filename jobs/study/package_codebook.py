@@ -1,4 +1,4 @@
-"""The codebook of a study (CSV and HTML) and its ``datapackage.json`` (Frictionless Data Package), from the schemas and the data."""
+"""The codebook of a study (CSV and HTML) and its ``datapackage.json`` (Frictionless), from the schemas and the data."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from schemas.fields import FIELDS
 
 KEY = ("city", "year")
 _MEDIA_TYPES = {
-    ".csv": "text/csv", ".parquet": "application/vnd.apache.parquet", ".dta": "application/x-stata-dta", ".md": "text/markdown",
-    ".html": "text/html", ".json": "application/json", ".do": "text/x-stata-do", ".R": "text/x-r", ".toml": "application/toml",
+    ".csv": "text/csv", ".parquet": "application/vnd.apache.parquet", ".dta": "application/x-stata-dta",
+    ".md": "text/markdown", ".html": "text/html",
+     ".json": "application/json", ".do": "text/x-stata-do", ".R": "text/x-r", ".toml": "application/toml",
     ".cff": "application/yaml", ".txt": "text/plain", ".tex": "application/x-tex", ".xlsx":
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ".docx":
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document", ".sh": "application/x-sh",
@@ -71,8 +72,8 @@ def codebook_html(package: StudyPackage, rows: pd.DataFrame) -> str:
         "body{font:15px/1.4 sans-serif;margin:2rem}table{border-collapse:collapse}th,td{padding:.3rem .6rem;text-align:left;"
         "border-bottom:1px solid #ccc;vertical-align:top}th{position:sticky;top:0;background:#fff}.banner{background:#b00020;"
         f'color:#fff;padding:.6rem}}</style></head><body>{banner}<h1>{title}</h1><p>{len(package.frame):,} city-years,'
-        f" {len(rows)} columns; key: {', '.join(KEY)}.</p><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
-        "</body></html>\n"
+        f" {len(rows)} columns; key: {', '.join(KEY)}.</p><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody>"
+        "</table></body></html>\n"
     )
 
 
@@ -93,7 +94,7 @@ def datapackage(package: StudyPackage, files: Sequence[Path], root: Path) -> dic
         "name": package.name.lower(),
         "title": f"Replication package of {package.name}",
         "description": " ".join(filter(None, [
-            package.banner, "City-year panel of exports of China's cities, its result tables and the scripts that repeat them.",
+            package.banner, "City-year panel of exports of China's cities, its result tables and their scripts.",
         ])),
         "created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "sources": [{"title": f"{name}, version {version} of the lake"} for name, version in package.handed.lineage.items()],
@@ -110,6 +111,8 @@ def _resource(package: StudyPackage, path: Path, root: Path) -> dict[str, Any]:
         "hash": f"sha256:{hashlib.sha256(raw).hexdigest()}",
     }  # fmt: skip
     schema = _schemas(package).get(relative)
+    # printed tables are for people: a validator does not read a workbook of them as data
+    found["type"] = "file" if schema is None else "table"
     if schema is not None:
         found |= {"profile": "tabular-data-resource", "encoding": "utf-8", "dialect": {"delimiter": ","}, "schema": schema}
     return found
@@ -134,8 +137,8 @@ def _schemas(package: StudyPackage) -> dict[str, dict[str, Any]]:
     book = [
         {"name": name, "type": "integer" if name in ("n", "n_missing", "n_distinct")
          else "number" if name in ("minimum", "mean", "maximum") else "string"}
-        for name in ("name", "type", "unit", "meaning", "meaning_zh", "n", "n_missing", "n_distinct", "minimum", "mean", "maximum",
-                     "source")
+        for name in ("name", "type", "unit", "meaning", "meaning_zh", "n", "n_missing", "n_distinct", "minimum", "mean",
+                     "maximum", "source")
     ]
     return {
         f"{package.name}.csv": {"fields": fields, "primaryKey": list(KEY), "missingValues": [""]},
@@ -164,7 +167,8 @@ def frozen_configuration(sections: Mapping[str, Mapping[str, Any]], comment: Seq
         lines += ["", f"[{section}]"]
         for key, value in values.items():
             if isinstance(value, Mapping):
-                lines += [f"[{section}.{key}]", *(f"{_toml(name)} = {_toml(item)}" for name, item in value.items())]
+                # headings of the user's own stand in their section by themselves
+                lines += [f"{_toml(name)} = {_toml(item)}" for name, item in value.items()]
             else:
                 lines.append(f"{key} = {_toml(value)}")
     return "\n".join(lines).lstrip() + "\n"

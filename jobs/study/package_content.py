@@ -250,10 +250,14 @@ def _on_the_package(
     if not estimate:
         return [replace(table, generated=generated) for table in recorded]
     classes, paper = city_classes(context.settings.places), paper_numbers()
-    return [
-        print_table(table, estimate_tables([table], panel, classes)[table.name], paper=paper, generated=generated)
-        for table, panel in zip(tables, panels, strict=True)
-    ]
+    found = []
+    for table, panel, former in zip(tables, panels, recorded, strict=True):
+        fits = estimate_tables([table], panel, classes)[table.name]
+        again = print_table(table, fits, paper=paper, generated=generated)
+        # what the lake has no estimate of stays without one
+        columns = tuple(new if old.ours else old for new, old in zip(again.columns, former.columns, strict=True))
+        found.append(replace(again, columns=columns))
+    return found
 
 
 def numbers_frame(package: StudyPackage) -> pd.DataFrame:

@@ -6,18 +6,19 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from estimation.report.words import VARIABLES, Word, term_word
 from estimation.replication import StudyData
+from estimation.report.words import VARIABLES, Word, term_word
 from jobs.core.errors import InputRefusedError
 from schemas.fields import FIELDS
-from schemas.panel import PRODUCTS, product_name, scaled_name
+from schemas.panel import PRODUCTS, product_name
 from schemas.reference.shipped import read_shipped
 
 #: Columns beside the model's variables.
 _ZH = {
     "city_id": "城市代码（六位）", "year": "年份", "city_name": "城市名称", "province_code": "省份代码",
     "is_complete": "基准模型变量齐全", "value_usd": "出口额（美元）", "n_products": "出口HS六位编码产品数",
-    "n_destinations": "出口目的地数量", "growth_share": "实际产出比上年增长（比例）", "share_imputed": "补值的企业年份所占增加值份额",
+    "n_destinations": "出口目的地数量", "growth_share": "实际产出比上年增长（比例）",
+    "share_imputed": "补值的企业年份所占增加值份额",
     "res_sensitivity": "冲击期敏感度（Martin 2012）", "res_relative": "冲击期相对韧性（Lagravinese 2015）",
     "res_resistance": "冲击期抵抗力（Martin与Gardiner 2019）", "res_recovery": "恢复期恢复力（Martin与Gardiner 2019）",
     "lnnumcou_economies": "目的地数量的对数（按经济体）", "lnnumcou_codes": "目的地数量的对数（按海关代码）",
@@ -92,7 +93,8 @@ PROVINCES_EN = {
     "110000": "Beijing", "120000": "Tianjin", "130000": "Hebei", "140000": "Shanxi", "150000": "Inner Mongolia",
     "210000": "Liaoning", "220000": "Jilin", "230000": "Heilongjiang", "310000": "Shanghai", "320000": "Jiangsu",
     "330000": "Zhejiang", "340000": "Anhui", "350000": "Fujian", "360000": "Jiangxi", "370000": "Shandong", "410000": "Henan",
-    "420000": "Hubei", "430000": "Hunan", "440000": "Guangdong", "450000": "Guangxi", "460000": "Hainan", "500000": "Chongqing",
+    "420000": "Hubei", "430000": "Hunan", "440000": "Guangdong", "450000": "Guangxi", "460000": "Hainan",
+    "500000": "Chongqing",
     "510000": "Sichuan", "520000": "Guizhou", "530000": "Yunnan", "540000": "Tibet", "610000": "Shaanxi", "620000": "Gansu",
     "630000": "Qinghai", "640000": "Ningxia", "650000": "Xinjiang",
 }  # fmt: skip
@@ -113,6 +115,6 @@ def refuse_names(data: StudyData, names: Mapping[str, str]) -> None:
     changed = {one: other for one, other in names.items() if one != other}
     if changed:
         raise InputRefusedError("\n".join(
-            f"column {one!r}: Stata allows 32 letters, digits and _, not beginning with a digit, and no reserved word; it would"
-            f" be {other!r} there. Give it another name." for one, other in changed.items()
+            f"column {one!r}: Stata allows 32 letters, digits and _, not beginning with a digit, and no reserved word; it"
+            f" would be {other!r} there. Give it another name." for one, other in changed.items()
         ))

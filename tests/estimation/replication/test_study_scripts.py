@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -72,7 +73,8 @@ def data(study, classes, shipped, own_tables):
 def test_commands_read_back_from_the_script_give_our_numbers_on_its_data(data):
     checks = check_script(stata_script("demo", data), data.frame)
     assert {check.program for check in checks} == {"xtabond2", "xtdpdgmm"}
-    assert max(max(check.coefficients, check.std_errors) for check in checks) < SAME_SUMS
+    assert max(check.worst for check in checks) < SAME_SUMS
+    assert any(check.is_singular for check in checks), "31 provinces, more moments"
     blocks = {check.block for check in checks if check.program == "xtabond2" and check.n_terms}
     written = [block for block in data.blocks if block.command is not None and block.column.options.cut != "both_periods"]
     assert len(blocks) == len(written) and len(written) == 21
@@ -88,7 +90,8 @@ def test_a_wrong_number_in_the_script_is_found(data):
 def test_what_a_program_has_no_words_for_is_said_in_its_place(data):
     script = stata_script("demo", data)
     assert "* xtabond2: xtabond2's if asks the row itself" in script
-    assert '* not estimated: sample full: no city-year' in script and "mine.col5.defensible: not estimated" in r_script("d", data)
+    assert "* not estimated: sample full: no city-year" in script
+    assert "mine.col5.defensible: not estimated" in r_script("d", data)
     assert "mine.col4.defensible: in deviations" in r_script("d", data)
 
 
@@ -120,6 +123,9 @@ def test_moments_over_both_equations_become_one_in_each_for_xtdpdgmm(data):
 
 @pytest.mark.skipif(shutil.which("Rscript") is None, reason="needs R, which the image of the tests may lack")
 def test_r_gives_our_numbers_by_formulas_of_its_own(data, tmp_path):
+    # plm is slow: a column of every kind
+    some = [block for block in data.blocks if block.table == "mine" or block.position == 1]
+    data = replace(data, blocks=some)
     frame = data.frame.drop(columns=["city_name"])
     frame.assign(is_city=frame["is_city"].astype(int)).to_csv(tmp_path / "demo.csv", index=False)
     (tmp_path / "tables.R").write_text(r_script("demo", data), encoding="utf-8")
@@ -130,7 +136,7 @@ def test_r_gives_our_numbers_by_formulas_of_its_own(data, tmp_path):
     gaps = read[["gap", "se_gap"]].astype(float).abs()
     formulas = read["by"] == "formulas"
     assert formulas.sum() == sum(len(block.numbers) for block in data.blocks) - 13  # but for deviations
-    assert gaps[formulas].max().max() < SAME_SUMS
+    assert gaps[formulas].max().max() < SAME_SUMS, ran.stdout[-12000:]
     if (read["by"] == "plm").any():
         # another first-step weight and other moments for some controls: near, not equal
         assert gaps.loc[~formulas, "gap"].median() < 0.1
