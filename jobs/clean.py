@@ -72,4 +72,4 @@ def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[i
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("clean", run, __doc__))
+    sys.exit(job_main("clean", run))

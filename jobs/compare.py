@@ -122,7 +122,7 @@ def summaries(context: JobContext) -> list[YearSummary]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return command_main("compare", __doc__, run_command, argv)
+    return command_main("compare", run_command, argv)
 
 
 def run_command(arguments: argparse.Namespace) -> int:

@@ -68,4 +68,4 @@ def _waiting(blocked: Mapping[int, Sequence[str]]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("count", run, __doc__))
+    sys.exit(job_main("count", run))

@@ -210,7 +210,7 @@ def _lower_triangle(correlations: pd.DataFrame) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return command_main("describe", __doc__, run_command, argv)
+    return command_main("describe", run_command, argv)
 
 
 def run_command(arguments: argparse.Namespace) -> int:

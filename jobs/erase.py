@@ -216,15 +216,8 @@ def _build_again(context: JobContext, target: Target) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point under spark-submit."""
-    return command_main("erase", __doc__, run_command, argv, add=add_erase_arguments)
+    return command_main("erase", run_command, argv)
 
-
-def add_erase_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command."""
-    parser.add_argument("--firm", nargs="+", action="extend", default=[], metavar="CODE", help="codes of firms")
-    parser.add_argument("--file", nargs="+", action="extend", default=[], metavar="NAME", help="delivered files")
-    parser.add_argument("--reason", default="", help="why, in one sentence; it is kept")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be touched and what cannot be reached")
 
 
 def run_command(arguments: argparse.Namespace) -> int:

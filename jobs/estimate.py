@@ -31,7 +31,8 @@ from estimation.tables.layout import LAYOUTS, TableLayout
 from estimation.tables.printed import has_truth
 from estimation.tables.spec import Language
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED, InputRefusedError
-from jobs.core.ledger import code_version, fingerprint, utc_now
+from jobs.core.ledger import fingerprint, utc_now
+from jobs.core.version import code_version
 from jobs.reference.place_book import user_files_hash
 from jobs.runtime.context import (
     JobContext,
@@ -51,7 +52,7 @@ from jobs.study.handoff import (
     truth_of,
 )
 from jobs.study.recorded import cells_of, known_evidence, record_evidence, recorded_estimates, recorded_tables
-from jobs.study.result_tables import add_estimate_arguments, estimate_options, print_tables, write_files
+from jobs.study.result_tables import estimate_options, print_tables, write_files
 from jobs.study.variants import collect_variants
 from schemas.results import ESTIMATE, EVIDENCE
 
@@ -268,15 +269,8 @@ def _fingerprint(context: JobContext, handed: HandOff, table: ResultTable, with_
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point under spark-submit, with the options of this job beside those of all jobs."""
-    return command_main("estimate", __doc__, run_command, argv, add=_add_arguments)
+    return command_main("estimate", run_command, argv)
 
-
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_estimate_arguments(parser)
-    parser.add_argument(
-        "--robustness", action="store_true",
-        help="also estimate the baseline under other choices (instruments, estimators, provinces, counts) for the report",
-    )
 
 
 def run_command(arguments: argparse.Namespace) -> int:

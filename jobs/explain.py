@@ -229,14 +229,8 @@ def _time(value: dt.datetime) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: ``explain.py --lake LAKE table1.col1.lnAgg``."""
-    return command_main("explain", __doc__, run_command, argv, add=add_explain_arguments)
+    return command_main("explain", run_command, argv)
 
-
-def add_explain_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command."""
-    parser.add_argument("name", help="table.column.term, such as table1.col1.lnAgg, or FILE#ROW of a record")
-    parser.add_argument("--study-profile", default="defensible", help="defensible or paper")
-    parser.add_argument("--table-files", type=Path, help="folder with result tables of your own")
 
 
 def run_command(arguments: argparse.Namespace) -> int:

@@ -254,12 +254,8 @@ def _rebuild(lake: Lake) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return command_main("fsck", __doc__, run_command, argv, add=add_fsck_arguments)
+    return command_main("fsck", run_command, argv)
 
-
-def add_fsck_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command."""
-    parser.add_argument("--deep", action="store_true", help="verify the bytes of every live file; an interrupted one goes on")
 
 
 def run_command(arguments: argparse.Namespace) -> int:

@@ -26,7 +26,9 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from jobs.core.errors import EXIT_DONE
-from jobs.runtime.context import configure_logging, explained, parse_years, program
+from jobs.core.years import parse_years
+from jobs.runtime.command_line.catalogue import parse
+from jobs.runtime.ending import conclude
 from jobs.world.equation import write_model
 from jobs.world.errors import WorldOptionError
 from jobs.world.firm_tables import write_firm_survey, write_firm_tfp
@@ -258,24 +260,7 @@ def usable_processes(records: int) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(prog=program("generate"), description=__doc__.split("\n\n")[0])
-    parser.add_argument("--out", required=True, help="folder that receives raw/ and truth/")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="full")
-    parser.add_argument("--records", type=int, help="raw rows, within 2 %%; fewer than all cities need take fewer cities")
-    parser.add_argument("--years", help="for example 2003-2008")
-    parser.add_argument("--cities", type=int, help="cities with customs files")
-    parser.add_argument("--without-postcode", default="", help="years whose files have no postcode column, e.g. 2007,2008")
-    parser.add_argument("--firms", choices=FIRMS, default="tfp", help="table of productivity, or survey accounts")
-    parser.add_argument("--year-effect", type=float, help="spread of common year effects in sd, 0 for none")
-    parser.add_argument("--resilience", default="lnRes", help="measure the outcomes follow: lnRes, lnRunepd or lnResc")
-    parser.add_argument("--sample", default="full", help="the paper's sample whose coefficients all cities obey")
-    parser.add_argument("--reference", type=Path, help="folder with reference tables instead of the shipped ones")
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier world")
-    parser.add_argument("--processes", type=int, help="years written side by side (default: as many as there are cores)")
-    options = parser.parse_args(argv)
-    configure_logging()
-    return explained(lambda: run_command(options))
+    return conclude(run_command, parse("generate", argv))
 
 
 def run_command(options: argparse.Namespace) -> int:

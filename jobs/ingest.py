@@ -174,4 +174,4 @@ def _load_id(files: Iterable[FileToLoad]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("ingest", run, __doc__))
+    sys.exit(job_main("ingest", run))

@@ -25,7 +25,7 @@ from jobs.core.privacy import wanted_protection
 from jobs.readers.delivery import DeliveredFile, Delivery, LeftOut
 from jobs.readers.receipts import receipt_rows
 from jobs.readers.receiving import Looked, carry_over, left_out_lines, look_at_folder, receive, unfinished_text
-from jobs.runtime.context import JobContext, Outcome, add_delivery_arguments, job_main
+from jobs.runtime.context import JobContext, Outcome, job_main
 from jobs.runtime.executors import workers_elsewhere
 from schemas import ops
 
@@ -130,4 +130,4 @@ def _message(delivery: Delivery) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("land", run, __doc__, add=add_delivery_arguments))
+    sys.exit(job_main("land", run))

@@ -28,6 +28,7 @@ from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, InputRefusedError
 from jobs.core.health import MEGABYTE, Health, table_health
 from jobs.core.lake import Lake
 from jobs.core.ledger import utc_now
+from jobs.runtime.command_line.keeping import MAINTENANCE
 from jobs.runtime.context import (
     JobContext,
     Outcome,
@@ -41,7 +42,6 @@ from schemas.table import Table
 # columns that readers search inside a year; ordering by them lets Delta skip files
 SEARCHED = ("city_id", "hs6_code")
 PINNED_LAYERS = ("silver", "gold")
-ACTIONS = ("health", "compact", "vacuum", "checkpoint")
 
 log = logging.getLogger("customs_lake")
 
@@ -120,10 +120,10 @@ def release(context: JobContext, name: str) -> Outcome:
 
 def maintain(context: JobContext, actions: Sequence[str], *, tables: Sequence[str] = (), dry_run: bool = False) -> Outcome:
     """Carry out the chosen actions on the chosen tables (default: all); a dry run says whether there is something to do."""
-    unknown = [action for action in actions if action not in ACTIONS]
+    unknown = [action for action in actions if action not in MAINTENANCE]
     if unknown or not actions:
         found = ", ".join(unknown) or "none"
-        raise InputRefusedError(f"maintain: expected actions out of {', '.join(ACTIONS)}; found {found}.")
+        raise InputRefusedError(f"maintain: expected actions out of {', '.join(MAINTENANCE)}; found {found}.")
     lines, changed = [], False
     for table in upkeep.existing_tables(context.lake, tables):
         health = table_health(context.lake, table, context.settings.operations)
@@ -162,15 +162,8 @@ def _health_line(context: JobContext, health: Health, done: Sequence[str]) -> st
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return command_main("maintain", __doc__, run_command, argv, add=add_maintain_arguments)
+    return command_main("maintain", run_command, argv)
 
-
-def add_maintain_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command."""
-    parser.add_argument("action", nargs="+", choices=(*ACTIONS, "pin", "release"))
-    parser.add_argument("--table", action="append", default=[], help="only this table (repeat for more)")
-    parser.add_argument("--name", default="", help="name of the study, for pin and release")
-    parser.add_argument("--dry-run", action="store_true", help="show what would be done")
 
 
 def run_command(arguments: argparse.Namespace) -> int:

@@ -149,12 +149,8 @@ def _table(name: str) -> Table:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; opens lakes that no other job will."""
-    return command_main("migrate", __doc__, run_command, argv, add=add_migrate_arguments)
+    return command_main("migrate", run_command, argv)
 
-
-def add_migrate_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command."""
-    parser.add_argument("--dry-run", action="store_true", help="show the steps, change nothing")
 
 
 def run_command(arguments: argparse.Namespace) -> int:

@@ -29,9 +29,9 @@ from estimation.dynamic_panel.montecarlo import (
     Replications,
     run_replications,
 )
-from estimation.dynamic_panel.study import add_study_arguments, lag_choices, write_summary
+from estimation.dynamic_panel.study import lag_choices, write_summary
 from jobs.core.errors import EXIT_DONE, InputRefusedError
-from jobs.runtime.context import configure_logging, explained, program
+from jobs.runtime.context import command_main
 from jobs.runtime.session import build_session
 
 if TYPE_CHECKING:
@@ -96,40 +96,29 @@ def run_blocks(
             yield run_replications(Replications(int(block.n_cities), numbers, choices, outcomes, seed))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=program("montecarlo"), description=__doc__.split("\n\n")[0])
-    add_study_arguments(parser, replications=2000)
-    parser.add_argument("--parts", type=int, default=64, help="tasks per size")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the summary")
-    parser.add_argument("--profile", help="a profile of conf/profiles")
-    parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="override one value")
-    return parser
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the study and print its comparison."""
-    configure_logging()
-    options = _parser().parse_args(argv)
+    """Entry point under spark-submit."""
+    return command_main("montecarlo", run_command, argv)
 
-    def call() -> int:
-        spark = build_session(load_settings(profile=options.profile, overrides=options.set), app="customs-lake-study")
-        try:
-            rows = run_study(
-                spark,
-                options.sizes,
-                options.replications,
-                parts=options.parts,
-                lags_only=options.lags_only,
-                outcomes=options.outcomes,
-                seed=options.seed,
-                first=options.first,
-            ).toPandas()
-        finally:
-            spark.stop()
-        print(write_summary(rows, options.out))
-        return EXIT_DONE
 
-    return explained(call)
+def run_command(options: argparse.Namespace) -> int:
+    """Run the study, print its comparison and return the exit code."""
+    spark = build_session(load_settings(profile=options.profile, overrides=options.set), app="customs-lake-study")
+    try:
+        rows = run_study(
+            spark,
+            options.sizes,
+            options.replications,
+            parts=options.parts,
+            lags_only=options.lags_only,
+            outcomes=options.outcomes,
+            seed=options.seed,
+            first=options.first,
+        ).toPandas()
+    finally:
+        spark.stop()
+    print(write_summary(rows, options.out))
+    return EXIT_DONE
 
 
 if __name__ == "__main__":

@@ -124,4 +124,4 @@ def _explain(panel: pd.DataFrame, report: MissingReport, scaled: ScaledPanel) ->
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("panel", run, __doc__))
+    sys.exit(job_main("panel", run))

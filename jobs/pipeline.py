@@ -18,10 +18,10 @@ from jobs.core.damage import refuse_damage
 from jobs.core.errors import LakeError
 from jobs.core.reading import LakeReader, SessionNeededError, can_look
 from jobs.readers.receiving import look_first
+from jobs.runtime.command_line.making import STEPS
 from jobs.runtime.context import (
     JobContext,
     Outcome,
-    add_delivery_arguments,
     command_main,
     exit_code,
     look_into,
@@ -31,7 +31,6 @@ from jobs.runtime.context import (
 )
 from jobs.runtime.session import is_local
 
-STEPS = ("land", "ingest", "references", "clean", "count", "yearbook", "productivity", "panel", "estimate")
 # these read delivered files; without --raw the lake goes on from what it holds
 NEED_RAW = ("land", "ingest", "yearbook", "productivity")
 
@@ -72,14 +71,8 @@ def steps_of(context: JobContext, last: str) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: ``pipeline.py`` under spark-submit, ``customs-lake run`` for people."""
-    return command_main("run", __doc__, run_command, argv, add=add_pipeline_arguments)
+    return command_main("run", run_command, argv)
 
-
-def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command."""
-    parser.add_argument("--through", choices=STEPS, default=STEPS[-1], help="last step to run")
-    parser.add_argument("--rebuild", action="store_true", help="build the chosen years again, whatever is recorded")
-    add_delivery_arguments(parser)
 
 
 def run_command(arguments: argparse.Namespace) -> int:

@@ -29,7 +29,6 @@ from jobs.readers.receiving import left_out_lines, look_at_folder, look_first, r
 from jobs.runtime.context import (
     JobContext,
     Outcome,
-    add_delivery_arguments,
     command_main,
     look_into,
     parse_years,
@@ -212,7 +211,7 @@ def _table(years: Sequence[PlannedYear]) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return command_main("plan", __doc__, run_command, argv, add=add_delivery_arguments)
+    return command_main("plan", run_command, argv)
 
 
 def run_command(arguments: argparse.Namespace) -> int:

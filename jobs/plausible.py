@@ -139,14 +139,8 @@ def _record(context: JobContext, figures: Sequence[Figure]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return command_main("plausible", __doc__, run_command, argv, add=add_totals_argument)
+    return command_main("plausible", run_command, argv)
 
-
-def add_totals_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command."""
-    parser.add_argument(
-        "--totals", type=Path, help="CSV of your own totals, BACI or Comtrade (docs/methodology/plausibility.md)"
-    )
 
 
 def run_command(arguments: argparse.Namespace) -> int:

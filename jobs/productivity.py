@@ -338,4 +338,4 @@ def _years_of(frame: DataFrame) -> list[int]:
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("productivity", run, __doc__))
+    sys.exit(job_main("productivity", run))

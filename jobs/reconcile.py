@@ -29,4 +29,4 @@ def run(context: JobContext) -> Outcome:
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("reconcile", run, __doc__))
+    sys.exit(job_main("reconcile", run))

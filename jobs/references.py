@@ -46,4 +46,4 @@ def run(context: JobContext) -> Outcome:
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("references", run, __doc__))
+    sys.exit(job_main("references", run))

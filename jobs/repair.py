@@ -184,15 +184,8 @@ def _require_raw(raw: Path | None, scopes: Mapping[str, Scope]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return command_main("repair", __doc__, run_command, argv, add=add_repair_arguments)
+    return command_main("repair", run_command, argv)
 
-
-def add_repair_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command."""
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
-    parser.add_argument(
-        "--quick", action="store_true", help="believe the bytes of files whose size is right; default: verify all of them"
-    )
 
 
 def run_command(arguments: argparse.Namespace) -> int:

@@ -37,7 +37,7 @@ from jobs.runtime.context import (
 )
 from jobs.study.handoff import HandOff, collect_panel, origin_of, paper_numbers, result_tables, results_folder
 from jobs.study.recorded import recorded_estimates, recorded_evidence, recorded_tables
-from jobs.study.result_tables import add_estimate_arguments, estimate_options
+from jobs.study.result_tables import estimate_options
 from schemas import gold, ops, silver
 from schemas.panel import CITY_PANEL, PANEL_MISSING
 from schemas.reference.shipped import read_shipped
@@ -247,13 +247,8 @@ def _coordinates() -> pd.DataFrame:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point under spark-submit."""
-    return command_main("report", __doc__, run_command, argv, add=add_report_arguments)
+    return command_main("report", run_command, argv)
 
-
-def add_report_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command."""
-    add_estimate_arguments(parser)
-    parser.add_argument("--geojson", type=Path, help="boundaries of your own for the maps")
 
 
 def run_command(arguments: argparse.Namespace) -> int:

@@ -62,4 +62,4 @@ def summarise(placed: DataFrame) -> DataFrame:
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("resolve", run, __doc__))
+    sys.exit(job_main("resolve", run))

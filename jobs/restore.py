@@ -218,17 +218,8 @@ def _refuse_lost_version(lake: Lake, table: Table, version: int) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return command_main("restore", __doc__, run_command, argv, add=add_restore_arguments)
+    return command_main("restore", run_command, argv)
 
-
-def add_restore_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command."""
-    parser.add_argument("--run", help="back to the state after this run")
-    parser.add_argument("--at", help="back to this moment, UTC, such as 2024-05-01T12:00:00")
-    parser.add_argument("--table", help="one table only, with --version")
-    parser.add_argument("--version", type=int, help="version of that table")
-    parser.add_argument("--resume", action="store_true", help="finish an interrupted restore")
-    parser.add_argument("--dry-run", action="store_true", help="show the versions, change nothing")
 
 
 def run_command(arguments: argparse.Namespace) -> int:

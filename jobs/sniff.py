@@ -18,10 +18,9 @@ if __package__ in (None, ""):
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from conf.errors import SettingsError
-from conf.layouts import LayoutError, load_layouts, with_aliases
+from conf.layouts import load_layouts, with_aliases
 from conf.settings import Settings, load_settings
-from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, CustomsLakeError, InputRefusedError
+from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, InputRefusedError
 from jobs.core.printing import cell, printable
 from jobs.core.years import parse_years
 from jobs.kernels.proposals import propose_layout
@@ -30,7 +29,9 @@ from jobs.readers.delivery import Bounds, Delivery, judge
 from jobs.readers.raw_listing import list_delivery
 from jobs.readers.receiving import Looked, judge_for_years, left_out_lines, look_at_folder
 from jobs.readers.sniffing import FileReport, Report, YearReport, estimate_rows, report_on
-from jobs.runtime.surroundings import apply_rights, guarded_command
+from jobs.runtime.command_line.catalogue import parse
+from jobs.runtime.ending import conclude
+from jobs.runtime.surroundings import apply_rights
 
 #: Rows of the terminal's table; the rest is in --json and --out.
 SHOWN_FILES = 60
@@ -42,23 +43,13 @@ NUMBERS = ("files", "rows", "US$", "not taken")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    if not arguments.folder and not arguments.propose:
-        parser.error("say which folder")
-    with guarded_command():
-        try:
-            return run_command(arguments)
-        except CustomsLakeError as error:
-            print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
-            return error.exit_code
-        except (SettingsError, LayoutError) as error:
-            print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
-            return EXIT_REFUSED
+    return conclude(run_command, parse("sniff", argv))
 
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Look at the folder, print the report; exit code 4 when no file of it can be loaded."""
+    if not arguments.folder and not arguments.propose:
+        raise InputRefusedError("sniff: say which folder, as in `customs-lake sniff RAW`.")
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
     apply_rights(settings.privacy)
     if arguments.propose:
@@ -212,21 +203,6 @@ class _Progress:
         """Say how long it took."""
         known = f", {self._known:,} of them known from before" if self._known else ""
         print(f"{self._done:,} files looked at in {time.monotonic() - self._start:.1f} s{known}", file=sys.stderr, flush=True)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="customs-lake sniff", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("folder", nargs="?", help="folder with delivered files, or an address such as s3a://bucket/raw")
-    parser.add_argument("--years", help="judge as if only these years were asked for, such as 2003-2011")
-    parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
-    parser.add_argument("--out", type=Path, help="folder for sniff.json, files.csv and years.csv")
-    parser.add_argument(
-        "--propose", metavar="FILE", help="print a layout to edit for this file, a path or one below FOLDER, and end"
-    )
-    parser.add_argument("--profile", help="a profile of conf/profiles")
-    parser.add_argument("--config", type=Path, help="a TOML file of your own")
-    parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="override one value")
-    return parser
 
 
 if __name__ == "__main__":

@@ -166,4 +166,4 @@ def compare_variables(found: pd.DataFrame, latent: pd.DataFrame) -> Comparison:
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("verify", run, __doc__))
+    sys.exit(job_main("verify", run))

@@ -85,14 +85,8 @@ def _matching(receipts: Sequence[Row], patterns: Sequence[str], present: str) ->
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point under spark-submit."""
-    return command_main("withdraw", __doc__, run_command, argv, add=add_withdraw_arguments)
+    return command_main("withdraw", run_command, argv)
 
-
-def add_withdraw_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command."""
-    parser.add_argument("--file", action="append", default=[], required=True, help="name or pattern below the raw folder")
-    parser.add_argument("--reason", required=True, help="why, in one sentence")
-    parser.add_argument("--undo", action="store_true", help="put withdrawn files in force again")
 
 
 def run_command(arguments: argparse.Namespace) -> int:

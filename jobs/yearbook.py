@@ -164,4 +164,4 @@ def _explain(rows: SheetRows, checked: CheckedYearbook) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("yearbook", run, __doc__))
+    sys.exit(job_main("yearbook", run))

@@ -36,6 +36,12 @@ QUESTIONS = {
         (own,) = [table for table in parse_tables(shared, files, profile="defensible") if table.number == 9]
         assert [column.dependent for column in own.columns] == ["lnvalue"]
     """,
+    "A command": """
+        from jobs.commands.main import run_command
+        from jobs.runtime.command_line.catalogue import commands
+        assert commands()["tables"].group == "Looking at it"
+        assert run_command(["tables", "--lake", "LAKE"]) == 4, "what is no lake is said by the command's own work"
+    """,
     "A reference table": """
         from schemas.catalog import TABLES
         from schemas.reference.shipped import TABLE_NAMES, read_shipped

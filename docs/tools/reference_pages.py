@@ -34,14 +34,17 @@ API = {
 
 def commands_page() -> str:
     """Every command with the help it prints itself."""
-    from jobs.commands.main import COMMANDS
+    from jobs.runtime.command_line.catalogue import GROUPS, commands, parser_of
 
     lines = ["# Commands", "", "What `customs-lake COMMAND --help` prints, written by the commands themselves.", ""]
-    for title, commands in COMMANDS.items():
-        lines += [f"## {title}", ""]
-        for name, summary in commands.items():
-            lines += [f"### {name}", "", f"{summary[0].upper()}{summary[1:]}.", "", "```text", help_of(name), "```", ""]
-            for action in _actions(help_of(name)):
+    for group in GROUPS:
+        lines += [f"## {group}", ""]
+        for name, chosen in commands().items():
+            if chosen.group != group:
+                continue
+            summary = f"{chosen.summary[0].upper()}{chosen.summary[1:]}."
+            lines += [f"### {name}", "", summary, "", "```text", help_of(name), "```", ""]
+            for action in parser_of(name).actions():
                 lines += [f"**{name} {action}**", "", "```text", help_of(name, action), "```", ""]
     return "\n".join(lines)
 
@@ -55,12 +58,6 @@ def help_of(*command: str) -> str:
         with mock.patch.object(sys, "argv", ["customs-lake"]), contextlib.suppress(SystemExit):
             run_command([*command, "--help"])
     return output.getvalue().strip()
-
-
-def _actions(text: str) -> list[str]:
-    """Names of the sub-commands in a help text that has them."""
-    found = re.search(r"^positional arguments:\n  \{([^}]*)\}\n    ", text, re.MULTILINE)
-    return found.group(1).split(",") if found else []
 
 
 def settings_page() -> str:

@@ -70,3 +70,10 @@ def run_demo(out: Path, *, records: int, seed: int, console: Console) -> int:
     console.print(f"\nDone in {seconds:.0f} s; raw files, truth, lake and tables are in {out}.", soft_wrap=True)
     console.print(f"Now open the report: {out / 'tables' / 'report.html'}", soft_wrap=True, highlight=False)
     return EXIT_DONE
+
+
+def run_command(arguments: Namespace) -> int:
+    """Run the demo and return its exit code."""
+    # data is printed as it is, never as markup of the terminal library
+    console = Console(markup=False, emoji=False, highlight=False)
+    return run_demo(arguments.out, records=arguments.records, seed=arguments.seed, console=console)

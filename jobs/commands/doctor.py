@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
+import json
 import os
 import shutil
 import sys
@@ -10,6 +13,11 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from jobs.core.errors import EXIT_DONE, EXIT_REFUSED
+from jobs.core.printing import cell
 from jobs.runtime.jars import JarsNotFoundError, jar_paths
 from jobs.runtime.java import JavaNotUsableError, require_java
 
@@ -83,3 +91,21 @@ def _disk(folder: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(place).free / 1e9
     yield Finding("Disk", free > MIN_FREE_GB, f"{free:.0f} GB free at {place}", f"at least {MIN_FREE_GB} GB expected")
     yield Finding("Write access", os.access(place, os.W_OK), str(place), "choose a folder you may write to")
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Say what is missing on this machine."""
+    findings = examine()
+    if arguments.json:
+        print(json.dumps([dataclasses.asdict(finding) for finding in findings], ensure_ascii=False, indent=1))
+    else:
+        _print_findings(findings)
+    return EXIT_DONE if all(finding.is_fine for finding in findings) else EXIT_REFUSED
+
+
+def _print_findings(findings: list[Finding]) -> None:
+    table = RichTable("check", "", "found", "what to do", box=None, pad_edge=False)
+    for finding in findings:
+        verdict = cell("ok") if finding.is_fine else cell("missing", "bold red")
+        table.add_row(cell(finding.name), verdict, cell(finding.found), cell("" if finding.is_fine else finding.remedy))
+    Console(markup=False, emoji=False, highlight=False).print(table)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from jobs.commands.exported_files import Changed, write_file
-from jobs.core.errors import InputRefusedError
+from jobs.core.errors import EXIT_DONE, InputRefusedError
 from jobs.core.lake import Lake
 from jobs.core.reading import as_pandas, table_named
+from jobs.runtime.context import look_into
 
 EXCEL_MAX_ROWS = 1_048_575
 
@@ -48,3 +50,15 @@ def export_table(
     labels = {field.name: f"{field.meaning} ({field.unit})" if field.unit else field.meaning for field in table.fields}
     changed = write_file(rows, out, title=table.name.replace(".", "_"), raw_text=raw_text, labels=labels)
     return len(rows), changed
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Hand a table out and say what the file holds differently."""
+    with look_into(arguments) as context:
+        rows, changed = export_table(
+            context.lake, arguments.table, arguments.out, version=arguments.version, raw_text=arguments.raw_text
+        )
+    print(f"{rows:,} rows of {arguments.table} written to {arguments.out}")
+    if changed.text():
+        print(changed.text())
+    return EXIT_DONE

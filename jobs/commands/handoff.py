@@ -31,7 +31,7 @@ from jobs.commands.exported_files import write_file
 from jobs.commands.stata_file import Language, stata_names, write_stata
 from jobs.core.errors import EXIT_DONE, InputRefusedError, NotBalancedError
 from jobs.core.ledger import files_in_force
-from jobs.runtime.context import JobContext, add_settings_arguments, configure_logging, explained, look_into, program
+from jobs.runtime.context import JobContext, look_into
 from jobs.study.package_codebook import codebook, codebook_html, datapackage, frozen_configuration
 from jobs.study.package_content import StudyPackage, collect_package, numbers_frame, require_name
 from jobs.study.package_readme import citation, environment, gather_facts, readme
@@ -302,38 +302,6 @@ def _write_descriptor_and_checksums(package: StudyPackage, folder: Path) -> None
     (folder / CHECKSUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of the command."""
-    configure_logging()
-    parser = argparse.ArgumentParser(
-        prog=program("handoff"),
-        description="A study as a replication package: data, scripts for Stata and R, README, checksums.",
-    )
-    add_handoff_arguments(parser)
-    arguments = parser.parse_args(argv)
-    return explained(lambda: run_command(arguments))
-
-
-def add_handoff_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command."""
-    parser.add_argument("--lake", required=True, help="root of the lake")
-    parser.add_argument("--study", required=True, help="name of the study and of its files; versions pinned under it are used")
-    parser.add_argument("--out", required=True, type=Path, help="a new or empty folder for the package")
-    parser.add_argument("--raw", type=Path, help="folder of the delivered files, to tell generated ones")
-    parser.add_argument("--tables", default="all", help="all, or some: 1,4")
-    parser.add_argument("--study-profile", default=",".join(STUDY_PROFILES), help="defensible, paper or both")
-    parser.add_argument("--at", type=int, help="version of gold.city_panel")
-    parser.add_argument("--table-files", type=Path, help="folder with result tables of your own")
-    parser.add_argument(
-        "--accept-incomplete", action="store_true", help="hand over a study of which years or columns are missing"
-    )
-    parser.add_argument("--with-world", action="store_true", help="add a generated world on which everything can be run")
-    parser.add_argument(
-        "--author", action="append", default=[], metavar="FAMILY, GIVEN", help="for CITATION.cff; repeat for more"
-    )
-    add_settings_arguments(parser)
-
-
 def run_command(arguments: argparse.Namespace) -> int:
     """Write the package, say what is in it, and return the exit code."""
     with look_into(arguments) as context:
@@ -359,7 +327,3 @@ def _summary(package: StudyPackage, checks: Sequence[Check], out: Path) -> str:
         lines.append(f"{package.n_suppressed:,} city-years of fewer than {package.fewest_firms} firms are without exports")
     lines += [f"missing: {sentence}" for sentence in package.without]
     return "\n".join([*([package.banner] if package.banner else []), *lines])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,12 +6,14 @@ lake itself cannot be written through it.
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.commands.exported_files import write_file
-from jobs.core.errors import InputRefusedError
+from jobs.core.errors import EXIT_DONE, InputRefusedError
 from jobs.core.reading import LakeReader, as_pandas
 from schemas.catalog import TABLES
 
@@ -79,6 +81,20 @@ def render(rows: pa.Table) -> str:
     shown = rows.slice(0, LIMIT_ROWS).to_pandas().to_string(index=False) if len(rows) else f"({', '.join(rows.column_names)})"
     more = f"\n... {len(rows) - LIMIT_ROWS:,} more rows; --out FILE writes all" if len(rows) > LIMIT_ROWS else ""
     return f"{shown}{more}"
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Answer one SQL query over the lake's tables."""
+    rows = ask(connect(LakeReader.look(arguments.lake)), arguments.sql)
+    if arguments.out is not None:
+        write(rows, arguments.out)
+        print(f"{len(rows):,} rows written to {arguments.out}")
+    elif arguments.json:
+        for row in rows.to_pylist(maps_as_pydicts="strict"):
+            print(json.dumps(row, ensure_ascii=False, default=str))
+    else:
+        print(render(rows))
+    return EXIT_DONE
 
 
 def shell(lake: LakeReader) -> None:

@@ -1,7 +1,8 @@
-"""Where the command `customs-lake` begins: without Spark it says what to install instead of failing on an import."""
+"""Where the command `customs-lake` begins: the shell's completion, and what to install where Spark is left out."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 _OF_SPARK = frozenset({"pyspark", "delta", "py4j"})
@@ -10,8 +11,12 @@ NEEDS_SPARK = 3
 
 def main() -> int:
     """Run the command line of the lake, which ends the program with its own exit code."""
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
     try:
         from jobs.commands.main import main as run
+
+        run()
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _OF_SPARK:
             raise
@@ -21,5 +26,16 @@ def main() -> int:
             file=sys.stderr,
         )
         return NEEDS_SPARK
-    run()
+    except KeyboardInterrupt:
+        # before there was anything to end
+        return 130
     return 0
+
+
+def _complete() -> None:
+    """Answer the shell, which asks with the line typed so far, and end."""
+    import argcomplete
+
+    from jobs.runtime.command_line.catalogue import whole_parser
+
+    argcomplete.autocomplete(whole_parser(), always_complete_options="long")

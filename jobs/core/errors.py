@@ -1,7 +1,7 @@
 """What can end a job, each with the exit code a scheduler sees.
 
 0 done, 3 nothing to do (said only with ``--exit-code``, else 0), 4 input refused, 5 does not reconcile or is damaged,
-6 quality threshold, 75 locked by another run; anything else is a defect.
+6 quality threshold, 75 locked by another run, 130 interrupted (Ctrl-C); 2 is a wrong command line; anything else is a defect.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ EXIT_REFUSED = 4
 EXIT_UNBALANCED = 5
 EXIT_QUALITY = 6
 EXIT_LOCKED = 75
+EXIT_INTERRUPTED = 130
 
 
 class CustomsLakeError(Exception):

@@ -8,7 +8,7 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata, resources
+from importlib import resources
 from typing import Any
 
 from pyspark.sql import Row
@@ -18,11 +18,9 @@ from jobs.core.commits import PRODUCT, Commit, Written
 from jobs.core.delta_log import LoggedCommit
 from jobs.core.errors import LakeError
 from jobs.core.lake import Lake
+from jobs.core.version import BUILD_REVISION, code_version
 from schemas import ops
 from schemas.table import Table
-
-# part of every fingerprint: raise it when a transform changes its results
-BUILD_REVISION = 2
 
 
 def utc_now() -> dt.datetime:
@@ -33,15 +31,6 @@ def utc_now() -> dt.datetime:
 def new_run_id() -> str:
     """Return a sortable run identifier."""
     return f"{utc_now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
-
-
-def code_version() -> str:
-    """Version of the installed product and its build revision."""
-    try:
-        version = metadata.version("customs-lake")
-    except metadata.PackageNotFoundError:
-        version = "unpackaged"
-    return f"{version}+build{BUILD_REVISION}"
 
 
 def package_hash(*names: str) -> str:

@@ -8,44 +8,33 @@ from __future__ import annotations
 
 import argparse
 import logging
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from conf.settings import Settings, SettingsError, load_settings
+from conf.settings import Settings, load_settings
 from jobs.core.damage import refuse_damage
 from jobs.core.errors import (
     EXIT_DONE,
     EXIT_NOTHING_TO_DO,
     EXIT_REFUSED,
-    EXIT_UNBALANCED,
-    CustomsLakeError,
     InputRefusedError,
 )
 from jobs.core.lake import Lake
 from jobs.core.ledger import new_run_id
-from jobs.core.printing import printable
 from jobs.core.reading import LakeReader, NoSession, can_look
 from jobs.core.upkeep import add_declared_columns
 from jobs.core.years import parse_years
+from jobs.runtime.command_line.catalogue import parse
+from jobs.runtime.ending import conclude
 from jobs.runtime.events import observe
-from jobs.runtime.jars import JarsNotFoundError
-from jobs.runtime.java import JavaNotUsableError
-from jobs.runtime.machine import explained_os_error, print_anything
 from jobs.runtime.session import build_session, is_local
-from jobs.runtime.surroundings import apply_rights, guarded_command
+from jobs.runtime.surroundings import apply_rights
 
 log = logging.getLogger("customs_lake")
-
-# how Spark says that a data file is not what its footer promises
-_UNREAD_FILE = re.compile(r"\[(?:FAILED_READ_FILE|CANNOT_READ_FILE)[^\]]*\][^\n]*?(?:file:)?(/\S+?\.parquet)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,43 +123,6 @@ class JobContext:
         return year in (self.years if self.years is not None else self.settings.study.years)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments every job takes."""
-    parser.add_argument("--lake", required=True, help="root of the lake: a folder or any URI Hadoop knows")
-    parser.add_argument(
-        "--raw", type=raw_place, help="folder with the delivered files, or an address such as hdfs:// or s3a://"
-    )
-    parser.add_argument("--years", help="years to work on, such as 2003-2011 (default: all of the study)")
-    parser.add_argument("--out", type=Path, help="folder for tables and reports")
-    parser.add_argument("--exit-code", action="store_true", help="end with 3 instead of 0 when there was nothing to do")
-    add_settings_arguments(parser)
-
-
-def raw_place(text: str) -> Path | str:
-    """A folder of this machine as a path, any other as its address."""
-    if text.startswith("file:"):
-        return Path(unquote(urlsplit(text).path))
-    return text if "://" in text else Path(text)
-
-
-def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that choose settings."""
-    parser.add_argument("--profile", help="a profile of conf/profiles")
-    parser.add_argument("--config", type=Path, help="a TOML file of your own")
-    parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="override one value")
-
-
-def add_delivery_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of commands that look at a delivery."""
-    parser.add_argument(
-        "--accept", action="append", default=[], metavar="NAME",
-        help="take this file although it lost records or overlaps with others, or build its year without it if it is refused",
-    )
-    parser.add_argument(
-        "--all-or-nothing", action="store_true", help="load nothing when a single file of the delivery cannot be taken"
-    )
-
-
 def is_generated_folder(raw: str | Path) -> bool:
     """Whether a folder of raw files is a generated world's: its truth lies beside it."""
     return (Path(raw).resolve().parent / "truth").is_dir()
@@ -180,10 +132,10 @@ def open_context(arguments: argparse.Namespace, *, create: bool = True, is_check
     """Load settings, refuse a damaged lake (unless it was looked at already), start the session and open the lake."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
     apply_rights(settings.privacy)
-    years = parse_years(arguments.years)
+    raw, years = getattr(arguments, "raw", None), parse_years(getattr(arguments, "years", None))
     # files that are cut or gone are told by name before Java stumbles over them
     if not is_checked:
-        refuse_damage(arguments.lake, raw=arguments.raw)
+        refuse_damage(arguments.lake, raw=raw)
     spark = build_session(settings)
     lake = Lake.open(spark, arguments.lake, create=create)
     if added := add_declared_columns(lake):
@@ -191,7 +143,7 @@ def open_context(arguments: argparse.Namespace, *, create: bool = True, is_check
     # work locks cover the years asked for, so that runs on different years go on side by side
     lake.scope = years
     return JobContext(
-        spark, lake, settings, new_run_id(), arguments.raw, years, arguments.out,
+        spark, lake, settings, new_run_id(), raw, years, getattr(arguments, "out", None),
         accepted=tuple(getattr(arguments, "accept", ())), all_or_nothing=getattr(arguments, "all_or_nothing", False),
     )
 
@@ -229,80 +181,18 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
     return EXIT_DONE if any(outcome.changed for outcome in outcomes) else EXIT_NOTHING_TO_DO
 
 
-def configure_logging() -> None:
-    """Log the product's own sentences to standard error, with the time."""
-    print_anything()
-    if not logging.getLogger("customs_lake").handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(PrintableFormatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
-        log.addHandler(handler)
-        log.setLevel(logging.INFO)
-        log.propagate = False
+def command_main(name: str, act: Callable[[argparse.Namespace], int], argv: Sequence[str] | None = None) -> int:
+    """Entry point of one command: read its arguments (jobs/runtime/command_line), act, return the exit code."""
+    return conclude(act, parse(name, argv))
 
 
-class PrintableFormatter(logging.Formatter):
-    """Log lines without secrets and control characters."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One line, or several of a stack trace."""
-        return printable(super().format(record))
+def job_main(name: str, run: Callable[[JobContext], Outcome], argv: Sequence[str] | None = None) -> int:
+    """Entry point of one job module: read arguments, run, print, return the exit code."""
+    return command_main(name, act_of_job(name, run), argv)
 
 
-def explained(call: Callable[[], int]) -> int:
-    """Run a command; an explained error becomes its message and exit code, a defect keeps its stack trace."""
-    with guarded_command():
-        try:
-            return call()
-        except CustomsLakeError as error:
-            print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
-            return error.exit_code
-        except (SettingsError, JavaNotUsableError, JarsNotFoundError) as error:
-            print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
-            return EXIT_REFUSED
-        except (PySparkException, Py4JJavaError) as error:
-            unread = _UNREAD_FILE.search(str(error))
-            if unread is None:
-                raise
-            print(
-                f"\nDamagedLakeError: {unread[1]} cannot be read: the disk or someone changed it. `customs-lake fsck --deep`"
-                " says what else is damaged, `customs-lake repair` mends it.", file=sys.stderr,
-            )
-            return EXIT_UNBALANCED
-        except OSError as error:
-            sentence = explained_os_error(error)
-            if sentence is None:
-                raise
-            print(f"\n{type(error).__name__}: {sentence}", file=sys.stderr)
-            return EXIT_REFUSED
-
-
-def program(name: str) -> str:
-    """How this command was called, for its usage line: ``customs-lake clean`` or ``clean.py``."""
-    called = Path(sys.argv[0]).name
-    return f"{called} {name}" if called == "customs-lake" else f"{name}.py"
-
-
-def command_main(
-    name: str, description: str | None, act: Callable[[argparse.Namespace], int], argv: Sequence[str] | None = None,
-    *, add: Callable[[argparse.ArgumentParser], None] | None = None,
-) -> int:
-    """Entry point of one command: parse the arguments of all jobs and those it adds, act, return the exit code."""
-    configure_logging()
-    parser = argparse.ArgumentParser(prog=program(name), description=(description or "").split("\n\n")[0])
-    add_arguments(parser)
-    if add is not None:
-        add(parser)
-    arguments = parser.parse_args(argv)
-    code = explained(lambda: act(arguments))
-    # nothing new is no failure; a scheduler that wants to know asks for it
-    return EXIT_DONE if code == EXIT_NOTHING_TO_DO and not arguments.exit_code else code
-
-
-def job_main(
-    name: str, run: Callable[[JobContext], Outcome], description: str | None, argv: Sequence[str] | None = None,
-    *, add: Callable[[argparse.ArgumentParser], None] | None = None,
-) -> int:
-    """Entry point of one job module: parse arguments, run, print, return the exit code."""
+def act_of_job(name: str, run: Callable[[JobContext], Outcome]) -> Callable[[argparse.Namespace], int]:
+    """What a job does as a command: open the lake, run, print."""
 
     def act(arguments: argparse.Namespace) -> int:
         with open_context(arguments) as context:
@@ -311,4 +201,4 @@ def job_main(
             print(outcome.detail)
         return exit_code([outcome])
 
-    return command_main(name, description, act, argv, add=add)
+    return act

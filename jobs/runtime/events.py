@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conf.secrets import redact
-from jobs.core.ledger import code_version, record_run, utc_now
+from jobs.core.ledger import record_run, utc_now
+from jobs.core.version import code_version
 from jobs.runtime.listener import send_event
 
 if TYPE_CHECKING:

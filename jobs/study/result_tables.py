@@ -24,8 +24,8 @@ from estimation.tables import (
     to_text,
     write_excel,
 )
-from estimation.tables.layout import LAYOUTS, SIDES, Side
-from estimation.tables.spec import LANGUAGES, Language
+from estimation.tables.layout import SIDES, Side
+from estimation.tables.spec import Language
 from jobs.core.errors import InputRefusedError
 from jobs.runtime.context import (
     JobContext,
@@ -114,19 +114,6 @@ def _write_if_changed(path: Path, text: str) -> bool:
         return False
     path.write_text(text, encoding="utf-8")
     return True
-
-
-def add_estimate_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this job."""
-    parser.add_argument("--tables", default="all", help="all, or some: 1,4")
-    parser.add_argument("--study-profile", default=",".join(STUDY_PROFILES), help="defensible, paper or both")
-    parser.add_argument("--at", type=int, help="version of gold.city_panel to estimate on")
-    parser.add_argument("--table-files", type=Path, help="folder with result tables of your own")
-    parser.add_argument(
-        "--layout", default="beside_paper", choices=tuple(LAYOUTS),
-        help="beside_paper: ours, the paper's and the truth; plain: ours alone, for a paper of your own",
-    )
-    parser.add_argument("--language", default="en", choices=LANGUAGES, help="of titles and labels in the files")
 
 
 def estimate_options(arguments: argparse.Namespace) -> dict:

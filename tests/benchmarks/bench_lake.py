@@ -29,7 +29,8 @@ from jobs import clean, count, maintain
 from jobs.core.lake import Lake
 from jobs.core.ledger import new_run_id
 from jobs.pipeline import run_through
-from jobs.runtime.context import JobContext, configure_logging, run_job
+from jobs.runtime.context import JobContext, run_job
+from jobs.runtime.ending import configure_logging
 from jobs.runtime.session import build_session
 from schemas import gold
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from jobs.runtime.context import Outcome, job_main, run_job
+from jobs.runtime.context import Outcome, act_of_job, command_main, run_job
 
 if __name__ == "__main__":
     STEPS = sys.argv[1].split(",")
@@ -16,4 +16,4 @@ if __name__ == "__main__":
         outcomes = [run_job(name, importlib.import_module(f"jobs.{name}").run, context) for name in STEPS]
         return Outcome(sys.argv[1], any(outcome.changed for outcome in outcomes))
 
-    sys.exit(job_main("steps", run, __doc__, sys.argv[2:]))
+    sys.exit(command_main("run", act_of_job("steps", run), sys.argv[2:]))

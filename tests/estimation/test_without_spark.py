@@ -15,7 +15,10 @@ def _run(code):
 
 
 def test_the_command_of_the_lake_says_what_to_install():
-    done = _run("from jobs.commands.start import main; raise SystemExit(main())")
+    start = "import sys; sys.argv = ['customs-lake', *{words}]; from jobs.commands.start import main; raise SystemExit(main())"
+    done = _run(start.format(words=["clean", "--help"]))
+    assert done.returncode == 0 and "usage: customs-lake clean" in done.stdout
+    done = _run(start.format(words=["clean", "--lake", "LAKE"]))
     assert done.returncode == 3 and done.stdout == ""
     assert "pip install 'customs-lake[spark]'" in done.stderr and "Traceback" not in done.stderr
 

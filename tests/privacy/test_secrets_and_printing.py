@@ -13,7 +13,7 @@ from conf.secrets import HIDDEN, redact
 from conf.settings import SettingsError, load_settings
 from jobs.commands.main import run_command
 from jobs.core.printing import GuardedStream, printable
-from jobs.runtime.context import explained
+from jobs.runtime.ending import explained
 from jobs.runtime.session import build_session
 from jobs.runtime.surroundings import scratch_folder
 

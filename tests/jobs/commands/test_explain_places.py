@@ -12,7 +12,7 @@ import pytest
 
 from conf.settings import Places
 from jobs.commands.explain_places import DECISION, PlaceQuestionError, ask, decide_places, read_questions
-from jobs.commands.main import places as places_command
+from jobs.commands.main import run_command
 from jobs.kernels.placing import PLACE_INPUTS, PlacePolicy, place_records
 from jobs.reference.place_book import load_place_book
 from jobs.reference.place_lookups import place_tables
@@ -63,7 +63,7 @@ def test_own_postcodes_decide_here_as_well(tmp_path):
 
 
 def test_a_record_is_explained_as_json_with_exactly_these_keys(capsys):
-    assert places_command(["explain", "200131", "2005", "--text", "上海浦东新区", "--code", "31222", "--json"]) == 0
+    assert run_command(["places", "explain", "200131", "2005", "--text", "上海浦东新区", "--code", "31222", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert tuple(answer) == (*DECISION, "evidence")
     assert (answer["city_id"], answer["unit_code"], answer["unit_type"]) == ("310000", "310115", "district")
@@ -73,7 +73,7 @@ def test_a_record_is_explained_as_json_with_exactly_these_keys(capsys):
 
 
 def test_no_postcode_is_a_dash_and_text_and_code_may_decide_alone(capsys):
-    assert places_command(["explain", "-", "2005", "--text", " 昆 山 ", "--json"]) == 0
+    assert run_command(["places", "explain", "-", "2005", "--text", " 昆 山 ", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["unit_code"], answer["place_method"], answer["place_reason"]) == ("320583", "place_text", "COUNTY_CITY")
     assert answer["evidence"]["postcode"] == [] and answer["evidence"]["district_code"] is None
@@ -82,7 +82,7 @@ def test_no_postcode_is_a_dash_and_text_and_code_may_decide_alone(capsys):
 def test_many_are_asked_from_a_file_and_a_wrong_line_is_named(tmp_path, capsys):
     path = tmp_path / "spellings.csv"
     path.write_text("postcode,year,text\n524000,2005,湛江\n-,2005,某地\n100101,2005,北京市\n", encoding="utf-8")
-    assert places_command(["explain", "--file", str(path)]) == 0
+    assert run_command(["places", "explain", "--file", str(path)]) == 0
     found = pl.read_csv(capsys.readouterr().out.encode(), infer_schema=False)
     assert found["city_id"].to_list() == ["440800", None, "110000"]
     assert found["place_reason"].to_list() == [None, "PLACE_UNKNOWN", None]

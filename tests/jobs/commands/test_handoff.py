@@ -18,7 +18,7 @@ from pandas.io.stata import StataReader
 
 from conf.settings import load_settings
 from jobs.commands.handoff import hand_off
-from jobs.commands.handoff import main as handoff_main
+from jobs.commands.main import run_command
 from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, InputRefusedError, NotBalancedError
 from jobs.core.ledger import new_run_id
 from jobs.core.reading import LakeReader
@@ -211,11 +211,11 @@ def test_versions_pinned_under_the_name_are_used_and_another_configuration_is_re
 def test_the_command_ends_with_its_code_and_starts_no_java(study_lake, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["--lake", str(study_lake), "--study", "s1", "--tables", "1", "--study-profile", "defensible"]
-    assert handoff_main([*words, "--out", "out"]) == EXIT_DONE
+    assert run_command(["handoff", *words, "--out", "out"]) == EXIT_DONE
     assert "6 commands, largest difference" in capsys.readouterr().out
-    assert handoff_main([*words, "--out", "out"]) == EXIT_REFUSED
+    assert run_command(["handoff", *words, "--out", "out"]) == EXIT_REFUSED
     assert "found CITATION.cff" in capsys.readouterr().err
-    assert handoff_main([*words[:4], "--study-profile", "defensible", "--tables", "77", "--out", "new"]) == EXIT_REFUSED
+    assert run_command(["handoff", *words[:4], "--study-profile", "defensible", "--tables", "77", "--out", "new"]) == EXIT_REFUSED
 
 
 def test_generated_data_carry_the_banner_everywhere_and_are_whole(study_lake, tmp_path):

@@ -12,7 +12,7 @@ from conf.settings import load_settings
 from jobs.core.errors import InputRefusedError
 from jobs.readers.local_copy import local_raw
 from jobs.readers.receiving import look_at_folder
-from jobs.runtime.context import raw_place
+from jobs.runtime.command_line.options import raw_place
 from jobs.sniff import sniff
 
 

@@ -12,7 +12,7 @@ from conf.settings import SettingsError, load_settings
 from jobs.core.damage import refuse_damage
 from jobs.core.errors import LakeError, SurroundingsError
 from jobs.runtime import machine
-from jobs.runtime.context import explained
+from jobs.runtime.ending import explained
 from jobs.runtime.machine import (
     explained_os_error,
     jvm_locale,

@@ -1,0 +1,1 @@
+"""The command line: every command with its options and examples, readable without Spark, pandas or a session."""
