@@ -14,12 +14,10 @@ import hashlib
 import json
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args
 
 from conf.delivery import Delivery
 from conf.errors import SettingsError, require_one_of
@@ -29,7 +27,8 @@ from conf.plausible import Plausible
 from conf.privacy import Privacy
 from conf.productivity import Productivity
 from conf.rules import RuleError, rules_in_force
-from conf.secrets import HIDDEN, from_reference, holds_secret, redact, reference_in, remember
+from conf.secrets import HIDDEN, redact
+from conf.sources import Sources
 from schemas.fields import RAW_COLUMNS
 
 # what the settings of places and counts allow; the transforms take these lists from here
@@ -41,7 +40,6 @@ CONVENTIONS = get_args(Convention)
 UNKNOWN_POSTCODE = ("keep", "refuse")
 BASE_REVISIONS = ("1996", "2002", "2007", "2012")
 
-ENVIRONMENT_PREFIX = "CUSTOMS_LAKE__"
 PROFILES = ("paper", "cluster", "test")
 # a provider of credentials is a class or a path, no secret
 _SECRET_NAME = re.compile(r"secret|password|passwd|token|(access|account|api)[._-]?key", re.IGNORECASE)
@@ -283,8 +281,6 @@ class Settings:
 
 # what runs where and which files are taken, not what is made of them
 _NOT_RESULTS = ("spark", "operations", "delivery", "privacy", "plausible")
-# given by reference, or as a variable of the environment itself
-_SECRET_KEYS = ("privacy.key",)
 _SECTIONS: dict[str, type] = {
     "study": Study, "places": Places, "count": Count, "productivity": Productivity, "panel": Panel,
     "delivery": Delivery, "aliases": Aliases, "quality": Quality, "plausible": Plausible, "spark": Spark,
@@ -315,148 +311,15 @@ def load_settings(
     Raises
     ------
     SettingsError
-        For an unknown profile, section or key, a value of the wrong type, or an impossible one.
+        For an unknown profile, section or key, a value of the wrong type, or an impossible one; every fault of every source
+        in a line of its own.
     """
-    values: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
-    origins: dict[str, str] = {}
-    conf = resources.files("conf")
-    _merge(values, origins, tomllib.loads((conf / "default.toml").read_text("utf-8")), "conf/default.toml")
+    sources = Sources(_SECTIONS)
+    sources.add_shipped("default.toml", "conf/default.toml")
     if profile:
-        path = conf / "profiles" / f"{profile}.toml"
-        if not path.is_file():
-            raise SettingsError(f"profile: expected one of {', '.join(PROFILES)}; found {profile!r}.")
-        _merge(values, origins, tomllib.loads(path.read_text("utf-8")), f"profile {profile}")
+        sources.add_profile(profile, PROFILES)
     if config_file:
-        _merge(values, origins, _read_user_file(Path(config_file)), str(config_file))
-    for name, text in sorted((os.environ if environment is None else environment).items()):
-        if name.startswith(ENVIRONMENT_PREFIX):
-            parts = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-            _merge_text(values, origins, parts, text, f"environment {name}")
-    for item in overrides:
-        key, separator, text = item.partition("=")
-        if not separator:
-            raise SettingsError(f"--set: expected section.key=value; found {item!r}.")
-        _merge_text(values, origins, key.strip().split("."), text, "--set")
-    return _build(values, origins)
-
-
-def _read_user_file(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise SettingsError(f"configuration file {path}: cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(
-            f"configuration file {path}: not UTF-8 (byte {error.start}: {error.object[error.start]:#04x}). Save it as UTF-8."
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"configuration file {path}: not valid TOML ({error}).") from error
-
-
-def _merge(values: dict, origins: dict, source: Mapping[str, Any], origin: str) -> None:
-    for section, entries in source.items():
-        _check_section(section, origin)
-        if not isinstance(entries, Mapping):
-            raise SettingsError(f"{origin}: [{section}] must be a table of keys; found {entries!r}.")
-        if section == "aliases":
-            # its keys are headings, whatever they are
-            values[section]["headings"] = values[section].get("headings", {}) | dict(entries)
-            origins["aliases.headings"] = origin
-            continue
-        for key, value in entries.items():
-            _check_key(section, key, origin)
-            if f"{section}.{key}" in _SECRET_KEYS and isinstance(value, str) and value:
-                raise SettingsError(f'{origin}: {section}.{key} is a secret: give it by reference, {{ env = "NAME" }}.')
-            values[section][key] = _read_reference(section, key, value)
-            origins[f"{section}.{key}"] = origin
-
-
-def _merge_text(values: dict, origins: dict, parts: list[str], text: str, origin: str) -> None:
-    if len(parts) != 2:
-        raise SettingsError(f"{origin}: expected section.key; found {'.'.join(parts)!r}.")
-    section, key = parts
-    _check_section(section, origin)
-    if section == "aliases":
-        values[section]["headings"] = values[section].get("headings", {}) | {key: text}
-        origins["aliases.headings"] = origin
-        return
-    _check_key(section, key, origin)
-    origins[f"{section}.{key}"] = origin
-    hint, reference = _hints(_SECTIONS[section])[key], reference_in(text)
-    if reference is not None and hint is str:
-        values[section][key] = from_reference(reference, f"{section}.{key}")
-        return
-    is_secret = f"{section}.{key}" in _SECRET_KEYS
-    # of a table of further Spark settings the names are checked (Spark)
-    if origin == "--set" and text and hint is str and (is_secret or holds_secret(text)):
-        raise SettingsError(
-            f"--set {section}.{key}: the value holds a secret, and every user of this machine can read it in the list of"
-            f" processes. Give it in a file of your own as {section}.{key} = {{ env = \"NAME\" }}, or in the environment as"
-            f" {ENVIRONMENT_PREFIX}{section.upper()}__{key.upper()}."
-        )
-    values[section][key] = remember(text) if is_secret else _parse_text(hint, text, f"{section}.{key}")
-
-
-def _read_reference(section: str, key: str, value: Any) -> Any:
-    """What a reference to the environment or a file stands for; any other value as it is."""
-    if isinstance(value, Mapping) and _hints(_SECTIONS[section])[key] is str:
-        return from_reference(value, f"{section}.{key}")
-    return value
-
-
-def _check_section(section: str, origin: str) -> None:
-    if section not in _SECTIONS:
-        raise SettingsError(f"{origin}: unknown section [{section}]; expected one of {', '.join(_SECTIONS)}.")
-
-
-def _check_key(section: str, key: str, origin: str) -> None:
-    known = [item.name for item in dataclasses.fields(_SECTIONS[section])]
-    if key not in known:
-        raise SettingsError(f"{origin}: unknown key {section}.{key}; expected one of {', '.join(known)}.")
-
-
-def _hints(section: type) -> dict[str, Any]:
-    """Types of a section's settings; one of a few words is a text here, its own check says which."""
-    return {key: str if get_origin(hint) is Literal else hint for key, hint in get_type_hints(section).items()}
-
-
-def _parse_text(hint: Any, text: str, where: str) -> Any:
-    if get_origin(hint) is tuple:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    if get_origin(hint) is dict:
-        return dict(pair.split(":", 1) for pair in text.split(",") if ":" in pair)
-    if hint is bool:
-        section, key = where.split(".")
-        require_one_of(section, key, text.lower(), ("true", "false"))
-        return text.lower() == "true"
-    try:
-        return hint(text)
-    except ValueError as error:
-        raise SettingsError(f"{where}: expected {hint.__name__}; found {text!r}.") from error
-
-
-def _build(values: Mapping[str, Mapping[str, Any]], origins: dict[str, str]) -> Settings:
-    sections = {}
-    for name, section in _SECTIONS.items():
-        hints = _hints(section)
-        typed = {key: _typed(hints[key], value, f"{name}.{key}") for key, value in values[name].items()}
-        try:
-            sections[name] = section(**typed)
-        except ValueError as error:
-            raise SettingsError(str(error)) from error
-    return Settings(**sections, origins=origins)
-
-
-def _typed(hint: Any, value: Any, where: str) -> Any:
-    if get_origin(hint) is tuple:
-        if isinstance(value, (list, tuple)):
-            item = get_args(hint)[0]
-            return tuple(_typed(item, entry, where) for entry in value)
-    elif get_origin(hint) is dict:
-        if isinstance(value, Mapping):
-            return {str(key): str(entry) for key, entry in value.items()}
-    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
-        return value
-    raise SettingsError(f"{where}: expected {getattr(hint, '__name__', hint)}; found {value!r}.")
+        sources.add_file(Path(config_file))
+    sources.add_environment(os.environ if environment is None else environment)
+    sources.add_overrides(overrides)
+    return Settings(**sources.built(), origins=sources.origins)

@@ -26,8 +26,11 @@ from jobs.cleaning.judging import sort_declarations, unpack
 from jobs.cleaning.quality import record_quality
 from jobs.core.errors import QualityError
 from jobs.core.ledger import build_metadata, builds_of, files_in_force, record_builds, years_text
+from jobs.reference.frames import check_user_files
 from jobs.runtime.context import JobContext, Outcome, job_main
 from schemas import bronze, silver
+
+CHECKS = (check_user_files,)
 
 
 def run(context: JobContext) -> Outcome:
@@ -72,4 +75,4 @@ def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[i
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("clean", run))
+    sys.exit(job_main("clean", run, checks=CHECKS))

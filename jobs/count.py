@@ -18,10 +18,12 @@ from pyspark.sql import functions as F
 from jobs.cleaning.balance import refuse_other_counts
 from jobs.cleaning.fingerprints import gold_fingerprints
 from jobs.core.ledger import blocked_years, build_metadata, builds_of, record_builds, years_text
-from jobs.reference.frames import city_names
+from jobs.reference.frames import check_user_files, city_names
 from jobs.runtime.context import JobContext, Outcome, job_main
 from jobs.transforms.counts import build_cube, count_city_exports
 from schemas import gold, silver
+
+CHECKS = (check_user_files,)
 
 
 def run(context: JobContext) -> Outcome:
@@ -68,4 +70,4 @@ def _waiting(blocked: Mapping[int, Sequence[str]]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("count", run))
+    sys.exit(job_main("count", run, checks=CHECKS))

@@ -43,6 +43,7 @@ from jobs.runtime.context import (
 )
 from jobs.study.handoff import (
     HandOff,
+    check_tables,
     city_classes,
     collect_panel,
     paper_numbers,
@@ -55,6 +56,8 @@ from jobs.study.recorded import cells_of, known_evidence, record_evidence, recor
 from jobs.study.result_tables import estimate_options, print_tables, write_files
 from jobs.study.variants import collect_variants
 from schemas.results import ESTIMATE, EVIDENCE
+
+CHECKS = (check_tables,)
 
 
 def run(
@@ -269,17 +272,13 @@ def _fingerprint(context: JobContext, handed: HandOff, table: ResultTable, with_
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point under spark-submit, with the options of this job beside those of all jobs."""
-    return command_main("estimate", run_command, argv)
+    return command_main("estimate", run_command, argv, checks=CHECKS)
 
 
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Estimate, print the first table and return the exit code."""
     options = estimate_options(arguments)
-    # every fault of the tables before an engine starts, which takes longer than finding them
-    for profile in options["profiles"]:
-        if profile in STUDY_PROFILES:
-            result_tables(options["tables"], profile, options["table_files"])
     with open_context(arguments) as context:
         given = options | {"robustness": arguments.robustness, "failures_stop": True}
         outcome = run_job("estimate", lambda context: run(context, **given), context)

@@ -35,13 +35,14 @@ from jobs.runtime.context import (
     command_main,
     look_into,
 )
-from jobs.study.handoff import city_classes, collect_panel, result_tables
+from jobs.study.handoff import check_tables, city_classes, collect_panel, result_tables
 from schemas.catalog import TABLES
 from schemas.results import ESTIMATE
 
 SHOWN_FILES = 5
 #: A rerun on the same panel repeats the same floating-point operations; another machine's BLAS may differ in the last bits.
 SAME_DIGITS = 1e-8
+CHECKS = (check_tables,)
 
 
 def run(context: JobContext, name: str, *, profile: str = "defensible", table_files: Path | None = None) -> Outcome:
@@ -229,7 +230,7 @@ def _time(value: dt.datetime) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: ``explain.py --lake LAKE table1.col1.lnAgg``."""
-    return command_main("explain", run_command, argv)
+    return command_main("explain", run_command, argv, checks=CHECKS)
 
 
 

@@ -15,9 +15,10 @@ if __package__ in (None, ""):
 
 from conf.settings import load_settings
 from jobs.core.damage import refuse_damage
-from jobs.core.errors import LakeError
+from jobs.core.errors import InputRefusedError, LakeError
 from jobs.core.reading import LakeReader, SessionNeededError, can_look
 from jobs.readers.receiving import look_first
+from jobs.reference.frames import check_user_files
 from jobs.runtime.command_line.making import STEPS
 from jobs.runtime.context import (
     JobContext,
@@ -30,9 +31,34 @@ from jobs.runtime.context import (
     run_job,
 )
 from jobs.runtime.session import is_local
+from schemas import bronze, gold
+from schemas.panel import CITY_PANEL
 
 # these read delivered files; without --raw the lake goes on from what it holds
 NEED_RAW = ("land", "ingest", "yearbook", "productivity")
+
+
+def check_source(arguments: argparse.Namespace, _: object) -> None:
+    """Refuse to begin where there is nothing to begin from: no delivered files, and no records in the lake.
+
+    Raises
+    ------
+    InputRefusedError
+    """
+    if arguments.raw is not None or not can_look(arguments.lake):
+        return
+    try:
+        lake = LakeReader.look(arguments.lake, may_be_new=True)
+    except LakeError:
+        # said by the look at the lake itself
+        return
+    if not any(lake.exists(table) for table in (bronze.DECLARATION, gold.CITY_EXPORTS, CITY_PANEL)):
+        raise InputRefusedError(
+            f"--raw is missing: {arguments.lake} holds no records yet, and a run begins with the folder of delivered files."
+        )
+
+
+CHECKS = (check_source, check_user_files)
 
 
 def run_through(context: JobContext, last: str, announce: Callable[[str], None] = lambda name: None) -> list[Outcome]:
@@ -71,7 +97,7 @@ def steps_of(context: JobContext, last: str) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: ``pipeline.py`` under spark-submit, ``customs-lake run`` for people."""
-    return command_main("run", run_command, argv)
+    return command_main("run", run_command, argv, checks=CHECKS)
 
 
 

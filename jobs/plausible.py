@@ -60,6 +60,15 @@ class Plausibility:
         ]
 
 
+def check_totals(arguments: argparse.Namespace, _: object) -> None:
+    """Read the totals named on the command line, before anything starts."""
+    if arguments.totals is not None:
+        read_totals(arguments.totals)
+
+
+CHECKS = (check_totals,)
+
+
 def run(context: JobContext) -> Outcome:
     """Compare, record and print; ``changed`` is true when a figure is off."""
     found = compare_with_published(context)
@@ -139,7 +148,7 @@ def _record(context: JobContext, figures: Sequence[Figure]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return command_main("plausible", run_command, argv)
+    return command_main("plausible", run_command, argv, checks=CHECKS)
 
 
 

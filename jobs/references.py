@@ -15,13 +15,14 @@ if __package__ in (None, ""):
 
 
 from jobs.core.ledger import build_rows, builds_of, fingerprint
-from jobs.reference.frames import content_hash, csv_name, packaged_frame
+from jobs.reference.frames import check_user_files, content_hash, csv_name, packaged_frame
 from jobs.runtime.context import JobContext, Outcome, job_main
 from schemas import ops
 
 # the year a table without years is recorded under in ops.build
 TIMELESS = 0
 WRITERS = 4
+CHECKS = (check_user_files,)
 
 
 def run(context: JobContext) -> Outcome:
@@ -46,4 +47,4 @@ def run(context: JobContext) -> Outcome:
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("references", run))
+    sys.exit(job_main("references", run, checks=CHECKS))

@@ -35,7 +35,15 @@ from jobs.runtime.context import (
     command_main,
     look_into,
 )
-from jobs.study.handoff import HandOff, collect_panel, origin_of, paper_numbers, result_tables, results_folder
+from jobs.study.handoff import (
+    HandOff,
+    check_tables,
+    collect_panel,
+    origin_of,
+    paper_numbers,
+    result_tables,
+    results_folder,
+)
 from jobs.study.recorded import recorded_estimates, recorded_evidence, recorded_tables
 from jobs.study.result_tables import estimate_options
 from schemas import gold, ops, silver
@@ -43,6 +51,14 @@ from schemas.panel import CITY_PANEL, PANEL_MISSING
 from schemas.reference.shipped import read_shipped
 
 log = logging.getLogger("customs_lake")
+
+
+def check_outline(arguments: argparse.Namespace, _: object) -> None:
+    """Read the boundaries named on the command line, before anything starts."""
+    _read_outline(arguments.geojson)
+
+
+CHECKS = (check_tables, check_outline)
 
 
 def run(
@@ -247,7 +263,7 @@ def _coordinates() -> pd.DataFrame:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point under spark-submit."""
-    return command_main("report", run_command, argv)
+    return command_main("report", run_command, argv, checks=CHECKS)
 
 
 

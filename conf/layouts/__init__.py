@@ -106,16 +106,31 @@ def simplified_characters() -> dict[int, str]:
 
 
 def _of_folder(folder: Any) -> dict[str, Layout]:
+    """Layouts of a folder by name; the faults of all its files are raised together."""
     layouts: dict[str, Layout] = {}
+    faults = []
     for item in sorted((item for item in folder.iterdir() if item.name.endswith(".toml")), key=lambda item: item.name):
-        text = item.read_text("utf-8")
-        if read_toml(text, item.name).get("kind", "customs") != "customs":
+        try:
+            layout = _of_file(item)
+            if layout is not None and layout.name in layouts:
+                raise LayoutError(f"{item.name}: the name {layout.name!r} is used twice in this folder; rename one.")
+        except LayoutError as error:
+            faults.append(str(error))
             continue
-        layout = parse_layout(text, item.name)
-        if layout.name in layouts:
-            raise LayoutError(f"{item.name}: the name {layout.name!r} is used twice in this folder; give one another name.")
-        layouts[layout.name] = layout
+        if layout is not None:
+            layouts[layout.name] = layout
+    if faults:
+        raise LayoutError("\n".join(faults))
     return layouts
+
+
+def _of_file(item: Any) -> Layout | None:
+    """The layout of a file; None for one of another kind of table."""
+    try:
+        text = item.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise LayoutError(f"{item.name}: not UTF-8 (byte {error.start}). Save it as UTF-8.") from error
+    return parse_layout(text, item.name) if read_toml(text, item.name).get("kind", "customs") == "customs" else None
 
 
 __all__ = [

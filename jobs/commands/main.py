@@ -11,6 +11,8 @@ import importlib
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from types import ModuleType
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -20,6 +22,7 @@ from jobs.core.printing import cell, printable
 from jobs.runtime.command_line.catalogue import GROUPS, Command, commands, parse
 from jobs.runtime.command_line.parser import nearest
 from jobs.runtime.ending import conclude
+from jobs.runtime.preflight import refuse_faults
 
 HELP = ("-h", "--help", "help")
 FIRST_LINES = """\
@@ -52,15 +55,13 @@ def run_command(argv: list[str]) -> int:
     if chosen.is_long:
         _say_at_once(chosen.name, getattr(arguments, "lake", None))
     try:
-        act = _work_of(chosen)
+        module = importlib.import_module(chosen.module)
     except KeyboardInterrupt:
-        # it was ended while its modules were loaded
         return conclude(_interrupted, arguments)
-    return conclude(act, arguments)
+    return conclude(_work_of(chosen, module), arguments, partial(refuse_faults, chosen, getattr(module, "CHECKS", ())))
 
 
-def _work_of(chosen: Command) -> Callable[[argparse.Namespace], int]:
-    module = importlib.import_module(chosen.module)
+def _work_of(chosen: Command, module: ModuleType) -> Callable[[argparse.Namespace], int]:
     if hasattr(module, "run_command"):
         return module.run_command
     from jobs.runtime.context import act_of_job

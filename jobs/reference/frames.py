@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
@@ -13,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from conf.settings import Places, Settings
 from jobs.kernels.parsing import CodeTables
 from jobs.kernels.placing import PlaceTables
-from jobs.reference.codebooks import partner_table, product_table
+from jobs.reference.codebooks import partner_table, product_table, read_correlations
 from jobs.reference.place_book import configured_place_book, user_files_hash
 from jobs.reference.place_lookups import place_tables
 from jobs.runtime.context import JobContext
@@ -44,6 +45,21 @@ def references_for(context: JobContext) -> References:
     """Return the look-ups under a context's settings."""
     count = context.settings.count
     return load_references(context.settings.places, count.base_revision, count.user_correlations)
+
+
+def check_user_files(_: object, settings: Settings) -> None:
+    """Look at the user's own reference files before a run begins; those that are not there are said elsewhere.
+
+    Raises
+    ------
+    PlaceFileError, ProductFileError
+    """
+    places, correlations = settings.places, settings.count.user_correlations
+    own = [path for path in (places.user_postcodes, places.user_units, places.user_cities) if path]
+    if own and all(Path(path).is_file() for path in own):
+        configured_place_book(places)
+    if correlations and Path(correlations).is_file():
+        read_correlations(correlations)
 
 
 def reference_hash(settings: Settings) -> str:

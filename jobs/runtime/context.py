@@ -11,6 +11,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -28,9 +29,10 @@ from jobs.core.ledger import new_run_id
 from jobs.core.reading import LakeReader, NoSession, can_look
 from jobs.core.upkeep import add_declared_columns
 from jobs.core.years import parse_years
-from jobs.runtime.command_line.catalogue import parse
+from jobs.runtime.command_line.catalogue import commands, parse
 from jobs.runtime.ending import conclude
 from jobs.runtime.events import observe
+from jobs.runtime.preflight import Check, refuse_faults
 from jobs.runtime.session import build_session, is_local
 from jobs.runtime.surroundings import apply_rights
 
@@ -181,21 +183,31 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
     return EXIT_DONE if any(outcome.changed for outcome in outcomes) else EXIT_NOTHING_TO_DO
 
 
-def command_main(name: str, act: Callable[[argparse.Namespace], int], argv: Sequence[str] | None = None) -> int:
-    """Entry point of one command: read its arguments (jobs/runtime/command_line), act, return the exit code."""
-    return conclude(act, parse(name, argv))
+def command_main(
+    name: str, act: Callable[[argparse.Namespace], int], argv: Sequence[str] | None = None, *, checks: Sequence[Check] = (),
+) -> int:
+    """Entry point of one command: read its arguments (jobs/runtime/command_line), act, return the exit code.
+
+    Parameters
+    ----------
+    checks : sequence of Check
+        What else can be wrong before it begins (jobs/runtime/preflight).
+    """
+    return conclude(act, parse(name, argv), partial(refuse_faults, commands()[name], checks))
 
 
-def job_main(name: str, run: Callable[[JobContext], Outcome], argv: Sequence[str] | None = None) -> int:
+def job_main(
+    name: str, run: Callable[[JobContext], Outcome], argv: Sequence[str] | None = None, *, checks: Sequence[Check] = (),
+) -> int:
     """Entry point of one job module: read arguments, run, print, return the exit code."""
-    return command_main(name, act_of_job(name, run), argv)
+    return command_main(name, act_of_job(name, run), argv, checks=checks)
 
 
 def act_of_job(name: str, run: Callable[[JobContext], Outcome]) -> Callable[[argparse.Namespace], int]:
     """What a job does as a command: open the lake, run, print."""
 
     def act(arguments: argparse.Namespace) -> int:
-        with open_context(arguments) as context:
+        with open_context(arguments, create=commands()[name].lake == "new") as context:
             outcome = run_job(name, run, context)
         if outcome.detail:
             print(outcome.detail)

@@ -56,10 +56,18 @@ class PrintableFormatter(logging.Formatter):
         return printable(super().format(record))
 
 
-def conclude(act: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
-    """Carry out a command and return its exit code."""
+def conclude(
+    act: Callable[[argparse.Namespace], int], arguments: argparse.Namespace,
+    first: Callable[[argparse.Namespace], None] = lambda arguments: None,
+) -> int:
+    """Carry out a command, after what is to be looked at first, and return its exit code."""
     configure_logging()
-    code = explained(lambda: act(arguments))
+
+    def call() -> int:
+        first(arguments)
+        return act(arguments)
+
+    code = explained(call)
     # nothing new is no failure; a scheduler that wants to know asks for it
     asked = getattr(arguments, "exit_code", False)
     return EXIT_DONE if code == EXIT_NOTHING_TO_DO and not asked else code

@@ -7,6 +7,7 @@ for real data.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -17,8 +18,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from conf.settings import Places
-from conf.tables import TableFileError, read_table_files
+from conf.settings import Places, Settings
+from conf.tables import STUDY_PROFILES, TableFileError, read_table_files
 from estimation.report.study_report import Origin
 from estimation.tables import (
     CityClasses,
@@ -36,6 +37,7 @@ from jobs.core.errors import InputRefusedError
 from jobs.core.lake import Lake
 from jobs.reference.place_book import load_region_classes
 from jobs.runtime.context import JobContext, is_generated_folder
+from jobs.runtime.preflight import no_folder
 from schemas.catalog import TABLES
 from schemas.gold import CITY_EXPORTS
 from schemas.panel import CITY_PANEL, MODEL_VARIABLES, PANEL_CONSTANTS, PRODUCTS, product_name, scaled_name
@@ -180,6 +182,25 @@ def result_tables(wanted: str, profile: str, user_folder: Path | None = None) ->
     if faults:
         raise InputRefusedError("\n".join(dict.fromkeys(faults)))
     return tables
+
+
+def check_tables(arguments: argparse.Namespace, settings: Settings) -> None:
+    """Look at the result tables that a command line names, before anything starts.
+
+    Raises
+    ------
+    InputRefusedError
+        With every fault of every table.
+    """
+    folder, wanted = arguments.table_files, getattr(arguments, "tables", "all")
+    profiles = [name for name in arguments.study_profile.split(",") if name]
+    unknown = sorted(set(profiles) - set(STUDY_PROFILES))
+    if unknown or not profiles:
+        raise InputRefusedError(f"--study-profile: expected some of {', '.join(STUDY_PROFILES)}; found {', '.join(unknown)}.")
+    if folder is not None and not folder.is_dir():
+        raise InputRefusedError(no_folder("--table-files", folder))
+    for profile in profiles:
+        result_tables(wanted, profile, folder)
 
 
 def panel_columns() -> tuple[str, ...]:

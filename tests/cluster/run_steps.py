@@ -16,4 +16,4 @@ if __name__ == "__main__":
         outcomes = [run_job(name, importlib.import_module(f"jobs.{name}").run, context) for name in STEPS]
         return Outcome(sys.argv[1], any(outcome.changed for outcome in outcomes))
 
-    sys.exit(command_main("run", act_of_job("steps", run), sys.argv[2:]))
+    sys.exit(command_main("run", act_of_job("run", run), sys.argv[2:]))

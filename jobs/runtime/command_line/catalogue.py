@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import cleandoc
-from typing import Any
+from typing import Any, Literal
 
 from jobs.runtime.command_line import options
 from jobs.runtime.command_line.parser import Example, Parser, program
@@ -30,6 +30,7 @@ GROUPS = (MAKING, LOOKING, KEEPING, TRYING)
 #: Modules of this room that hold commands, in the order of the list.
 _HOLDERS = ("making", "looking", "keeping", "trying")
 
+LakeState = Literal["there", "new", "any"]
 _found: dict[str, Command] = {}
 
 
@@ -53,6 +54,10 @@ class Command:
         Where its work is.
     is_long : bool
         Takes more than a second or two: its first line comes before its modules are loaded.
+    lake : {'there', 'new', 'any'}
+        It works on a lake that is there, may make a new one, or opens one that no other command would.
+    needs_raw, reads_layouts, writes_folder : bool
+        It cannot do without --raw; reads layouts; its --out is a folder. What is wrong with them is found before it starts.
     """
 
     name: str
@@ -62,6 +67,10 @@ class Command:
     examples: tuple[Example, ...]
     module: str
     is_long: bool = False
+    lake: LakeState = "there"
+    needs_raw: bool = False
+    reads_layouts: bool = False
+    writes_folder: bool = False
 
     @property
     def description(self) -> str:
@@ -70,14 +79,14 @@ class Command:
 
 
 def command(
-    name: str, group: str, summary: str, *, examples: Iterable[Example], module: str = "", is_long: bool = False,
-    took_all: bool = False,
+    name: str, group: str, summary: str, *, examples: Iterable[Example], module: str = "", took_all: bool = False,
+    **more: Any,
 ) -> Callable[[Callable[[Parser], None]], Callable[[Parser], None]]:
     """Put a command on the list; the function decorated adds its options.
 
     Parameters
     ----------
-    name, group, summary, examples, is_long
+    name, group, summary, examples, **more
         See :class:`Command`.
     module : str
         ``jobs.NAME`` when not given.
@@ -92,7 +101,7 @@ def command(
                 options.accept_former(parser)
 
         add_all.__doc__ = add.__doc__
-        _found[name] = Command(name, group, summary, add_all, tuple(examples), module or f"jobs.{name}", is_long)
+        _found[name] = Command(name, group, summary, add_all, tuple(examples), module or f"jobs.{name}", **more)
         return add
 
     return register

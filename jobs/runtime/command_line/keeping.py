@@ -11,6 +11,7 @@ MAINTENANCE = ("health", "compact", "vacuum", "checkpoint")
 
 @command(
     "plan", KEEPING, "what a run would load, rebuild and skip, and why; writes nothing", took_all=True,
+    lake="new", reads_layouts=True,
     examples=[
         ("--raw RAW --lake LAKE", "files, years and sizes of what a run would do"),
         ("--lake LAKE --set places.ambiguous=out", "which years another setting would build again"),
@@ -85,6 +86,7 @@ def _maintain(parser: Parser) -> None:
 @command(
     "fsck", KEEPING, "check files, constraints, keys and balance of every table (--deep: every byte)", took_all=True,
     is_long=True,
+    lake="any",
     examples=[
         ("--lake LAKE", "ends with 5 when something is damaged"),
         ("--lake LAKE --deep", "also every byte of every file"),
@@ -100,6 +102,7 @@ def _fsck(parser: Parser) -> None:
 
 @command(
     "repair", KEEPING, "mend what fsck names: build the damaged part again from what is whole", took_all=True, is_long=True,
+    lake="any",
     examples=[
         ("--lake LAKE --raw RAW --dry-run", "what is damaged and what would be done"),
         ("--lake LAKE --raw RAW", "mend it"),
@@ -120,6 +123,7 @@ def _repair(parser: Parser) -> None:
 
 @command(
     "restore", KEEPING, "a table or the whole lake at an earlier moment", took_all=True, is_long=True,
+    lake="any",
     examples=[
         ("--lake LAKE --run RUN_ID --dry-run", "what would go back to the state after a run (ids: ops.run)"),
         ("--lake LAKE --at 2024-05-01T12:00:00", "the whole lake at a moment, UTC"),
@@ -140,6 +144,7 @@ def _restore(parser: Parser) -> None:
 
 @command(
     "migrate", KEEPING, "bring an older lake to this product's format", took_all=True, is_long=True,
+    lake="any",
     examples=[("--lake LAKE --dry-run", "the steps"), ("--lake LAKE", "take them")],
 )
 def _migrate(parser: Parser) -> None:

@@ -25,6 +25,7 @@ def _reconcile(parser: Parser) -> None:
 
 @command(
     "verify", LOOKING, "hold a generated world's lake against its truth", took_all=True, is_long=True,
+    needs_raw=True,
     examples=[("--raw WORLD/raw --lake LAKE", "the lake built from WORLD against WORLD/truth")],
 )
 def _verify(parser: Parser) -> None:
@@ -37,6 +38,7 @@ def _verify(parser: Parser) -> None:
 
 @command(
     "explain", LOOKING, "walk a number back: explain table1.col1.lnAgg", took_all=True,
+    reads_layouts=True,
     examples=[
         ("table1.col1.lnAgg --lake LAKE", "a coefficient back to its panel, tables and delivered files"),
         ("'customs/data2005.csv#17' --raw RAW --lake LAKE", "a record as it was delivered, and what became of it"),
@@ -55,6 +57,7 @@ def _explain(parser: Parser) -> None:
 @command(
     "resolve", LOOKING, "how production sites resolve to prefectures under the present settings", took_all=True,
     is_long=True,
+    writes_folder=True,
     examples=[
         ("--lake LAKE --years 2005", "one year"),
         ("--lake LAKE --set places.ambiguous=out --out FOLDER", "under another setting, also as a file"),
@@ -91,7 +94,7 @@ _PLACES_EXAMPLES: list[Example] = [
 
 @command(
     "places", LOOKING, "explain POSTCODE YEAR | coverage | conflicts | ambiguity | sensitivity",
-    module="jobs.commands.place_actions", examples=_PLACES_EXAMPLES,
+    module="jobs.commands.place_actions", writes_folder=True, examples=_PLACES_EXAMPLES,
 )
 def _places(parser: Parser) -> None:
     """Places: what a postcode is in a year, and how the records of a lake were placed."""
@@ -142,6 +145,7 @@ def _explain_place(actions: object) -> None:
 
 @command(
     "describe", LOOKING, "summary statistics, correlations and coverage of the panel", took_all=True,
+    writes_folder=True,
     examples=[("--lake LAKE", "on the terminal"), ("--lake LAKE --out FOLDER", "also as files")],
 )
 def _describe(parser: Parser) -> None:

@@ -18,6 +18,7 @@ LANGUAGES = ("en", "zh")
 
 @command(
     "run", MAKING, "all steps in order on a folder of your own (--through STEP)", module="jobs.pipeline", is_long=True,
+    lake="new", reads_layouts=True, writes_folder=True,
     examples=[
         ("--raw RAW --lake LAKE", "everything new in RAW, up to the result tables"),
         ("--raw RAW --lake LAKE --years 2003-2008 --through count", "some years, as far as the counts of products"),
@@ -44,6 +45,7 @@ def _run(parser: Parser) -> None:
 
 @command(
     "sniff", MAKING, "what a folder of customs files holds and what landing it would do; no Spark",
+    reads_layouts=True, writes_folder=True,
     examples=[
         ("RAW", "every file with its layout, year, lines and what speaks against it"),
         ("RAW --years 2003-2011 --json", "as JSON, judged for some years"),
@@ -64,6 +66,7 @@ def _sniff(parser: Parser) -> None:
 
 @command(
     "land", MAKING, "give every delivered file a receipt: hash, strict decoding, layout", is_long=True, took_all=True,
+    lake="new", needs_raw=True, reads_layouts=True,
     examples=[
         ("--raw RAW --lake LAKE", "look at every file of the folder once"),
         ("--raw RAW --lake LAKE --accept customs/data2005.csv", "take a file although it lost records"),
@@ -81,6 +84,7 @@ def _land(parser: Parser) -> None:
 
 @command(
     "ingest", MAKING, "append delivered lines to bronze, as they are", is_long=True, took_all=True,
+    lake="new", needs_raw=True, reads_layouts=True,
     examples=[("--raw RAW --lake LAKE", "load every file with a receipt that is not in bronze yet")],
 )
 def _ingest(parser: Parser) -> None:
@@ -94,6 +98,7 @@ def _ingest(parser: Parser) -> None:
 
 @command(
     "references", MAKING, "write the look-up tables to the lake", is_long=True, took_all=True,
+    lake="new",
     examples=[("--lake LAKE", "write those that are new or changed")],
 )
 def _references(parser: Parser) -> None:
@@ -135,6 +140,7 @@ def _count(parser: Parser) -> None:
 
 @command(
     "yearbook", MAKING, "read the sheets of the city yearbook", is_long=True, took_all=True,
+    lake="new", needs_raw=True,
     examples=[("--raw RAW --lake LAKE", "read RAW/yearbook")],
 )
 def _yearbook(parser: Parser) -> None:
@@ -147,6 +153,7 @@ def _yearbook(parser: Parser) -> None:
 
 @command(
     "productivity", MAKING, "firm productivity and its city means", is_long=True, took_all=True,
+    lake="new", needs_raw=True,
     examples=[
         ("--raw RAW --lake LAKE", "from RAW/firms: productivity as delivered, or accounts to estimate it from"),
     ],
@@ -172,6 +179,7 @@ def _panel(parser: Parser) -> None:
 
 @command(
     "estimate", MAKING, "estimate the result tables on the panel", is_long=True, took_all=True,
+    writes_folder=True,
     examples=[
         ("--lake LAKE", "all tables, under both profiles"),
         ("--lake LAKE --tables 1,4 --study-profile paper", "two tables with the paper's options"),
@@ -208,6 +216,7 @@ def result_tables(parser: Parser) -> None:
 
 @command(
     "report", MAKING, "the study as one HTML file", took_all=True, is_long=True,
+    writes_folder=True,
     examples=[
         ("--lake LAKE", "report.html in the folder LAKE-results, beside the lake"),
         ("--lake LAKE --out REPORT --geojson provinces.geojson", "with boundaries of your own under the maps"),

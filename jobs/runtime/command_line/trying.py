@@ -54,6 +54,7 @@ def _generate(parser: Parser) -> None:
 
 @command(
     "montecarlo", TRYING, "the estimator on data drawn from the model", is_long=True,
+    writes_folder=True,
     examples=[
         ("--sizes 69 --replications 200 --lags-only --out STUDY", "a small one, a few minutes"),
         ("--first 2000 --replications 1000 --out STUDY", "add to a study that has been run"),
