@@ -23,6 +23,8 @@ class Operations:
         OpenLineage endpoint (``http://...``) or a file; empty: none, unless ``OPENLINEAGE_URL`` is set.
     lineage_namespace : str
         Namespace of the jobs in OpenLineage.
+    metrics_file : str
+        Prometheus text file (``.prom``) with each job's last end, for node_exporter's text-file collector; empty: none.
     small_file_mb : int
         A data file below this many megabytes counts as small.
     max_small_files : int
@@ -38,6 +40,7 @@ class Operations:
     log_file: str = ""
     lineage: str = ""
     lineage_namespace: str = "customs-lake"
+    metrics_file: str = ""
     small_file_mb: int = 32
     max_small_files: int = 4
     bronze_retention_days: int = 30
@@ -56,6 +59,11 @@ class Operations:
             raise SettingsError(
                 f"operations: retention of {', '.join(short)} is below {SHORTEST_RETENTION_DAYS} days, the shortest at"
                 " which no running reader can lose its files."
+            )
+        if self.metrics_file and not self.metrics_file.endswith(".prom"):
+            raise SettingsError(
+                f"operations.metrics_file: expected a name ending in .prom, which is what the collector reads; found"
+                f" {self.metrics_file!r}."
             )
         if self.small_file_mb < 1 or self.max_small_files < 1:
             raise SettingsError("operations: small_file_mb and max_small_files must be at least 1.")

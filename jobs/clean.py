@@ -26,6 +26,7 @@ from jobs.cleaning.judging import sort_declarations, unpack
 from jobs.cleaning.quality import record_quality
 from jobs.core.errors import QualityError
 from jobs.core.ledger import build_metadata, builds_of, files_in_force, record_builds, years_text
+from jobs.core.progress import expect
 from jobs.reference.frames import check_user_files
 from jobs.runtime.context import JobContext, Outcome, job_main
 from schemas import bronze, silver
@@ -48,6 +49,7 @@ def run(context: JobContext) -> Outcome:
 def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[int, str]) -> Outcome:
     lake, years = context.lake, sorted(fingerprints)
     in_force = [row["file_sha256"] for row in receipts if row["source_year"] in fingerprints]
+    expect(sum(row["n_lines"] for row in receipts if row["source_year"] in fingerprints), "records")
     rows = lake.read(bronze.DECLARATION).where(F.col("source_year").isin(years) & F.col("file_sha256").isin(in_force))
     # personal data end here; each record is cleaned once, and its bytes wait on disk until both tables are written
     packed = sort_declarations(context, rows, receipts).persist(StorageLevel.DISK_ONLY)

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from jobs.cleaning.balance import refuse_other_counts
 from jobs.cleaning.fingerprints import gold_fingerprints
 from jobs.core.ledger import blocked_years, build_metadata, builds_of, record_builds, years_text
+from jobs.core.progress import expect
 from jobs.reference.frames import check_user_files, city_names
 from jobs.runtime.context import JobContext, Outcome, job_main
 from jobs.transforms.counts import build_cube, count_city_exports
@@ -38,6 +39,7 @@ def run(context: JobContext) -> Outcome:
     if not stale:
         return Outcome("gold counts are up to date" if not waiting else waiting, changed=False, unfinished=waiting)
     with lake.lock(gold.CITY_PRODUCT_DESTINATION, gold.CITY_EXPORTS):
+        expect(sum(source.n_rows.get(year, 0) for year in stale), "records")
         metadata = build_metadata(context.run_id, {year: wanted[year] for year in stale})
         declarations = lake.read(silver.DECLARATION).where(F.col("year").isin(stale))
         cube = lake.replace_years(

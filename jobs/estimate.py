@@ -18,6 +18,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from conf.tables import STUDY_PROFILES
+from estimation.dynamic_panel.computing import reporting_to
 from estimation.report.evidence import collect_evidence, collect_robustness
 from estimation.tables import (
     PrintedTable,
@@ -32,6 +33,7 @@ from estimation.tables.printed import has_truth
 from estimation.tables.spec import Language
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED, InputRefusedError
 from jobs.core.ledger import fingerprint, utc_now
+from jobs.core.progress import advance, report
 from jobs.core.version import code_version
 from jobs.reference.place_book import user_files_hash
 from jobs.runtime.context import (
@@ -111,13 +113,16 @@ def run(
         detail = "\n".join([shown, *_agreement(recorded), *([f"All tables: {folder}"] if folder else [])])
         former = _former_failures(context, chosen) if failures_stop else ""
         return Outcome("estimates are up to date", changed=False, detail=detail, unfinished=former)
-    printed = print_tables(context, handed, tables=tables, profiles=profiles, table_files=table_files)
+    with reporting_to(report):
+        printed = print_tables(context, handed, tables=tables, profiles=profiles, table_files=table_files)
     tag = "-".join(part for part in (_other_form(layout, language), "" if at is None else f"at{at}") if part)
     n_files = write_files(printed, folder, tag=tag, sides=LAYOUTS[layout], language=language)
     stored = False if at is not None else _store(context, handed, printed)
     if at is None and judged:
         main = [one for one in printed if one.table in judged]
-        stored |= _store_evidence(context, handed, main, robustness=robustness)
+        advance(0, note="evidence for the report" + (", with robustness" if robustness else ""))
+        with reporting_to(report):
+            stored |= _store_evidence(context, handed, main, robustness=robustness)
     n_columns = sum(len(table.columns) for table in printed)
     failed = sum(bool(column.fit.failure) for table in printed for column in table.columns)
     message = (

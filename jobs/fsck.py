@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +33,7 @@ from jobs.core.damage import Damage, examine, lines_of, repair_command
 from jobs.core.errors import EXIT_DONE, EXIT_UNBALANCED, NoDirectAccessError
 from jobs.core.lake import Lake
 from jobs.core.ledger import builds_of, files_in_force, foreign_changes, recorded_builds, years_text
+from jobs.core.progress import Step, moving
 from jobs.runtime.context import (
     JobContext,
     Outcome,
@@ -47,7 +49,6 @@ BUILT = (bronze.DECLARATION, silver.DECLARATION, gold.CITY_EXPORTS)
 # a file younger than this may belong to a writer that is at work
 SETTLED_SECONDS = 3600.0
 MAX_SHOWN = 5
-PROGRESS_SECONDS = 5.0
 
 log = logging.getLogger("customs_lake")
 
@@ -274,24 +275,15 @@ def run_command(arguments: argparse.Namespace) -> int:
 def find_damages(root: str, *, deep: bool) -> list[Damage]:
     """What is damaged, without Spark; nothing when only Java can open the store."""
     try:
-        return examine(root, "deep" if deep else "log", progress=_Progress()).damages
+        with moving("fsck") as step:
+            return examine(root, "deep" if deep else "log", progress=partial(_verified, step)).damages
     except NoDirectAccessError as error:
         log.info("fsck: %s Files are checked by Spark alone.", error)
         return []
 
 
-class _Progress:
-    """Says every few seconds how far a deep check is."""
-
-    def __init__(self) -> None:
-        self._start = self._said = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._said >= PROGRESS_SECONDS:
-            self._said = now
-            rate = done / 1e6 / max(now - self._start, 1e-3)
-            log.info("fsck      %s of %s MB verified, %.0f MB/s", f"{done / 1e6:,.0f}", f"{total / 1e6:,.0f}", rate)
+def _verified(step: Step, done: int, total: int) -> None:
+    step.bytes_done, step.n_bytes = done, total
 
 
 if __name__ == "__main__":

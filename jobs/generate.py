@@ -26,6 +26,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from jobs.core.errors import EXIT_DONE
+from jobs.core.progress import advance, aside, expect, moving
 from jobs.core.years import parse_years
 from jobs.runtime.command_line.catalogue import parse
 from jobs.runtime.ending import conclude
@@ -152,6 +153,21 @@ def generate(
         say(f"{out}: holds this world already, used again")
         return former
     raw, truth_folder = _prepare_folders(Path(out), overwrite)
+    try:
+        return _write_world(world, Path(out), recipe, years_without_postcode, firms, processes, say, start)
+    except BaseException:
+        # half a world is none, and would stand in the way of the next try
+        for folder in (raw, truth_folder):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _write_world(
+    world: World, out: Path, recipe: dict[str, object], years_without_postcode: Sequence[int], firms: str, processes: int,
+    say: Callable[[str], None], start: float,
+) -> Generated:
+    raw, truth_folder = out / "raw", out / "truth"
+    expect(world.records, "rows")
     say(f"{len(world.plans):,} city-years planned, {len(world.roster):,} firms")
     years_written = _write_customs(world, raw / "customs", truth_folder, years_without_postcode, processes, say)
     n_rows, n_files = (sum(getattr(year, name) for year in years_written) for name in ("n_rows", "n_files"))
@@ -161,7 +177,7 @@ def generate(
         write_firm_survey(world, raw / "firms", truth_folder)
     else:
         write_firm_tfp(world, raw / "firms")
-    done = Generated(Path(out), n_rows, n_files, len(world.city_ids), world.years, time.perf_counter() - start)
+    done = Generated(out, n_rows, n_files, len(world.city_ids), world.years, time.perf_counter() - start)
     counts = {"n_rows": n_rows, "n_files": n_files, "n_cities": done.n_cities, "years": done.years}
     manifest = json.dumps({"recipe": recipe, "written": counts}, indent=1) + "\n"
     (truth_folder / MANIFEST).write_text(manifest, encoding="utf-8")  # last: a folder without it is half-written
@@ -246,6 +262,7 @@ def _write_customs(
     with tempfile.TemporaryDirectory(prefix=".parts-", dir=truth) as parts:
         tasks = [YearTask(year, folder, Path(parts), year in without_postcode) for year in world.years]
         for year in write_years(world, tasks, processes):
+            advance(year.n_rows, note=f"{year.year} is written")
             say(f"{year.year}: {year.n_rows:,} rows in {year.n_files} files")
             written.append(year)
         write_truth([year.truth for year in written], truth)
@@ -267,14 +284,24 @@ def run_command(options: argparse.Namespace) -> int:
     """Write the world and return the exit code."""
     chosen = {} if options.year_effect is None else {"year_effect": options.year_effect}
     model = WorldModel(resilience=options.resilience, sample=options.sample, **chosen)
+    with moving("generate"):
+        _generate(options, model)
+    return EXIT_DONE
+
+
+def _say(text: str) -> None:
+    with aside():
+        print(text, flush=True)
+
+
+def _generate(options: argparse.Namespace, model: WorldModel) -> None:
     generate(
         options.out, seed=options.seed, preset=options.preset, records=options.records,
         years=_sorted_years(options.years), n_cities=options.cities, model=model,
         years_without_postcode=_sorted_years(options.without_postcode) or (), firms=options.firms,
-        reference=options.reference, overwrite=options.overwrite, progress=print,
+        reference=options.reference, overwrite=options.overwrite, progress=_say,
         processes=options.processes or usable_processes(options.records or PRESETS[options.preset]["records"]),
     )
-    return EXIT_DONE
 
 
 def _sorted_years(text: str | None) -> tuple[int, ...] | None:

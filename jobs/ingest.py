@@ -24,6 +24,7 @@ from jobs.core.errors import InputRefusedError, NotBalancedError
 from jobs.core.lake import Written
 from jobs.core.ledger import builds_of, files_in_force, record_builds, utc_now, years_text
 from jobs.core.privacy import protection_of
+from jobs.core.progress import expect
 from jobs.core.protection import Protection
 from jobs.kernels.loading import BRONZE_SCHEMA, FileToLoad, share_out, task_of
 from jobs.kernels.parts import parts_to_json
@@ -49,6 +50,7 @@ def run(context: JobContext) -> Outcome:
         lake.note_origin("generated" if is_generated_folder(context.require_raw()) else "delivered")
         files = files_to_load(folder, waiting, files_in_force(lake), layouts)
         load_id = _load_id(files)
+        expect(sum(row["n_lines"] for row in waiting), "lines", n_bytes=sum(file.n_bytes for file in files))
         with explained_refusals():
             written = lake.append(
                 bronze.DECLARATION,

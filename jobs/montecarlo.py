@@ -31,8 +31,10 @@ from estimation.dynamic_panel.montecarlo import (
 )
 from estimation.dynamic_panel.study import lag_choices, write_summary
 from jobs.core.errors import EXIT_DONE, InputRefusedError
+from jobs.core.progress import expect, moving
 from jobs.runtime.context import command_main
 from jobs.runtime.session import build_session
+from jobs.runtime.watching import tasks_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -105,16 +107,18 @@ def run_command(options: argparse.Namespace) -> int:
     """Run the study, print its comparison and return the exit code."""
     spark = build_session(load_settings(profile=options.profile, overrides=options.set), app="customs-lake-study")
     try:
-        rows = run_study(
-            spark,
-            options.sizes,
-            options.replications,
-            parts=options.parts,
-            lags_only=options.lags_only,
-            outcomes=options.outcomes,
-            seed=options.seed,
-            first=options.first,
-        ).toPandas()
+        with moving("montecarlo", watch=tasks_of(spark)):
+            expect(options.replications * len(options.sizes), "replications")
+            rows = run_study(
+                spark,
+                options.sizes,
+                options.replications,
+                parts=options.parts,
+                lags_only=options.lags_only,
+                outcomes=options.outcomes,
+                seed=options.seed,
+                first=options.first,
+            ).toPandas()
     finally:
         spark.stop()
     print(write_summary(rows, options.out))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from conf.settings import load_settings
+from conf.settings import Settings, load_settings
 from jobs.core.damage import refuse_damage
-from jobs.core.errors import InputRefusedError, LakeError
+from jobs.core.errors import EXIT_REFUSED, InputRefusedError, LakeError
+from jobs.core.progress import moving
 from jobs.core.reading import LakeReader, SessionNeededError, can_look
 from jobs.readers.receiving import look_first
 from jobs.reference.frames import check_user_files
@@ -30,6 +32,7 @@ from jobs.runtime.context import (
     parse_years,
     run_job,
 )
+from jobs.runtime.metrics import record_metrics
 from jobs.runtime.session import is_local
 from schemas import bronze, gold
 from schemas.panel import CITY_PANEL
@@ -61,12 +64,13 @@ def check_source(arguments: argparse.Namespace, _: object) -> None:
 CHECKS = (check_source, check_user_files)
 
 
-def run_through(context: JobContext, last: str, announce: Callable[[str], None] = lambda name: None) -> list[Outcome]:
+def run_through(context: JobContext, last: str) -> list[Outcome]:
     """Run the steps up to and including ``last``."""
     outcomes = []
-    for name in steps_of(context, last):
-        announce(name)
-        outcomes.append(run_job(name, importlib.import_module(f"jobs.{name}").run, context))
+    names = steps_of(context, last)
+    for number, name in enumerate(names, start=1):
+        with moving(name, place=f"{number} of {len(names)}"):
+            outcomes.append(run_job(name, importlib.import_module(f"jobs.{name}").run, context))
     return outcomes
 
 
@@ -104,24 +108,55 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_command(arguments: argparse.Namespace) -> int:
     """Run the steps, print the result and return the exit code."""
     start = time.monotonic()
+    settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    try:
+        outcomes = _run(arguments, settings)
+    except BaseException:
+        record_metrics(settings, arguments.lake, "run", is_done=False, seconds=time.monotonic() - start)
+        raise
+    seconds, changed = time.monotonic() - start, any(outcome.changed for outcome in outcomes)
+    record_metrics(settings, arguments.lake, "run", is_done=True, seconds=seconds, changed=changed)
+    if outcomes and outcomes[-1].detail:
+        print(outcomes[-1].detail)
+    print(f"{'Done' if changed else 'Nothing new'} in {seconds:.0f} s. Lake: {arguments.lake}")
+    code = exit_code(outcomes)
+    if code != EXIT_REFUSED:
+        print(next_step(arguments))
+    return code
+
+
+def _run(arguments: argparse.Namespace, settings: Settings) -> list[Outcome]:
+    """Look first, without a session; then run the steps if there is anything to do."""
     refuse_damage(arguments.lake, raw=arguments.raw)
-    if arguments.raw is not None:
-        settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
-        # on a cluster its executors look, once there is a session
-        if is_local(settings):
+    # on a cluster its executors look, once there is a session
+    if arguments.raw is not None and is_local(settings):
+        with moving("look", note="which files there are"):
             look_first(
                 arguments.raw, settings, years=parse_years(arguments.years), accepted=arguments.accept,
                 all_or_nothing=arguments.all_or_nothing,
             )
-    outcomes = None if arguments.rebuild else look_through(arguments)
+    with moving("look", note="what is there already"):
+        outcomes = None if arguments.rebuild else look_through(arguments)
     if outcomes is None:
         with open_context(arguments) as context:
             outcomes = run_through(replace(context, rebuild=arguments.rebuild), arguments.through)
-    if outcomes and outcomes[-1].detail:
-        print(outcomes[-1].detail)
-    changed = any(outcome.changed for outcome in outcomes)
-    print(f"{'Done' if changed else 'Nothing new'} in {time.monotonic() - start:.0f} s. Lake: {arguments.lake}")
-    return exit_code(outcomes)
+    return outcomes
+
+
+def next_step(arguments: argparse.Namespace) -> str:
+    """What to do after a run that ended well."""
+    lake = shlex.quote(str(arguments.lake))
+    if arguments.through == STEPS[-1]:
+        return (
+            f"Next: `customs-lake report --lake {lake}` writes the study as one page,"
+            f" `customs-lake compare --lake {lake}` says what moved."
+        )
+    if STEPS.index(arguments.through) >= STEPS.index("count"):
+        return (
+            f"Next: `customs-lake export gold.city_exports --lake {lake} --out exports.csv` hands the counts out; the same run"
+            " without --through goes on to the estimates."
+        )
+    return "Next: the same run without --through goes on to the estimates."
 
 
 if __name__ == "__main__":

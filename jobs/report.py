@@ -29,6 +29,7 @@ from estimation.report.evidence import ROBUSTNESS
 from estimation.report.study_report import Origin
 from estimation.tables import PrintedTable
 from jobs.core.errors import EXIT_DONE, InputRefusedError
+from jobs.core.progress import advance, moving
 from jobs.runtime.context import (
     JobContext,
     Outcome,
@@ -84,6 +85,7 @@ def run(
         raise InputRefusedError("--out is missing: a lake in an object store has no folder beside it for the report.")
     outline = _read_outline(geojson)
     start = time.monotonic()
+    advance(0, note="reading the numbers")
     estimates = recorded_estimates(context.lake, panel_version=at)
     version = int(estimates["panel_version"].max())
     handed = collect_panel(context, at=version)
@@ -104,6 +106,7 @@ def run(
         context, handed, printed, estimates, outline, command=repeat_command(context, handed, asked), origin=origin
     )
     log.info("report: numbers read after %.0f s", time.monotonic() - start)
+    advance(0, note="drawing and writing the page")
     report = StudyReport(printed, evidence, handed.panel.natural, paper_numbers(), provenance)
     page = write_report(report, folder)
     missing = [name for name in ROBUSTNESS if name not in evidence]
@@ -270,7 +273,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_command(arguments: argparse.Namespace) -> int:
     """Write the report and return the exit code."""
     options = estimate_options(arguments) | {"geojson": arguments.geojson}
-    with look_into(arguments) as context:
+    with moving("report"), look_into(arguments) as context:
         outcome = run(context, **options)
     print(f"{outcome.detail}\n\n{outcome.message}")
     return EXIT_DONE

@@ -22,6 +22,7 @@ from conf.layouts import load_layouts, with_aliases
 from conf.settings import Settings, load_settings
 from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, InputRefusedError
 from jobs.core.printing import cell, printable
+from jobs.core.progress import moving
 from jobs.core.years import parse_years
 from jobs.kernels.proposals import propose_layout
 from jobs.kernels.raw_folder import raw_folder
@@ -35,7 +36,6 @@ from jobs.runtime.surroundings import apply_rights
 
 #: Rows of the terminal's table; the rest is in --json and --out.
 SHOWN_FILES = 60
-SECONDS_BETWEEN_LINES = 2.0
 #: A table is not narrower than this where the output is not a terminal.
 WIDTH = 150
 NUMBERS = ("files", "rows", "US$", "not taken")
@@ -91,12 +91,20 @@ def sniff(folder: str, settings: Settings, *, years: str | None = None) -> tuple
     """
     raw = raw_folder(folder)
     listed, _ = list_delivery(raw)
-    progress = _Progress(len(listed), sum(n_bytes for _, n_bytes in listed), estimate_rows(raw, listed))
-    looked = look_at_folder(folder, settings, progress=progress)
-    progress.end()
+    n_bytes, start = sum(n_bytes for _, n_bytes in listed), time.monotonic()
+    _say(f"{len(listed):,} files, {n_bytes / 1e6:,.1f} MB, about {estimate_rows(raw, listed):,} rows")
+    known: list[str] = []
+    with moving("sniff"):
+        looked = look_at_folder(folder, settings, progress=lambda name, _, is_known: known.extend([name] * is_known))
+    from_before = f", {len(known):,} of them known from before" if known else ""
+    _say(f"{len(listed):,} files looked at in {time.monotonic() - start:.1f} s{from_before}")
     layouts = with_aliases(load_layouts(), settings.aliases.headings)
     delivery = _judged(looked, settings, years)
     return report_on(raw.address, looked, delivery, layouts), delivery
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _judged(looked: Looked, settings: Settings, years: str | None) -> Delivery:
@@ -179,30 +187,6 @@ def _months(years: dict[int, list[int]]) -> str:
         said = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
         texts.append(f"{year}: {said}" if said else str(year))
     return "; ".join(texts) if len(texts) <= 3 else f"{min(years)}-{max(years)} ({len(years)} years)"
-
-
-class _Progress:
-    """A line on standard error at once, and one every two seconds while files are looked at."""
-
-    def __init__(self, n_files: int, n_bytes: int, n_rows: int) -> None:
-        self._n_files, self._n_bytes = n_files, n_bytes
-        self._done = self._read = self._known = 0
-        self._start = self._last = time.monotonic()
-        print(f"{n_files:,} files, {n_bytes / 1e6:,.1f} MB, about {n_rows:,} rows", file=sys.stderr, flush=True)
-
-    def __call__(self, name: str, n_bytes: int, is_known: bool) -> None:
-        self._done, self._read, self._known = self._done + 1, self._read + n_bytes, self._known + is_known
-        if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
-            self._last = time.monotonic()
-            print(
-                f"{self._done:,} of {self._n_files:,} files, {self._read / 1e6:,.0f} of {self._n_bytes / 1e6:,.0f} MB: {name}",
-                file=sys.stderr, flush=True,
-            )
-
-    def end(self) -> None:
-        """Say how long it took."""
-        known = f", {self._known:,} of them known from before" if self._known else ""
-        print(f"{self._done:,} files looked at in {time.monotonic() - self._start:.1f} s{known}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

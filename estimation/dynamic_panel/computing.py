@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any, TypeVar
 
@@ -86,6 +86,22 @@ def spread(
         return list(_reporting(pool.map(_one, items, chunksize=chunk), len(items), what))
 
 
+#: Receives (what, done, total) of work that counts itself, instead of the terminal.
+Reporter = Callable[[str, int, int], None]
+_reporter: Reporter | None = None
+
+
+@contextmanager
+def reporting_to(reporter: Reporter) -> Iterator[None]:
+    """Let a program that has a line of its own say how far the work inside is."""
+    global _reporter
+    before, _reporter = _reporter, reporter
+    try:
+        yield
+    finally:
+        _reporter = before
+
+
 _task: tuple[Callable[[Any, Any], Any], Any] | None = None
 
 
@@ -109,7 +125,9 @@ def _reporting(outcomes: Iterator[Outcome], total: int, what: str) -> Iterator[O
     shown = False
     for done, outcome in enumerate(outcomes, start=1):
         now = time.monotonic()
-        if what and sys.stderr.isatty() and now - begun > PATIENCE and now - last_shown > 1.0:
+        if what and _reporter is not None:
+            _reporter(what, done, total)
+        elif what and sys.stderr.isatty() and now - begun > PATIENCE and now - last_shown > 1.0:
             left = (now - begun) / done * (total - done)
             sys.stderr.write(f"\r{what}: {done} of {total}, about {left:.0f} s left ")
             sys.stderr.flush()

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from jobs.core.errors import EXIT_DONE
+from jobs.core.progress import moving
 from jobs.pipeline import STEPS, run_through
 from jobs.runtime.context import look_into, open_context, run_job
 
@@ -44,7 +45,7 @@ def run_demo(out: Path, *, records: int, seed: int, console: Console) -> int:
 
     start = time.monotonic()
     console.print(f"customs-lake demo: {records:,} generated customs records, seed {seed}, in {out}", style="bold")
-    with console.status("writing the generated world ..."):
+    with moving("generate"):
         # all cities, whatever the records: the tables that follow are about cities
         n_cities = len(WorldReference().cities)
         world = generate(
@@ -55,13 +56,10 @@ def run_demo(out: Path, *, records: int, seed: int, console: Console) -> int:
         lake=str(out / "lake"), raw=out / "raw", years=None, profile=None, config=None, set=[], out=out / "tables"
     )
     with open_context(arguments) as context:
-        with console.status("running ...") as status:
-            outcomes = run_through(
-                context, STEPS[-1], lambda name: status.update(f"step {STEPS.index(name) + 1} of {len(STEPS)}: {name} ...")
-            )
+        outcomes = run_through(context, STEPS[-1])
         balance = run_job("reconcile", reconcile.run, context)
         truth = run_job("verify", verify.run, context)
-    with console.status("writing the report ..."), look_into(arguments) as looking:
+    with moving("report"), look_into(arguments) as looking:
         report.run(looking)
     for detail in (balance.detail, truth.detail, outcomes[-1].detail):
         console.print()

@@ -13,6 +13,7 @@ from conf.file_names import Period, period_of
 from conf.layouts import Layout, load_layouts, with_aliases
 from conf.settings import Settings
 from jobs.core.errors import InputRefusedError
+from jobs.core.progress import advance, expect
 from jobs.kernels.parts import parts_from_json
 from jobs.kernels.raw_folder import raw_folder
 from jobs.kernels.side_by_side import Run
@@ -91,7 +92,13 @@ def look_at_folder(
     hashes = {name: (item.n_bytes, item.sha256) for name, item in known.items()}
     files: list[DeliveredFile] = []
     aside = [LeftOut(item.source_file, item.kind, item.reason, _blocked(item)) for item in beside]
-    looks = look_at_files(folder, listed, layouts, cache, known=hashes, strict=strict, progress=progress, run=run)
+    expect(len(listed), "files", n_bytes=sum(n_bytes for _, n_bytes in listed))
+
+    def looked_at(name: str, n_bytes: int, is_known: bool) -> None:
+        advance(n_bytes=n_bytes, note=name)
+        progress(name, n_bytes, is_known)
+
+    looks = look_at_files(folder, listed, layouts, cache, known=hashes, strict=strict, progress=looked_at, run=run)
     for found in looks:
         if isinstance(found, str):
             files.append(known[found])

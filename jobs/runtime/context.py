@@ -26,6 +26,7 @@ from jobs.core.errors import (
 )
 from jobs.core.lake import Lake
 from jobs.core.ledger import new_run_id
+from jobs.core.progress import moving
 from jobs.core.reading import LakeReader, NoSession, can_look
 from jobs.core.upkeep import add_declared_columns
 from jobs.core.years import parse_years
@@ -138,7 +139,8 @@ def open_context(arguments: argparse.Namespace, *, create: bool = True, is_check
     # files that are cut or gone are told by name before Java stumbles over them
     if not is_checked:
         refuse_damage(arguments.lake, raw=raw)
-    spark = build_session(settings)
+    with moving("spark", note="starts"):
+        spark = build_session(settings)
     lake = Lake.open(spark, arguments.lake, create=create)
     if added := add_declared_columns(lake):
         log.info("columns that are new in this product were added: %s", ", ".join(added))
@@ -160,7 +162,8 @@ def look_into(arguments: argparse.Namespace, *, may_be_new: bool = False) -> Job
         lake: Lake = LakeReader.look(arguments.lake, may_be_new=may_be_new)
         spark = lake.spark
     else:
-        spark = build_session(settings)
+        with moving("spark", note="starts"):
+            spark = build_session(settings)
         lake = Lake.peek(spark, arguments.lake) if may_be_new else Lake.open(spark, arguments.lake)
     return JobContext(
         spark, lake, settings, new_run_id(), getattr(arguments, "raw", None),

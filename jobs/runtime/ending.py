@@ -22,6 +22,7 @@ from jobs.core.errors import (
     CustomsLakeError,
 )
 from jobs.core.printing import printable
+from jobs.core.progress import StepHandler
 from jobs.runtime.jars import JarsNotFoundError
 from jobs.runtime.java import JavaNotUsableError
 from jobs.runtime.machine import explained_os_error, print_anything
@@ -41,7 +42,7 @@ def configure_logging() -> None:
     """Log the product's own sentences to standard error, with the time."""
     print_anything()
     if not log.handlers:
-        handler = logging.StreamHandler(sys.stderr)
+        handler = StepHandler(sys.stderr)
         handler.setFormatter(PrintableFormatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
         log.addHandler(handler)
         log.setLevel(logging.INFO)

@@ -22,8 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 from conf.secrets import redact
 from jobs.core.ledger import record_run, utc_now
+from jobs.core.progress import moving
 from jobs.core.version import code_version
 from jobs.runtime.listener import send_event
+from jobs.runtime.metrics import record_metrics
+from jobs.runtime.watching import tasks_of
 
 if TYPE_CHECKING:
     from jobs.core.lake import Written
@@ -42,7 +45,8 @@ def observe(name: str, run: Callable[[JobContext], Outcome], context: JobContext
     context.lake.replaces_foreign = context.rebuild
     emit(context, name, "START")
     try:
-        outcome = run(context)
+        with moving(name, watch=tasks_of(getattr(context, "spark", None))):
+            outcome = run(context)
     except BaseException as error:
         _record_failure(context, name, error, started_at=started_at, seconds=time.monotonic() - start)
         raise
@@ -58,6 +62,10 @@ def observe(name: str, run: Callable[[JobContext], Outcome], context: JobContext
         numbers["load_id"] = outcome.load_id
     log.info("%-9s %s (%.1f s%s)", name, outcome.message, seconds, rate)
     emit(context, name, "COMPLETE", message=outcome.message, read=read, wrote=wrote, **numbers)
+    record_metrics(
+        context.settings, context.lake.root, name, is_done=True, seconds=seconds, changed=outcome.changed,
+        records=outcome.n_rows, wrote=wrote,
+    )
     if outcome.changed:
         _record(context, name, "done", outcome.message, started_at=started_at, read=read, wrote=wrote, seconds=seconds)
     return outcome
@@ -70,6 +78,9 @@ def _record_failure(
     message = f"{type(error).__name__}: {error}"
     read, wrote = context.lake.take_activity()
     emit(context, name, "FAIL", message=message, read=read, wrote=wrote, **_numbers(seconds, wrote))
+    record_metrics(
+        context.settings, context.lake.root, name, is_done=False, seconds=seconds, changed=bool(wrote), wrote=wrote
+    )
     try:
         _record(context, name, "failed", message, started_at=started_at, read=read, wrote=wrote, seconds=seconds)
     except Exception as second:  # what stopped the job may stop the record, too; the first error is the one to show

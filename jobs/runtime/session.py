@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conf.settings import Settings
+from jobs.core.progress import is_submitted
 from jobs.runtime.jars import jar_paths
 from jobs.runtime.java import require_java
 from jobs.runtime.machine import require_open_files, require_temporary_folder
@@ -66,11 +67,6 @@ LOCAL_CONFS = {
     "spark.driver.host": "127.0.0.1",
     "spark.sql.legacy.setCommandRejectsSparkCoreConfs": "false",
 }
-
-
-def is_submitted() -> bool:
-    """Tell whether spark-submit (or a platform) started this process: the gateway to its JVM exists already."""
-    return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def is_local(settings: Settings) -> bool:

@@ -27,6 +27,7 @@ from estimation.tables import (
 from estimation.tables.layout import SIDES, Side
 from estimation.tables.spec import Language
 from jobs.core.errors import InputRefusedError
+from jobs.core.progress import advance, expect
 from jobs.runtime.context import (
     JobContext,
 )
@@ -51,14 +52,17 @@ def print_tables(
     truth = truth_of(context, handed.panel)
     generated = origin_of(context) in ("generated", "mixed")
     printed = []
+    chosen = {profile: result_tables(tables, profile, table_files) for profile in profiles}
+    expect(sum(len(table.columns) for tables_of in chosen.values() for table in tables_of), "columns")
     for profile in profiles:
-        chosen = result_tables(tables, profile, table_files)
-        for table in chosen:
+        for table in chosen[profile]:
+            advance(0, note=f"{table.name} ({profile})")
             panel, notes = own_panel(handed.panel, table.extra)
             fits = estimate_tables([table], panel, classes)[table.name]
             printed.append(
                 print_table(table, fits, paper=paper, truth=truth, generated=generated, notes=notes)
             )
+            advance(len(table.columns), note=f"{table.name} ({profile})")
     return printed
 
 

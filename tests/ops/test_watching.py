@@ -9,6 +9,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -88,6 +89,52 @@ def _job(context, outcome):
         return outcome
 
     return run
+
+
+def _samples(path):
+    from prometheus_client.parser import text_string_to_metric_families
+
+    return {
+        (sample.name.removeprefix("customs_lake_"), sample.labels.get("job") or sample.labels.get("table")): sample.value
+        for family in text_string_to_metric_families(path.read_text("utf-8")) for sample in family.samples
+    }
+
+
+def test_metrics_file_has_the_last_end_of_every_job_also_of_those_that_ran_elsewhere(tmp_path):
+    path = tmp_path / "metrics" / "lake.prom"
+    context = _context(metrics_file=str(path))
+    events.observe("clean", _job(context, Outcome("done", changed=False, n_rows=2400)), context)
+    first = _samples(path)
+    assert first["job_success", "clean"] == 1 and first["job_records", "clean"] == 2400
+    assert first["table_written_rows", "silver.declaration"] == 1200 and first["table_version", "silver.declaration"] == 7
+    assert abs(first["job_end_timestamp_seconds", "clean"] - time.time()) < 60
+    # another process: nothing is remembered but the file
+    other = _context(metrics_file=str(path))
+    with pytest.raises(LakeError):
+        events.observe("count", _job(other, LakeError("s3a://me:hunter2@bucket is full")), other)
+    second = _samples(path)
+    assert second["job_success", "count"] == 0 and second["job_success", "clean"] == 1
+    events.observe("count", _job(other, Outcome("done", changed=False, n_rows=10)), other)
+    third = _samples(path)
+    assert third["job_success", "count"] == 1 and third["job_records", "clean"] == 2400
+    assert len([key for key in third if key[0] == "job_success"]) == 2
+    assert list(path.parent.iterdir()) == [path], "a scrape never sees half a file"
+
+
+def test_a_metrics_file_that_cannot_be_written_or_read_ends_no_run(tmp_path, caplog):
+    (tmp_path / "file").write_text("x")
+    context = _context(metrics_file=str(tmp_path / "file" / "x.prom"))
+    assert events.observe("clean", _job(context, Outcome("done", changed=False)), context).message == "done"
+    broken = tmp_path / "broken.prom"
+    broken.write_text("no metric { at all\n")
+    context = _context(metrics_file=str(broken))
+    events.observe("clean", _job(context, Outcome("done", changed=False)), context)
+    assert _samples(broken)["job_success", "clean"] == 1
+
+
+def test_a_metrics_file_of_a_name_that_no_collector_reads_is_refused():
+    with pytest.raises(SettingsError, match="ending in .prom"):
+        Operations(metrics_file="/var/lib/lake.txt")
 
 
 def test_log_file_has_one_json_line_per_event_with_rows_and_ids(tmp_path):

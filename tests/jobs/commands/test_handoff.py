@@ -215,7 +215,8 @@ def test_the_command_ends_with_its_code_and_starts_no_java(study_lake, tmp_path,
     assert "6 commands, largest difference" in capsys.readouterr().out
     assert run_command(["handoff", *words, "--out", "out"]) == EXIT_REFUSED
     assert "found CITATION.cff" in capsys.readouterr().err
-    assert run_command(["handoff", *words[:4], "--study-profile", "defensible", "--tables", "77", "--out", "new"]) == EXIT_REFUSED
+    unknown = ["--study-profile", "defensible", "--tables", "77", "--out", "new"]
+    assert run_command(["handoff", *words[:4], *unknown]) == EXIT_REFUSED
 
 
 def test_generated_data_carry_the_banner_everywhere_and_are_whole(study_lake, tmp_path):

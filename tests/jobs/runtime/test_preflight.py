@@ -110,9 +110,9 @@ def test_faults_of_table_files_come_with_all_others(lake, tmp_path, capsys):
     assert "table8.toml" in said and "no lake there" in said
     (tables / "table8.toml").unlink()
     assert "moon" in _said(["estimate", "--lake", lake, "--table-files", tables], capsys)
-    said = _said(["estimate", "--lake", lake, "--table-files", tmp_path / "tabls", "--study-profile", "papr"], capsys)
+    said = _said(["estimate", "--lake", lake, "--table-files", tmp_path / "table", "--study-profile", "papr"], capsys)
     assert "--study-profile" in said
-    assert "Did you mean" in _said(["estimate", "--lake", lake, "--table-files", tmp_path / "tabls"], capsys)
+    assert "Did you mean" in _said(["estimate", "--lake", lake, "--table-files", tmp_path / "table"], capsys)
 
 
 def test_boundaries_and_totals_are_read_before_anything_starts(lake, tmp_path, capsys):
