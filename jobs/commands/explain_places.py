@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import namedtuple
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from conf.settings import Places
+from jobs.commands.narrow_book import Book, narrow_book
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.placing import MONTH_OF_YEARLY_FILES, PLACE_INPUTS, PlacePolicy, place_records
 from jobs.reference.place_lookups import place_tables
-from schemas.places import OPEN_END
 from schemas.reference.place_keys import place_key, without_ending
 
 DECISION = (
@@ -31,8 +29,6 @@ DECISION = (
 """What is told of a decision; ``place_reason`` is null for a record to keep."""
 FILE_COLUMNS = ("postcode", "year", "text", "code", "month")
 NO_POSTCODE = "-"
-LEFT_OUT_FIRST = "中国经保出高科新（("
-"""Characters that a key may leave out at its beginning."""
 FIRST_YEAR, LAST_YEAR = 2000, 2030
 
 
@@ -63,27 +59,6 @@ class Question:
     text: str | None = None
     code: str | None = None
     month: int | None = None
-
-
-class Rows(list):
-    """Rows of a table where a data frame is iterated over."""
-
-    def itertuples(self) -> Iterable[Any]:
-        """The rows, as :meth:`pandas.DataFrame.itertuples` gives them."""
-        return self
-
-
-@dataclass(frozen=True, slots=True)
-class Book:
-    """The tables of a place book, cut to some questions."""
-
-    units: Any
-    prefectures: Any
-    prefixes: Any
-    names: Any
-    ambiguous: Any
-    districts: Any
-    district_names: Any
 
 
 def ask(postcode: str, year: str | int, text: str = "", code: str = "", month: str | int = "") -> Question:
@@ -143,7 +118,9 @@ def decide_places(questions: Sequence[Question], places: Places) -> list[dict[st
     places : Places
         The settings: order of evidence, treatments, files of the user.
     """
-    book = _narrow_book(questions, places)
+    book = narrow_book(
+        places, postcodes=[q.postcode for q in questions if q.postcode], texts=[q.text for q in questions if q.text]
+    )
     tables = place_tables(book, convention=places.convention)
     rows = pl.DataFrame(
         {
@@ -156,55 +133,6 @@ def decide_places(questions: Sequence[Question], places: Places) -> list[dict[st
     decided = place_records(rows, tables, PlacePolicy.of(places)).select(DECISION).to_dicts()
     evidence = _Evidence(book, tables, places.convention)
     return [row | {"evidence": evidence.of(question)} for row, question in zip(decided, questions, strict=True)]
-
-
-def _narrow_book(questions: Sequence[Question], places: Places) -> Book:
-    """The place book as far as the questions need it."""
-    heads = {q.postcode[:4] for q in questions if q.postcode}
-    whole = {place_key(q.text) for q in questions if q.text}
-    keys = tuple(whole | {without_ending(key) for key in whole})
-    ends = {key[start:] for key in keys for start in range(len(key))}
-    if places.user_postcodes or places.user_units or places.user_cities:
-        from jobs.reference.place_book import configured_place_book
-
-        book = configured_place_book(places)
-        return Book(
-            book.units, book.prefectures, book.prefixes[book.prefixes["prefix"].str[:4].isin(heads)],
-            book.names[[place_key(alias) in ends for alias in book.names["alias"]]], book.ambiguous, book.districts,
-            book.district_names[book.district_names["alias"].isin(ends)],
-        )
-    # keys may begin with a province; what begins with none of their characters has nothing to do with them
-    firsts = {character for key in keys for character in key} | set(LEFT_OUT_FIRST)
-
-    return Book(
-        units=_shipped("county_units"), prefectures=_shipped("prefectures"),
-        prefixes=_shipped("postcode_prefixes", lambda row: row["prefix"][:4] in heads, is_user=False),
-        names=_shipped("place_names", lambda row: row["alias"][:1].upper() in firsts and place_key(row["alias"]) in ends),
-        ambiguous=_shipped("ambiguous_cities"), districts=_shipped("customs_districts"),
-        district_names=_shipped("customs_district_names", lambda row: row["alias"] in ends),
-    )
-
-
-def _shipped(name: str, is_wanted: Callable[[dict], bool] = lambda _: True, **more: Any) -> Rows:
-    """Rows of a shipped table with their years and counts as numbers."""
-    with (resources.files("schemas") / "reference" / f"{name}.csv").open("r", encoding="utf-8", newline="") as stream:
-        reader = csv.reader(stream)
-        header = next(reader)
-        row_type = namedtuple("Row", [*header, *more])  # type: ignore[misc]  # the columns are the file's
-        rows = Rows()
-        for values in reader:
-            row = dict(zip(header, values, strict=True))
-            if is_wanted(row):
-                rows.append(row_type(**{key: _typed(key, value) for key, value in row.items()}, **more))
-    return rows
-
-
-def _typed(name: str, value: str) -> Any:
-    if name == "valid_to":
-        return int(value or OPEN_END)
-    if name == "valid_from" or name.startswith("n_"):
-        return int(value or 0)
-    return value
 
 
 class _Evidence:

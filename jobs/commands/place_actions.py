@@ -39,11 +39,12 @@ def _explain_postcode(arguments: argparse.Namespace) -> int:
 
 def _candidates(arguments: argparse.Namespace, places: Places) -> str:
     from jobs.commands.explain_places import ask
+    from jobs.commands.narrow_book import narrow_book
     from jobs.commands.places import explain_postcode
-    from jobs.reference.place_book import configured_place_book
 
     year = ask(arguments.postcode, arguments.year).year
-    return str(explain_postcode(arguments.postcode, year, book=configured_place_book(places), convention=places.convention))
+    book = narrow_book(places, postcodes=[arguments.postcode])
+    return str(explain_postcode(arguments.postcode, year, book=book, convention=places.convention))
 
 
 def _decide(arguments: argparse.Namespace, places: Places) -> str:

@@ -6,16 +6,20 @@ a record gets when its text names no other prefecture.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
+from conf.settings import Convention, Places
+from jobs.commands.narrow_book import Book, Rows, narrow_book, shipped_rows
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.placing import MONTH_OF_YEARLY_FILES
-from jobs.reference.place_book import PlaceBook, load_place_book
-from jobs.reference.place_lookups import Convention, Lookups, build_lookups
-from schemas.places import INSIDE_TYPES, OPEN_END
-from schemas.reference.builders.common import read_source
+from jobs.reference.place_lookups import build_postcodes
+from schemas.places import INSIDE_TYPES
+
+if TYPE_CHECKING:
+    from jobs.reference.place_book import PlaceBook
 
 LISTS = {
     "postcode_a": "libaddressinput 2010", "postcode_b": "chinese-postcode 2018", "postcode_c": "china-region 2019",
@@ -105,7 +109,7 @@ class Explanation:
 
 
 def explain_postcode(
-    postcode: str, year: int, *, book: PlaceBook | None = None, convention: Convention = "year_end"
+    postcode: str, year: int, *, book: PlaceBook | Book | None = None, convention: Convention = "year_end"
 ) -> Explanation:
     """Say what a postcode is in a year, by which evidence, and what else it could be.
 
@@ -128,14 +132,12 @@ def explain_postcode(
         raise PostcodeQuestionError(f"postcode: expected six digits, such as 312000; found {postcode!r}.")
     if not FIRST_YEAR <= year < LAST_YEAR:
         raise PostcodeQuestionError(f"year: expected {FIRST_YEAR} to {LAST_YEAR - 1}; found {year}.")
-    book = book or load_place_book()
+    book = book or narrow_book(Places(), postcodes=[postcode])
     found = _candidates(book, postcode, year)
     longest = max((len(candidate.prefix) for candidate in found), default=0)
     month = year * 12 + (MONTH_OF_YEARLY_FILES if convention == "approval" else 12) - 1
-    area = replace(
-        book, prefixes=book.prefixes[book.prefixes["prefix"].str.startswith(postcode[:4])], names=book.names.iloc[:0]
-    )
-    spans = _spans(build_lookups(area, convention=convention), postcode)
+    near = Rows(row for row in book.prefixes.itertuples() if row.prefix[:4] == postcode[:4])
+    spans = _spans(build_postcodes(replace(book, prefixes=near), convention=convention), postcode)
     place = next((place for start, end, place in spans if start <= month < end), None)
     return Explanation(
         postcode=postcode,
@@ -173,13 +175,10 @@ def render_explanation(answer: Explanation) -> str:
     return "\n".join(lines)
 
 
-def _candidates(book: PlaceBook, postcode: str, year: int) -> list[Candidate]:
-    prefixes = book.prefixes[[postcode.startswith(prefix) for prefix in book.prefixes["prefix"]]]
-    prefixes = prefixes[(prefixes["valid_from"] <= year) & (prefixes["valid_to"] > year)]
-    units = book.units[(book.units["valid_from"] <= year) & (book.units["valid_to"] > year)]
-    units = {row.unit_code: row for row in units.itertuples()}
-    names = book.prefectures[(book.prefectures["valid_from"] <= year) & (book.prefectures["valid_to"] > year)]
-    names = dict(zip(names["prefecture_code"], names["name_zh"], strict=True))
+def _candidates(book: PlaceBook | Book, postcode: str, year: int) -> list[Candidate]:
+    prefixes = [row for row in _in_force(book.prefixes, year) if postcode.startswith(row.prefix)]
+    units = {row.unit_code: row for row in _in_force(book.units, year)}
+    names = {row.prefecture_code: row.name_zh for row in _in_force(book.prefectures, year)}
     seats = _seats(year)
     found = [
         Candidate(
@@ -195,10 +194,14 @@ def _candidates(book: PlaceBook, postcode: str, year: int) -> list[Candidate]:
             seats=seats.get(row.unit_code, {}),
             approved_on=units[row.unit_code].approved_on,
         )
-        for row in prefixes.itertuples()
+        for row in prefixes
         if row.unit_code in units
     ]
     return sorted(found, key=lambda c: (-len(c.prefix), -c.n_codes - c.n_agree, c.unit_type not in INSIDE_TYPES, c.unit_code))
+
+
+def _in_force(table: Any, year: int) -> Iterator[Any]:
+    return (row for row in table.itertuples() if row.valid_from <= year < row.valid_to)
 
 
 def _others(found: Sequence[Candidate], longest: int) -> tuple[Candidate, ...]:
@@ -213,17 +216,17 @@ def _others(found: Sequence[Candidate], longest: int) -> tuple[Candidate, ...]:
 
 
 def _seats(year: int) -> dict[str, dict[str, str]]:
-    rows = [*read_source("seat_postcodes").itertuples(), *read_source("seat_additions").itertuples()]
+    rows = [row for name in ("seat_postcodes", "seat_additions") for row in shipped_rows(f"sources/{name}")]
     return {
         row.unit_code: {label: getattr(row, column) for column, label in LISTS.items() if getattr(row, column)}
         for row in rows
-        if int(row.valid_from) <= year < int(row.valid_to or OPEN_END)
+        if row.valid_from <= year < row.valid_to
     }
 
 
-def _spans(lookups: Lookups, postcode: str) -> list[tuple[int, int, dict]]:
+def _spans(postcodes: Sequence[dict], postcode: str) -> list[tuple[int, int, dict]]:
     """Months and the place the resolver takes in them when the text adds nothing."""
-    rows = sorted((row for row in lookups.postcodes if postcode.startswith(row["prefix"])), key=lambda row: row["prefix"])
+    rows = sorted((row for row in postcodes if postcode.startswith(row["prefix"])), key=lambda row: row["prefix"])
     months = sorted({month for row in rows for month in (row["from_month"], row["to_month"])})
     spans = []
     for start, end in pairwise(months):

@@ -8,6 +8,7 @@ names that AWS, Google and Azure give them) are read; for any other store the sa
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -185,9 +186,35 @@ class LakeTable:
     def __init__(self, lake: LakeReader, table: Table, version: int | None = None) -> None:
         self.lake, self.table, self.version = lake, table, version
 
-    def at(self, version: int) -> LakeTable:
-        """The same table at an older version."""
+    def at(self, version: int | str | dt.datetime) -> LakeTable:
+        """The same table at an older version, or as it was at a moment.
+
+        Parameters
+        ----------
+        version : int, str or datetime
+            A version; or a moment such as ``2024-05-01T12:00``, UTC where it says no zone.
+
+        Raises
+        ------
+        LakeError
+            If the table was not there yet, or its log no longer reaches back so far.
+        """
+        if not isinstance(version, int):
+            version = self._version_at(version)
         return LakeTable(self.lake, self.table, version)
+
+    def _version_at(self, moment: str | dt.datetime) -> int:
+        when = dt.datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        when = when if when.tzinfo is not None else when.replace(tzinfo=dt.UTC)
+        history = self.lake.delta_table(self.table).history()
+        before = [entry["version"] for entry in history if entry["timestamp"] <= when.timestamp() * 1000]
+        if not before:
+            first = min(entry["timestamp"] for entry in history) / 1000
+            raise LakeError(
+                f"{self.table.name} had no version at {when:%Y-%m-%d %H:%M} UTC: its log begins at"
+                f" {dt.datetime.fromtimestamp(first, dt.UTC):%Y-%m-%d %H:%M} UTC."
+            )
+        return max(before)
 
     def to_arrow(self) -> pa.Table:
         """All rows as an Arrow table."""

@@ -79,6 +79,11 @@ def build_lookups(book: PlaceBook, *, convention: Convention = "year_end") -> Lo
     )
 
 
+def build_postcodes(book: PlaceBook, *, convention: Convention = "year_end") -> list[dict]:
+    """The rows of postcodes alone, of a book cut to some of them: :attr:`Lookups.postcodes`."""
+    return list(_postcode_rows(book, Gazetteer(book, convention)))
+
+
 class Gazetteer:
     """Units and prefectures by code and month."""
 

@@ -27,12 +27,12 @@ def no_session(monkeypatch):
 
 
 @pytest.fixture
-def lake(tmp_path):
+def root(tmp_path):
     """A lake without tables, as a run that was ended at once leaves it."""
-    root = tmp_path / "lake"
-    root.mkdir()
-    (root / MARKER).write_text(json.dumps({"format": LAKE_FORMAT, "product": "customs-lake", "floors": {}, "columns": ""}))
-    return root
+    folder = tmp_path / "lake"
+    folder.mkdir()
+    (folder / MARKER).write_text(json.dumps({"format": LAKE_FORMAT, "product": "customs-lake", "floors": {}, "columns": ""}))
+    return folder
 
 
 def _said(words, capsys):
@@ -46,8 +46,8 @@ def test_a_run_on_a_new_lake_without_raw_is_refused_and_makes_no_lake(tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_on_a_lake_without_records_asks_for_raw(lake, capsys):
-    assert "holds no records yet" in _said(["run", "--lake", lake], capsys)
+def test_a_run_on_a_lake_without_records_asks_for_raw(root, capsys):
+    assert "holds no records yet" in _said(["run", "--lake", root], capsys)
 
 
 def test_every_fault_of_a_run_is_said_at_once_and_nothing_is_made(tmp_path, capsys, monkeypatch):
@@ -98,35 +98,35 @@ def test_a_folder_that_is_no_lake_and_a_file_are_refused_as_lakes(tmp_path, caps
     assert "expected a folder, found a file" in said
 
 
-def test_faults_of_table_files_come_with_all_others(lake, tmp_path, capsys):
+def test_faults_of_table_files_come_with_all_others(root, tmp_path, capsys):
     tables = tmp_path / "tables"
     tables.mkdir()
     (tables / "table9.toml").write_text("number = 9\ntitle = 'x'\n[[column]]\nsample = 'moon'\ndependent = 'lnvalue'\n")
     (tables / "table8.toml").write_text("number = \n")
-    said = _said(["estimate", "--lake", lake, "--table-files", tables, "--set", "study.first_year=1"], capsys)
+    said = _said(["estimate", "--lake", root, "--table-files", tables, "--set", "study.first_year=1"], capsys)
     # tables are judged under settings that can be read
     assert "2000 <= first_year" in said
     said = _said(["estimate", "--lake", tmp_path / "gone", "--table-files", tables], capsys)
     assert "table8.toml" in said and "no lake there" in said
     (tables / "table8.toml").unlink()
-    assert "moon" in _said(["estimate", "--lake", lake, "--table-files", tables], capsys)
-    said = _said(["estimate", "--lake", lake, "--table-files", tmp_path / "table", "--study-profile", "papr"], capsys)
+    assert "moon" in _said(["estimate", "--lake", root, "--table-files", tables], capsys)
+    said = _said(["estimate", "--lake", root, "--table-files", tmp_path / "table", "--study-profile", "papr"], capsys)
     assert "--study-profile" in said
-    assert "Did you mean" in _said(["estimate", "--lake", lake, "--table-files", tmp_path / "table"], capsys)
+    assert "Did you mean" in _said(["estimate", "--lake", root, "--table-files", tmp_path / "table"], capsys)
 
 
-def test_boundaries_and_totals_are_read_before_anything_starts(lake, tmp_path, capsys):
+def test_boundaries_and_totals_are_read_before_anything_starts(root, tmp_path, capsys):
     (tmp_path / "map.json").write_text('{"type": "Topology"}')
-    assert "expected type FeatureCollection" in _said(["report", "--lake", lake, "--geojson", tmp_path / "map.json"], capsys)
-    assert "no such file" in _said(["plausible", "--lake", lake, "--totals", tmp_path / "none.csv"], capsys)
+    assert "expected type FeatureCollection" in _said(["report", "--lake", root, "--geojson", tmp_path / "map.json"], capsys)
+    assert "no such file" in _said(["plausible", "--lake", root, "--totals", tmp_path / "none.csv"], capsys)
 
 
-def test_a_user_file_of_the_settings_is_looked_at_before_anything_starts(lake, tmp_path, capsys):
+def test_a_user_file_of_the_settings_is_looked_at_before_anything_starts(root, tmp_path, capsys):
     setting = f"places.user_postcodes={tmp_path / 'codes.csv'}"
-    said = _said(["clean", "--lake", lake, "--set", setting, "--set", "places.user_units=none.csv"], capsys)
+    said = _said(["clean", "--lake", root, "--set", setting, "--set", "places.user_units=none.csv"], capsys)
     assert "places.user_postcodes" in said and "places.user_units = none.csv: no such file (set by --set)" in said
     (tmp_path / "codes.csv").write_text("prefix,unit\n312000,330601\n")
-    assert "codes.csv" in _said(["clean", "--lake", lake, "--set", setting], capsys)
+    assert "codes.csv" in _said(["clean", "--lake", root, "--set", setting], capsys)
 
 
 def test_one_fault_is_said_as_it_is(tmp_path, capsys):
