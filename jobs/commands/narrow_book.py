@@ -76,7 +76,7 @@ def shipped_rows(
     name: str, is_wanted: Callable[[dict], bool] = lambda _: True, **more: Any
 ) -> Rows:
     """Rows of a table of ``schemas/reference`` with their years and counts as numbers."""
-    with (resources.files("schemas") / "reference" / f"{name}.csv").open("r", encoding="utf-8", newline="") as stream:
+    with (resources.files("schemas") / "reference" / f"{name}.csv").open("r", encoding="utf-8") as stream:
         reader = csv.reader(stream)
         header = next(reader)
         row_type = namedtuple("Row", [*header, *more])  # type: ignore[misc]  # the columns are the file's
