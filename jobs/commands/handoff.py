@@ -32,6 +32,7 @@ from jobs.commands.stata_file import Language, stata_names, write_stata
 from jobs.core.errors import EXIT_DONE, InputRefusedError, NotBalancedError
 from jobs.core.ledger import files_in_force
 from jobs.runtime.context import JobContext, look_into
+from jobs.study.handoff import check_tables
 from jobs.study.package_codebook import codebook, codebook_html, datapackage, frozen_configuration
 from jobs.study.package_content import StudyPackage, collect_package, numbers_frame, require_name
 from jobs.study.package_readme import citation, environment, gather_facts, readme
@@ -44,6 +45,7 @@ SAME_NUMBERS = 1e-8
 #: Records of the generated world beside a package, few enough to share.
 WORLD_RECORDS, WORLD_SEED = 60_000, 20031
 DESCRIPTOR, CHECKSUMS = "datapackage.json", "SHA256SUMS"
+CHECKS = (check_tables,)
 
 
 def hand_off(

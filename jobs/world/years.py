@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -49,15 +52,32 @@ def write_years(world: World, tasks: Sequence[YearTask], processes: int) -> Iter
     world.prepare()
     # spawned, not forked: a fork of a process with threads (Arrow's, a JVM's gateway) may never end
     with ProcessPoolExecutor(n_processes, get_context("spawn"), _receive, (world,)) as pool:
-        yield from pool.map(_write, tasks)
+        with _interrupts_left_out():
+            written = pool.map(_write, tasks)
+        yield from written
 
 
 _world: World
 
 
+@contextlib.contextmanager
+def _interrupts_left_out() -> Iterator[None]:
+    """Start processes that print no stack trace when Ctrl-C reaches all of a terminal's: they inherit what is set here."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _receive(world: World) -> None:
     global _world
     _world = world
+    # from here on an interrupt simply ends this process; the sentence is the main program's
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _write(task: YearTask) -> WrittenYear:

@@ -236,7 +236,7 @@ def _export(parser: Parser) -> None:
 
 @command(
     "handoff", LOOKING, "a study as a replication package: data, tables.do, tables.R, README", module="jobs.commands.handoff",
-    is_long=True,
+    is_long=True, writes_folder=True,
     examples=[
         ("--study paper2015 --lake LAKE --out PACKAGE", "all tables, under both profiles"),
         ("--study paper2015 --lake LAKE --out PACKAGE --tables 1,4 --author 'Li, Wei'", "two tables, with an author"),

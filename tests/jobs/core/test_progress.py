@@ -100,7 +100,10 @@ def _on_a_terminal(code, *, seconds=30.0, until="", send=None):
     main, side = pty.openpty()
     environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "120", "PYTHONUNBUFFERED": "1"}
     started = time.monotonic()
-    child = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=side, stdout=side, stderr=side, env=environment)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=side, stdout=side, stderr=side, env=environment,
+        start_new_session=True,
+    )
     os.close(side)
     written, first = b"", None
     while time.monotonic() - started < seconds:
@@ -112,7 +115,8 @@ def _on_a_terminal(code, *, seconds=30.0, until="", send=None):
             first = first or time.monotonic() - started
             written += piece
         if until and until.encode() in written and send is not None:
-            child.send_signal(send)
+            # as a terminal does: to the program and all it started
+            os.killpg(child.pid, send)
             send = None
         if child.poll() is not None and not select.select([main], [], [], 0)[0]:
             break
@@ -146,10 +150,17 @@ print("end")
     assert text.rstrip().endswith("end")
 
 
-def test_ctrl_c_ends_a_command_with_one_sentence_and_leaves_nothing_half_written(tmp_path):
-    words = ["customs-lake", "generate", "--out", str(tmp_path / "world"), "--preset", "small"]
-    code = f"import sys; from jobs.commands.start import main; sys.argv = {words}; sys.exit(main())"
-    text, code, _ = _on_a_terminal(code, seconds=120, until="city-years planned", send=signal.SIGINT)
+@pytest.mark.parametrize("until", ["city-years planned", "rows in"])
+def test_ctrl_c_ends_a_command_with_one_sentence_and_leaves_nothing_half_written(tmp_path, until):
+    words = ["customs-lake", "generate", "--out", str(tmp_path / "world"), "--preset", "small", "--processes", "2"]
+    # processes that are started need a program that can be imported again
+    program = tmp_path / "program.py"
+    program.write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        f"if __name__ == '__main__':\n    from jobs.commands.start import main\n    sys.argv = {words}\n    sys.exit(main())\n"
+    )
+    code = f"import runpy; runpy.run_path({str(program)!r}, run_name='__main__')"
+    text, code, _ = _on_a_terminal(code, seconds=120, until=until, send=signal.SIGINT)
     assert code == 130
     assert "Interrupted" in text and "Traceback" not in text and "KeyboardInterrupt" not in text
     assert not list((tmp_path / "world").glob("*")), "half a world would stand in the way of the next try"
