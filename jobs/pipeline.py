@@ -127,7 +127,8 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, settings: Settings) -> list[Outcome]:
     """Look first, without a session; then run the steps if there is anything to do."""
-    refuse_damage(arguments.lake, raw=arguments.raw)
+    if not getattr(arguments, "is_checked", False):
+        refuse_damage(arguments.lake, raw=arguments.raw)
     # on a cluster its executors look, once there is a session
     if arguments.raw is not None and is_local(settings):
         with moving("look", note="which files there are"):

@@ -137,7 +137,7 @@ def open_context(arguments: argparse.Namespace, *, create: bool = True, is_check
     apply_rights(settings.privacy)
     raw, years = getattr(arguments, "raw", None), parse_years(getattr(arguments, "years", None))
     # files that are cut or gone are told by name before Java stumbles over them
-    if not is_checked:
+    if not (is_checked or getattr(arguments, "is_checked", False)):
         refuse_damage(arguments.lake, raw=raw)
     with moving("spark", note="starts"):
         spark = build_session(settings)
@@ -156,7 +156,8 @@ def look_into(arguments: argparse.Namespace, *, may_be_new: bool = False) -> Job
     """Load settings and open the lake for looking: without a session wherever the lake's store can be read so."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
     apply_rights(settings.privacy)
-    refuse_damage(arguments.lake, raw=getattr(arguments, "raw", None))
+    if not getattr(arguments, "is_checked", False):
+        refuse_damage(arguments.lake, raw=getattr(arguments, "raw", None))
     # a delivery that a cluster's executors see is looked at by them
     if can_look(arguments.lake) and (getattr(arguments, "raw", None) is None or is_local(settings)):
         lake: Lake = LakeReader.look(arguments.lake, may_be_new=may_be_new)

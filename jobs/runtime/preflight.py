@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from conf.errors import SettingsError
 from conf.layouts import LayoutError, load_layouts
 from conf.settings import Settings, load_settings
-from jobs.core.errors import CustomsLakeError, InputRefusedError
+from jobs.core.errors import EXIT_REFUSED, CustomsLakeError, InputRefusedError
 from jobs.core.years import parse_years
 from jobs.runtime.command_line.catalogue import Command
 from jobs.runtime.command_line.parser import nearest
@@ -57,7 +57,10 @@ class Faults:
             raise self.found[0]
         if self.found:
             lines = "\n".join(f"  {number}. {_indented(error)}" for number, error in enumerate(self.found, start=1))
-            raise InputRefusedError(f"{len(self.found)} things to mend first; nothing was started or changed.\n{lines}")
+            error = InputRefusedError(f"{len(self.found)} things to mend first; nothing was started or changed.\n{lines}")
+            # a damaged lake is what a scheduler must hear of, whatever else is wrong
+            error.exit_code = max(getattr(one, "exit_code", EXIT_REFUSED) for one in self.found)
+            raise error
 
 
 def refuse_faults(chosen: Command, own: Iterable[Check], arguments: argparse.Namespace) -> None:
@@ -78,7 +81,7 @@ def refuse_faults(chosen: Command, own: Iterable[Check], arguments: argparse.Nam
     if chosen.reads_layouts:
         faults.of(load_layouts)
     if getattr(arguments, "lake", None) is not None:
-        faults.of(_check_lake, chosen, arguments.lake)
+        faults.of(_check_lake, chosen, arguments)
     out = getattr(arguments, "out", None)
     if out is not None and chosen.writes_folder:
         faults.of(_check_folder, Path(out))
@@ -115,15 +118,20 @@ def no_folder(option: str, folder: Path) -> str:
     return f"{option} {folder}: no such folder.{f' Did you mean {folder.parent / meant}?' if meant else ''}"
 
 
-def _check_lake(chosen: Command, root: str) -> None:
+def _check_lake(chosen: Command, arguments: argparse.Namespace) -> None:
     """Open the lake for looking, as the command will open it; a store that only Java reads is opened by the command."""
+    from jobs.core.damage import refuse_damage
     from jobs.core.reading import LakeReader, can_look
 
+    root = arguments.lake
     if chosen.lake == "any" or not can_look(root):
         return
     local = None if "://" in root else Path(root)
     if local is not None and local.exists() and not local.is_dir():
         raise InputRefusedError(f"--lake {root}: expected a folder, found a file.")
+    refuse_damage(root, raw=getattr(arguments, "raw", None))
+    # it need not be listed a second time
+    arguments.is_checked = True
     LakeReader.look(root, may_be_new=chosen.lake == "new")
     if local is not None and chosen.lake == "new":
         _check_writable("--lake", local)

@@ -8,7 +8,7 @@ import pytest
 
 from conf.layouts import load_layouts
 from jobs.commands.main import run_command
-from jobs.core.errors import EXIT_REFUSED
+from jobs.core.errors import EXIT_REFUSED, EXIT_UNBALANCED
 from jobs.core.lake import LAKE_FORMAT, MARKER
 from jobs.runtime.command_line.catalogue import commands
 
@@ -132,3 +132,12 @@ def test_a_user_file_of_the_settings_is_looked_at_before_anything_starts(root, t
 def test_one_fault_is_said_as_it_is(tmp_path, capsys):
     said = _said(["land", "--raw", tmp_path / "raw", "--lake", tmp_path / "lake"], capsys)
     assert said.strip().endswith(f"--raw {tmp_path / 'raw'}: no such folder.") and "things to mend" not in said
+
+
+def test_a_damaged_lake_is_heard_of_whatever_else_is_wrong(root, capsys):
+    (root / MARKER).write_text('{"format": ')
+    assert run_command(["clean", "--lake", str(root)]) == EXIT_UNBALANCED
+    assert "repair" in capsys.readouterr().err
+    assert run_command(["clean", "--lake", str(root), "--years", "early"]) == EXIT_UNBALANCED
+    said = capsys.readouterr().err
+    assert "2 things to mend first" in said and "--years: expected" in said and "repair" in said
