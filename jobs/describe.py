@@ -1,7 +1,8 @@
 """Describe: what is in the panel before anything is estimated.
 
 In: ``gold.city_panel``, ``gold.panel_missing``, ``gold.panel_constants``. Out: tables on the terminal, and with ``--out``
-``panel_summary.csv``, ``panel_correlations.csv``, ``panel_coverage.csv`` and ``panel_coverage.png`` (city x year).
+``panel_summary.csv``, ``panel_correlations.csv``, ``panel_coverage.csv`` and ``panel_coverage.png`` (city x year); summary and
+correlations also as tables for a paper: text, Markdown, LaTeX, HTML, Excel and Word.
 
 Besides mean and deviation the summary splits variance between cities and within them: system GMM lives on the second,
 and a variable without it (distance, land, mostly zones) is known from level equations only. The correlation of the
@@ -22,9 +23,14 @@ if __package__ in (None, ""):
 import numpy as np
 import pandas as pd
 
+from estimation.report.words import variable_word
+from estimation.tables import correlation_sheet, summary_sheet
+from estimation.tables.layout import Sheet
+from estimation.tables.spec import LANGUAGES, Language
 from jobs.core.errors import EXIT_DONE, InputRefusedError
 from jobs.runtime.context import JobContext, Outcome, command_main, look_into
 from jobs.study.coverage_map import draw_coverage
+from jobs.study.result_tables import write_sheets
 from schemas import panel as tables
 from schemas.panel import BASELINE
 
@@ -61,15 +67,15 @@ class PanelDescription:
     res_is_growth: float
 
 
-def run(context: JobContext) -> Outcome:
-    """Print the description and write its files when ``--out`` is given."""
+def run(context: JobContext, language: Language = "en") -> Outcome:
+    """Print the description and write its files when ``--out`` is given, tables for a paper in a language."""
     if not context.lake.exists(tables.CITY_PANEL):
         raise InputRefusedError(
             f"{tables.CITY_PANEL.name}: not in {context.lake.root} yet. Run `customs-lake panel` first."
         )
     panel = context.lake.arrow(tables.CITY_PANEL).to_pandas()
     description = describe_panel(panel)
-    files = write_description(description, panel, context.out) if context.out is not None else []
+    files = write_description(description, panel, context.out, language) if context.out is not None else []
     counts = description.counts
     return Outcome(
         f"{counts['n_complete']:,} of {counts['n_rows']:,} city-years complete, {counts['n_cities']} cities;"
@@ -136,7 +142,9 @@ def count_observations(panel: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def write_description(description: PanelDescription, panel: pd.DataFrame, out: Path) -> list[Path]:
+def write_description(
+    description: PanelDescription, panel: pd.DataFrame, out: Path, language: Language = "en"
+) -> list[Path]:
     """Write the tables and the coverage map; returns the files."""
     out.mkdir(parents=True, exist_ok=True)
     frames = {
@@ -150,7 +158,25 @@ def write_description(description: PanelDescription, panel: pd.DataFrame, out: P
         frame.to_csv(out / name)
         files.append(out / name)
     files.append(draw_coverage(panel, out / "panel_coverage.png"))
-    return files
+    return files + write_sheets(paper_sheets(description, language), out, stem="panel", language=language)
+
+
+def paper_sheets(description: PanelDescription, language: Language = "en") -> list[Sheet]:
+    """Summary statistics and correlations as tables for a paper, variables in words."""
+    place = LANGUAGES.index(language)
+
+    def label(name: str) -> str:
+        return variable_word(name)[place]
+
+    counts = description.counts
+    n_cities = len(description.coverage)
+    notes = (f"{counts['n_rows']:,} city-years of {n_cities} cities; SD between cities and within them over time.",)
+    complete = (f"Over {counts['n_complete']:,} city-years with all variables.",)
+    shown = description.summary[[*("variable", "n", "mean", "sd", "sd_between", "sd_within", "min", "median", "max")]]
+    return [
+        summary_sheet(shown, label, language=language, notes=notes),
+        correlation_sheet(description.correlations, label, notes=complete),
+    ]
 
 
 def render(description: PanelDescription) -> str:
@@ -216,7 +242,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_command(arguments: argparse.Namespace) -> int:
     """Print the description and return the exit code."""
     with look_into(arguments) as context:
-        outcome = run(context)
+        outcome = run(context, arguments.language)
     print(f"{outcome.detail}\n{outcome.message}")
     return EXIT_DONE
 

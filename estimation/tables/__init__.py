@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from estimation.tables.columns import ColumnFit, estimate_column, estimate_tables
 from estimation.tables.comparison import compare, count_agreement
+from estimation.tables.descriptive import correlation_sheet, summary_sheet
 from estimation.tables.extra import table_panel
 from estimation.tables.faults import table_faults
 from estimation.tables.formats import to_html, to_latex, to_markdown, to_text, write_excel
@@ -23,6 +24,7 @@ from estimation.tables.samples import CityClasses
 from estimation.tables.spec import ResultTable, TableSpecError
 from estimation.tables.study import Constant, StudyPanel
 from estimation.tables.table_files import parse_tables, select_tables
+from estimation.tables.word import write_word
 
 __all__ = [
     "CityClasses",
@@ -33,6 +35,7 @@ __all__ = [
     "StudyPanel",
     "TableSpecError",
     "compare",
+    "correlation_sheet",
     "count_agreement",
     "estimate_column",
     "estimate_tables",
@@ -40,6 +43,7 @@ __all__ = [
     "parse_tables",
     "print_table",
     "select_tables",
+    "summary_sheet",
     "table_faults",
     "table_panel",
     "to_html",
@@ -48,4 +52,5 @@ __all__ = [
     "to_records",
     "to_text",
     "write_excel",
+    "write_word",
 ]

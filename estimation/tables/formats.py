@@ -1,19 +1,21 @@
-"""Write a printed table as terminal text, Markdown, LaTeX (booktabs), HTML or an Excel workbook.
+"""Write a table as terminal text, Markdown, LaTeX (booktabs), HTML, an Excel workbook or a Word document.
 
-All formats come from one layout. LaTeX and HTML are pandas' Styler, Excel is openpyxl; the text and Markdown need the
+All formats come from one sheet of cells (`estimation.tables.layout`), of a result table or of summary statistics. LaTeX and
+HTML are pandas' Styler, Excel is openpyxl, Word is python-docx (`estimation.tables.word`); the text and Markdown need the
 standard library only, so a cluster driver without further wheels prints the table too.
 """
 
 from __future__ import annotations
 
 import html
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from estimation.tables.layout import SIDE_TITLES, SIDES, Layout, Side, lay_out
+from estimation.tables.layout import SIDE_TITLES, SIDES, Layout, Sheet, Side, sheet_of
 from estimation.tables.printed import PrintedTable
 from estimation.tables.spec import Language
 
@@ -24,11 +26,14 @@ _LATEX_SPECIAL = str.maketrans({
 TEXT_WIDTH = 118
 #: Tables with more printed columns than three times ours, paper, truth are set smaller in HTML.
 WIDE = 9
+#: Characters that fit a line of LaTeX's article in its usual size, with two between columns.
+LATEX_WIDTH = 62
 
 
-def to_text(table: PrintedTable, sides: tuple[Side, ...] = SIDES, language: Language = "en") -> str:
+def to_text(table: PrintedTable | Sheet, sides: tuple[Side, ...] = SIDES, language: Language = "en") -> str:
     """Return the table for a terminal, plain characters only."""
-    layout = lay_out(table, sides=sides, language=language)
+    sheet = sheet_of(table, sides, language)
+    layout = sheet.layout
     label_width = max(len(label) for label, _ in layout.rows) + 1
     widths = _widths(layout)
     n_sides = len(layout.heads[0][1])
@@ -40,7 +45,7 @@ def to_text(table: PrintedTable, sides: tuple[Side, ...] = SIDES, language: Lang
     top = " " * label_width + "".join(
         " " + heading.center(sum(group)) for group, (heading, _) in zip(groups, layout.heads, strict=True)
     )
-    lines = [_title(table, language), rule, top]
+    lines = [_title(sheet, language), rule, top]
     if n_sides > 1:
         lines.append(" " * label_width + "".join(
             " " + "".join(SIDE_TITLES[side].rjust(width) for side, width in zip(shown, group, strict=True))
@@ -58,44 +63,60 @@ def to_text(table: PrintedTable, sides: tuple[Side, ...] = SIDES, language: Lang
         lines.append((label.ljust(label_width) + "".join(parts)).rstrip())
     lines.append(rule)
     width = max(TEXT_WIDTH, len(rule))
-    lines += [line for note in table.notes for line in textwrap.wrap(note, width, subsequent_indent="  ")]
+    lines += [line for note in sheet.notes for line in textwrap.wrap(note, width, subsequent_indent="  ")]
     return "\n".join(lines)
 
 
-def to_markdown(table: PrintedTable, sides: tuple[Side, ...] = SIDES, language: Language = "en") -> str:
+def to_markdown(table: PrintedTable | Sheet, sides: tuple[Side, ...] = SIDES, language: Language = "en") -> str:
     """Return the table as Markdown."""
-    layout = lay_out(table, sides=sides, language=language)
+    sheet = sheet_of(table, sides, language)
+    layout = sheet.layout
     several = len(layout.heads[0][1]) > 1
     heads = [
         f"{heading} {SIDE_TITLES[side]}" if several else heading for heading, shown in layout.heads for side in shown
     ]
-    lines = [f"## {table.title} · {table.title_zh}", "", f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
+    lines = [f"## {sheet.title} · {sheet.title_zh}", "", f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
     lines += [f"| {_marked(label)} | {' | '.join(map(_marked, cells))} |" for label, cells in layout.rows]
-    lines += ["", *(f"- {note}" for note in table.notes), ""]
+    lines += ["", *(f"- {note}" for note in sheet.notes), ""]
     return "\n".join(lines)
 
 
-def to_latex(table: PrintedTable, sides: tuple[Side, ...] = SIDES, language: Language = "en") -> str:
-    """Return the table as LaTeX with booktabs rules (pandas Styler; needs jinja2)."""
-    layout = lay_out(table, sides=sides, language=language)
-    frame = _frame(layout, lambda text: text.translate(_LATEX_SPECIAL))
-    styler = frame.style.hide(names=True)
-    body = styler.to_latex(
-        hrules=True, multicol_align="c", column_format="l" + "r" * frame.shape[1], caption=_latex(_title(table, language)),
-        label=f"tab:{table.table.name}", position="htbp", position_float="centering",
+def to_latex(table: PrintedTable | Sheet, sides: tuple[Side, ...] = SIDES, language: Language = "en") -> str:
+    """Return the table as LaTeX with booktabs rules (pandas Styler; needs jinja2), to be taken in with ``\\input``.
+
+    The caption is the title alone: LaTeX counts tables itself.
+    """
+    sheet = sheet_of(table, sides, language)
+    layout = sheet.layout
+    frame = _frame(layout, _latex_cell, head=_latex_head)
+    label = "-".join(part for part in (sheet.name, sheet.profile if sheet.profile != "defensible" else "") if part)
+    body = frame.style.hide(names=True).to_latex(
+        hrules=True, multicol_align="c", column_format="l" + "r" * frame.shape[1],
+        caption=_latex(sheet.caption if language == "en" else sheet.caption_zh), label=f"tab:{label}", position="htbp",
+        position_float="centering",
     )
     lines = body.splitlines()
-    first = next(i for i, line in enumerate(lines) if line.startswith(r"\midrule"))
-    lines.insert(first + layout.n_coefficient_rows + 1, r"\midrule")
+    if layout.n_coefficient_rows < len(layout.rows):
+        first = next(i for i, line in enumerate(lines) if line.startswith(r"\midrule"))
+        lines.insert(first + layout.n_coefficient_rows + 1, r"\midrule")
+    start = next(i for i, line in enumerate(lines) if line.startswith(r"\begin{tabular}"))
     end = next(i for i, line in enumerate(lines) if line.startswith(r"\end{tabular}"))
-    notes = r"\par\smallskip\footnotesize " + r" \\ ".join(_latex(note) for note in table.notes)
-    lines.insert(end + 1, notes)
-    return "\n".join(lines) + "\n"
+    # a star behind a line's end would be taken for part of it
+    said = r" \\{}".join(map(_latex, sheet.notes))
+    notes = [r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize", said, r"\end{minipage}"]
+    lines[end + 1 : end + 1] = notes if sheet.notes else []
+    needs = r"% \usepackage{booktabs}"
+    if _n_characters(layout) > LATEX_WIDTH:
+        lines[end] += "}"
+        lines[start] = r"\resizebox{\linewidth}{!}{" + lines[start]
+        needs += r"\usepackage{graphicx}"
+    return "\n".join([needs + (r"\usepackage{ctex}" if language == "zh" else ""), *lines]) + "\n"
 
 
-def to_html(table: PrintedTable, sides: tuple[Side, ...] = SIDES, language: Language = "en") -> str:
+def to_html(table: PrintedTable | Sheet, sides: tuple[Side, ...] = SIDES, language: Language = "en") -> str:
     """Return the table as an HTML fragment: a figure with both titles, the table and its notes (pandas Styler)."""
-    layout = lay_out(table, sides=sides, language=language)
+    sheet = sheet_of(table, sides, language)
+    layout = sheet.layout
     frame = _frame(layout, _html_cell)
     # integer labels: the Styler needs unique rows, the shown label is written by format_index
     labels = [html.escape(label) for label, _ in layout.rows]
@@ -103,20 +124,20 @@ def to_html(table: PrintedTable, sides: tuple[Side, ...] = SIDES, language: Lang
     styler = (
         frame.style.format_index(lambda position: labels[position], axis=0)
         .set_table_attributes('class="results wide"' if frame.shape[1] > WIDE else 'class="results"')
-        .set_uuid(table.table.name + "_" + table.table.profile)
+        .set_uuid(f"{sheet.name}_{sheet.profile}")
         .set_td_classes(_cell_classes(layout, frame))
     )
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in sheet.notes)
     return (
-        f'<figure class="result-table" id="{table.table.name}-{table.table.profile}">'
-        f'<figcaption><span lang="en">{html.escape(table.title)}</span> '
-        f'<span lang="zh">{html.escape(table.title_zh)}</span></figcaption>'
+        f'<figure class="result-table" id="{sheet.name}-{sheet.profile}">'
+        f'<figcaption><span lang="en">{html.escape(sheet.title)}</span> '
+        f'<span lang="zh">{html.escape(sheet.title_zh)}</span></figcaption>'
         f'<div class="scroll">{styler.to_html()}</div><ul class="notes">{notes}</ul></figure>'
     )
 
 
 def write_excel(
-    tables: Sequence[PrintedTable], path: Path, sides: tuple[Side, ...] = SIDES, language: Language = "en"
+    tables: Sequence[PrintedTable | Sheet], path: Path, sides: tuple[Side, ...] = SIDES, language: Language = "en"
 ) -> None:
     """Write one workbook, a sheet per table, numbers as text exactly as printed."""
     from openpyxl import Workbook
@@ -127,15 +148,16 @@ def write_excel(
     book.remove(book.active)
     line = Line(style="thin")
     for table in tables:
-        layout = lay_out(table, sides=sides, language=language)
-        sheet = book.create_sheet(table.table.name[:31])
-        sheet.append([table.title])
-        sheet.append([table.title_zh])
+        given = sheet_of(table, sides, language)
+        layout = given.layout
+        sheet = book.create_sheet(given.name[:31])
+        sheet.append([given.title])
+        sheet.append([given.title_zh])
         sheet.append(["", *(heading if i == 0 else "" for heading, shown in layout.heads for i, _ in enumerate(shown))])
         sheet.append(["", *(SIDE_TITLES[side] for _, shown in layout.heads for side in shown)])
         for label, cells in layout.rows:
             sheet.append([label, *cells])
-        for note in table.notes:
+        for note in given.notes:
             sheet.append([note])
         sheet["A1"].font = sheet["A2"].font = Font(bold=True)
         last = 4 + len(layout.rows)
@@ -150,8 +172,8 @@ def write_excel(
     book.save(path)
 
 
-def _title(table: PrintedTable, language: Language) -> str:
-    return table.title if language == "en" else table.title_zh
+def _title(sheet: Sheet, language: Language) -> str:
+    return sheet.title if language == "en" else sheet.title_zh
 
 
 def _widths(layout: Layout) -> list[int]:
@@ -171,10 +193,12 @@ def _padded(cell: str, width: int, side: Side) -> str:
     return (digits + cell[len(digits) :].ljust(3)).rjust(width)
 
 
-def _frame(layout: Layout, escape: Callable[[str], str]) -> pd.DataFrame:
-    several = len(layout.heads[0][1]) > 1
+def _frame(
+    layout: Layout, escape: Callable[[str], str], head: Callable[[str], str] | None = None
+) -> pd.DataFrame:
+    several, head = len(layout.heads[0][1]) > 1, head or escape
     heads = [
-        (escape(heading), SIDE_TITLES[side]) if several else escape(heading)
+        (head(heading), SIDE_TITLES[side]) if several else head(heading)
         for heading, shown in layout.heads for side in shown
     ]
     columns = pd.MultiIndex.from_tuples(heads) if several else pd.Index(heads)
@@ -205,5 +229,33 @@ def _marked(text: str) -> str:
     return text.replace("*", r"\*").replace("|", r"\|")
 
 
+def _n_characters(layout: Layout) -> int:
+    """Width of a table in characters; a heading may be as wide as the columns under it."""
+    widths = [max((len(cells[at]) for _, cells in layout.rows), default=0) for at in range(len(layout.rows[0][1]))]
+    at, total = 0, max(len(label) for label, _ in layout.rows)
+    for heading, shown in layout.heads:
+        total += max(max(map(len, _head_lines(heading))), sum(widths[at : at + len(shown)]) + 2 * (len(shown) - 1)) + 2
+        at += len(shown)
+    return total
+
+
+def _head_lines(heading: str) -> list[str]:
+    """Position, outcome and sample of a column, a line each."""
+    return re.split(r"(?<=\)) |, ", heading)
+
+
+def _latex_head(heading: str) -> str:
+    lines = [_latex(line) for line in _head_lines(heading)]
+    return lines[0] if len(lines) == 1 else r"\shortstack{" + r" \\ ".join(lines) + "}"
+
+
 def _latex(text: str) -> str:
     return text.translate(_LATEX_SPECIAL)
+
+
+def _latex_cell(text: str) -> str:
+    """Escape a cell or a label: a minus is one, a product has its sign."""
+    escaped = _latex(text).replace("×", r"$\times$")
+    if text.startswith("-"):
+        return f"$-${escaped[1:]}"
+    return escaped.replace("*", r" $\times$ ") if text[:1].isalpha() else escaped

@@ -43,6 +43,53 @@ class Layout:
     n_coefficient_rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table as cells with its titles and notes, ready for every format.
+
+    Attributes
+    ----------
+    name : str
+        ``table1``: name of its files, sheets and label.
+    profile : str
+        Of the estimation options; empty for a table that has none.
+    number : str
+        ``Table 1``, which a text processor counts by itself; empty for a table without one.
+    caption, caption_zh : str
+        Title without the number.
+    layout : Layout
+    notes : tuple of str
+    """
+
+    name: str
+    profile: str
+    number: str
+    caption: str
+    caption_zh: str
+    layout: Layout
+    notes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """``Table 1. Baseline``."""
+        return f"{self.number}. {self.caption}" if self.number else self.caption
+
+    @property
+    def title_zh(self) -> str:
+        """Chinese title."""
+        return f"{self.number.replace('Table ', '表')} {self.caption_zh}" if self.number else self.caption_zh
+
+
+def sheet_of(table: PrintedTable | Sheet, sides: tuple[Side, ...] = SIDES, language: Language = "en") -> Sheet:
+    """Return a table in print as cells; a sheet as it is."""
+    if isinstance(table, Sheet):
+        return table
+    return Sheet(
+        table.table.name, table.table.profile, f"Table {table.table.number}", table.table.title, table.table.title_zh,
+        lay_out(table, sides=sides, language=language), table.notes,
+    )
+
+
 def lay_out(table: PrintedTable, *, sides: tuple[Side, ...] = SIDES, language: Language = "en") -> Layout:
     """Return the cells of a table; sides that no column has are left out."""
     label_of = partial(table.table.label, language=language)

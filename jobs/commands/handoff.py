@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -87,7 +88,7 @@ def hand_off(
         checks = _write_data_and_scripts(package, folder)
         progress(f"tables.do read back: {len(checks)} commands give our numbers")
         _write_configuration(context, package, folder)
-        world = _write_world(folder / "world", name) if with_world else ""
+        world = _write_world(folder / "world", name, tables, profiles) if with_world else ""
         if world:
             progress("a generated world is beside it")
         facts = gather_facts(context, checks, seconds=time.monotonic() - start, world=world, authors=authors)
@@ -257,18 +258,23 @@ def _write_configuration(context: JobContext, package: StudyPackage, folder: Pat
     write_file(pd.DataFrame(receipts), folder / "inputs.csv")
 
 
-def _write_world(folder: Path, name: str) -> str:
+def _write_world(folder: Path, name: str, tables: str, profiles: Sequence[str]) -> str:
     """Generate a small world into the package; returns how to run everything on it."""
     from jobs.generate import generate
 
     folder.mkdir()
+    chosen = (
+        f"--config ../configuration.toml --table-files ../table_files --tables {shlex.quote(tables)}"
+        f" --study-profile {','.join(profiles)}"
+    )
     written = generate(folder, seed=WORLD_SEED, records=WORLD_RECORDS, progress=lambda text: None)
     (folder / "run.sh").write_text(
         "#!/bin/sh\n# GENERATED DATA: from raw files to the same package, without any confidential record.\nset -e\n"
         'cd "$(dirname "$0")"\n'
         "customs-lake run --raw raw --lake lake --config ../configuration.toml\n"
-        "customs-lake handoff --lake lake --raw raw --config ../configuration.toml --table-files ../table_files"
-        f" --study {name}-generated --out package --accept-incomplete\n",
+        # a column that too few generated cities have is no reason to stop
+        f"customs-lake estimate --lake lake {chosen} || true\n"
+        f"customs-lake handoff --lake lake --raw raw {chosen} --study {name}-generated --out package --accept-incomplete\n",
         encoding="utf-8",
     )
     (folder / "run.sh").chmod(0o755)

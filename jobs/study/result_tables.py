@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from conf.tables import STUDY_PROFILES
 from estimation.errors import SpecificationError
+from estimation.report.words import VARIABLES, term_word
 from estimation.tables import (
     PrintedTable,
     StudyPanel,
@@ -23,8 +25,9 @@ from estimation.tables import (
     to_markdown,
     to_text,
     write_excel,
+    write_word,
 )
-from estimation.tables.layout import SIDES, Side
+from estimation.tables.layout import LAYOUTS, SIDES, Sheet, Side
 from estimation.tables.spec import Language
 from jobs.core.errors import InputRefusedError
 from jobs.core.progress import advance, expect
@@ -89,6 +92,7 @@ def write_files(
     if find_spec("jinja2") is None:
         log.info("jinja2 is not installed: no LaTeX and HTML tables; pip install jinja2 adds them")
     changed = 0
+    printed = [_in_words(table) for table in printed] if sides == LAYOUTS["plain"] else printed
     for profile in dict.fromkeys(table.table.profile for table in printed):
         mine = [table for table in printed if table.table.profile == profile]
         place = folder / "-".join(part for part in (profile, tag) if part)
@@ -100,13 +104,47 @@ def write_files(
         comparison = compare(mine)
         changed += _write_if_changed(place / "comparison.csv", comparison.to_csv(index=False))
         changed += _write_if_changed(place / "agreement.csv", count_agreement(comparison).to_csv(index=False))
-        workbook = place / "tables.xlsx"
-        if find_spec("openpyxl") is not None and (changed > before or not workbook.exists()):
-            write_excel(mine, workbook, sides, language)
+        changed += _write_documents(mine, place, sides, language, stale=changed > before)
     return changed
 
 
-def _formats(table: PrintedTable, sides: tuple[Side, ...], language: Language) -> dict[str, str]:
+def _write_documents(
+    tables: Sequence[PrintedTable | Sheet], place: Path, sides: tuple[Side, ...] = SIDES, language: Language = "en", *,
+    stale: bool, stem: str = "tables",
+) -> int:
+    """Write a workbook and a Word document of some tables where they changed, or such a file is not there."""
+    written = 0
+    for name, package, write in ((f"{stem}.xlsx", "openpyxl", write_excel), (f"{stem}.docx", "docx", write_word)):
+        if find_spec(package) is None:
+            log.info("%s is not installed: no %s", package, name)
+        elif stale or not (place / name).exists():
+            write(tables, place / name, sides, language)
+            written += 1
+    return written
+
+
+def write_sheets(sheets: Sequence[Sheet], folder: Path, *, stem: str, language: Language = "en") -> list[Path]:
+    """Write tables of other things than estimates in every format; returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for sheet in sheets:
+        for ending, text in _formats(sheet, SIDES, language).items():
+            _write_if_changed(folder / f"{stem}_{sheet.name}.{ending}", text)
+    _write_documents(sheets, folder, SIDES, language, stale=True, stem=stem)
+    names = [f"{stem}_{sheet.name}.{ending}" for sheet in sheets for ending in ("txt", "md", "tex", "html")]
+    return [folder / name for name in (*names, f"{stem}.xlsx", f"{stem}.docx") if (folder / name).exists()]
+
+
+def _in_words(table: PrintedTable) -> PrintedTable:
+    """A table for a paper names variables in words, unless its file gives names of its own."""
+    used = {name for column in table.table.columns for name in (column.dependent, *column.regressors)}
+    names = {factor for name in used for factor in name.split("*")} & set(VARIABLES)
+    words = {name: (VARIABLES[name].name.en, VARIABLES[name].name.zh) for name in names}
+    others = [term for term in table.terms if term.endswith(".y") or term == "Constant"]
+    words |= {term: (term_word(term).en, term_word(term).zh) for term in others}
+    return replace(table, table=replace(table.table, labels={**words, **table.table.labels}))
+
+
+def _formats(table: PrintedTable | Sheet, sides: tuple[Side, ...], language: Language) -> dict[str, str]:
     formats = {"txt": to_text(table, sides, language) + "\n", "md": to_markdown(table, sides, language)}
     if find_spec("jinja2") is not None:
         formats |= {"tex": to_latex(table, sides, language), "html": to_html(table, sides, language)}

@@ -84,9 +84,13 @@ def test_coverage_names_the_state_of_every_city_year(panel):
 
 def test_files_are_written_and_the_map_is_a_picture(panel, tmp_path):
     files = write_description(describe_panel(panel), panel, tmp_path)
-    assert sorted(file.name for file in files) == [
-        "panel_correlations.csv", "panel_coverage.csv", "panel_coverage.png", "panel_summary.csv", "panel_years.csv"
-    ]  # fmt: skip
+    sheets = {f"panel_{name}.{ending}" for name in ("summary", "correlations") for ending in ("txt", "md", "tex", "html")}
+    assert {file.name for file in files} == sheets | {
+        "panel.docx", "panel.xlsx", "panel_correlations.csv", "panel_coverage.csv", "panel_coverage.png", "panel_summary.csv",
+        "panel_years.csv",
+    }
+    assert all(file.stat().st_size for file in files)
+    assert "Human capital" in (tmp_path / "panel_summary.md").read_text("utf-8")
     coverage = pd.read_csv(tmp_path / "panel_coverage.csv", index_col="city_id")
     assert coverage.to_numpy().size == 20 and np.isnan(coverage.loc[320500, "2007"])
     years = pd.read_csv(tmp_path / "panel_years.csv", index_col="year")

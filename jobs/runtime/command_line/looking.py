@@ -151,7 +151,8 @@ def _explain_place(actions: object) -> None:
 def _describe(parser: Parser) -> None:
     """Describe: what is in the panel before anything is estimated."""
     options.lake(parser)
-    options.out(parser, "folder for the same as CSV")
+    options.out(parser, "folder for the same as CSV, and as tables for a paper (LaTeX, Word, Excel, HTML, Markdown)")
+    parser.add_argument("--language", default="en", choices=options.LANGUAGES, help="of the tables for a paper")
     options.settings(parser)
 
 

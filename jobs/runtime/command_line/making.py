@@ -11,9 +11,8 @@ from jobs.runtime.command_line.parser import Parser
 
 #: Steps of a run, in order.
 STEPS = ("land", "ingest", "references", "clean", "count", "yearbook", "productivity", "panel", "estimate")
-# of the estimator, which is not loaded for a help text; a test compares them
+# of the estimator, as options.LANGUAGES
 TABLE_LAYOUTS = ("beside_paper", "plain")
-LANGUAGES = ("en", "zh")
 
 
 @command(
@@ -211,7 +210,7 @@ def result_tables(parser: Parser) -> None:
         "--layout", default="beside_paper", choices=TABLE_LAYOUTS,
         help="beside_paper: ours, the paper's and the truth; plain: ours alone, for a paper of your own",
     )
-    parser.add_argument("--language", default="en", choices=LANGUAGES, help="of titles and labels in the files")
+    parser.add_argument("--language", default="en", choices=options.LANGUAGES, help="of titles and labels in the files")
 
 
 @command(

@@ -13,6 +13,9 @@ from jobs.runtime.command_line.parser import Parser
 #: What every job took before it took only what it uses: such a command line still works.
 FORMER = {"--raw": "raw", "--years": "years", "--out": "out"}
 
+# of the estimator, which is not loaded for a help text; a test compares them
+LANGUAGES = ("en", "zh")
+
 
 def lake(parser: Parser) -> None:
     """``--lake``, required."""

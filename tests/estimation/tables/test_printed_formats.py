@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
+import subprocess
 import xml.etree.ElementTree as ElementTree
 
+import pandas as pd
 import pytest
 
 from estimation.tables import (
     compare,
+    correlation_sheet,
     count_agreement,
     estimate_tables,
     parse_tables,
     print_table,
+    summary_sheet,
     to_html,
     to_latex,
     to_markdown,
     to_records,
     to_text,
     write_excel,
+    write_word,
 )
-from estimation.tables.layout import lay_out, three_digits
+from estimation.tables.layout import LAYOUTS, lay_out, three_digits
 
 
 @pytest.mark.parametrize(("value", "text"), [
@@ -66,7 +72,7 @@ def test_every_format_has_every_printed_cell(printed, name, tmp_path):
     sheet = load_workbook(tmp_path / "tables.xlsx")[name]
     excel = [str(cell.value) for row in sheet.iter_rows() for cell in row if cell.value is not None]
     html = re.sub(r'<span class="stars">(\**)</span>', r"\1", to_html(table))
-    for text in (to_text(table), to_markdown(table).replace("\\*", "*"), to_latex(table), html):
+    for text in (to_text(table), to_markdown(table).replace("\\*", "*"), to_latex(table).replace("$-$", "-"), html):
         for cell in set(cells):
             assert text.count(cell) >= 1, cell
     assert not set(cells) - set(excel)
@@ -124,3 +130,81 @@ def test_records_are_unique_and_hold_numbers_of_all_three_kinds(printed):
     from schemas.results import ESTIMATE_STATISTICS
 
     assert found == set(ESTIMATE_STATISTICS)
+
+
+@pytest.mark.parametrize("sides", list(LAYOUTS.values()))
+def test_word_has_the_cells_three_rules_and_the_notes(printed, tmp_path, sides):
+    from docx import Document
+    from docx.oxml.ns import qn
+
+    tables = [printed["table1"], printed["table4"]]
+    write_word(tables, tmp_path / "tables.docx", sides)
+    document = Document(str(tmp_path / "tables.docx"))
+    texts = [paragraph.text for paragraph in document.paragraphs]
+    for table, found in zip(tables, document.tables, strict=True):
+        layout = lay_out(table, sides=sides)
+        n_heads = 2 if len(layout.heads[0][1]) > 1 else 1
+        for (label, cells), row in zip(layout.rows, list(found.rows)[n_heads:], strict=True):
+            assert [cell.text for cell in row.cells] == [label, *cells]
+        assert [found.rows[0].cells[1].text, found.rows[0].cells[-1].text] == [layout.heads[0][0], layout.heads[-1][0]]
+        assert table.title in texts and set(table.notes) <= set(texts)
+        widths = [int(line.get(qn("w:sz"))) for line in found.rows[0].cells[0]._tc.iter(qn("w:top"))]
+        assert widths == [12]
+
+
+def test_a_caption_of_latex_is_the_title_alone_with_a_label_of_its_profile(printed, study, classes, shipped):
+    text = to_latex(printed["table1"])
+    assert r"\caption{Baseline}" in text and r"\label{tab:table1}" in text and text.count(r"\caption") == 1
+    spec = parse_tables(*shipped, profile="paper")[0]
+    other = print_table(spec, estimate_tables([spec], study[0], classes)[spec.name])
+    assert r"\label{tab:table1-paper}" in to_latex(other)
+    assert r"\caption{基准回归}" in to_latex(other, language="zh")
+    assert r"\\{}*** p\textless{}0.01" in text, "a star behind a line's end is lost"
+    assert r"\shortstack{(1) \\ lnvalue}" in text
+    assert r"lnAgg $\times$ lnPro & 0" in text and "& $-$0." in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs a TeX, which the image of the tests may lack")
+def test_tables_compile_as_they_are(printed, tmp_path):
+    sheets = [*printed.values(), *_descriptive(printed)]
+    names = []
+    for number, table in enumerate(sheets):
+        for layout, sides in LAYOUTS.items():
+            names.append(f"t{number}{layout}")
+            text = to_latex(table, sides).replace("\\label{", f"\\label{{{layout}")
+            (tmp_path / f"{names[-1]}.tex").write_text(text, "utf-8")
+    body = "\n".join(rf"\input{{{name}}}\clearpage" for name in names)
+    (tmp_path / "all.tex").write_text(
+        r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}" + body + r"\end{document}", "utf-8"
+    )
+    ran = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"], cwd=tmp_path, capture_output=True, check=False
+    )
+    log = (tmp_path / "all.log").read_text("latin-1")
+    assert ran.returncode == 0, log[-2000:]
+    assert "multiply defined" not in log and not re.search(r"Overfull \\hbox \((\d{2,})", log)
+
+
+def _descriptive(printed):
+    panel = pd.DataFrame({"a": [1.0, 2.5, -3.0, 40_000.0], "b": [0.1, 0.2, 0.35, 0.3]})
+    summary = pd.DataFrame([
+        {"variable": name, "n": len(values), "mean": values.mean(), "sd": values.std(), "min": values.min(),
+         "max": values.max()} for name, values in panel.items()
+    ])
+    return [summary_sheet(summary, notes=("Four rows & 100%.",)), correlation_sheet(panel.corr(), str.upper)]
+
+
+def test_summary_and_correlations_are_tables_in_every_format(printed, tmp_path):
+    from docx import Document
+    from openpyxl import load_workbook
+
+    sheets = _descriptive(printed)
+    write_excel(sheets, tmp_path / "d.xlsx")
+    write_word(sheets, tmp_path / "d.docx")
+    assert load_workbook(tmp_path / "d.xlsx").sheetnames == ["summary", "correlations"]
+    assert Document(str(tmp_path / "d.docx")).tables[1].rows[2].cells[1].text == "0.38"
+    for write in (to_text, to_markdown, to_latex, to_html):
+        text = write(sheets[0]).replace("$-$", "-")
+        assert "Summary statistics" in text and "40,000" in text and "-3.00" in text
+        assert "(2) B" in write(sheets[1]) and "1.00" in write(sheets[1])
+    assert to_latex(sheets[1]).count(r"\midrule") == 1 and r"Four rows \& 100\%." in to_latex(sheets[0])

@@ -17,7 +17,7 @@ import pytest
 from conf.settings import load_settings
 from jobs.commands.main import run_command
 from jobs.core.errors import EXIT_DONE, EXIT_REFUSED
-from jobs.runtime.command_line import making, trying
+from jobs.runtime.command_line import making, options, trying
 from jobs.runtime.command_line.catalogue import GROUPS, commands, parse, parser_of, whole_parser
 from jobs.runtime.command_line.parser import Parser
 
@@ -86,7 +86,7 @@ def test_words_repeated_here_are_those_of_the_estimator_and_the_world():
     from estimation.tables.spec import LANGUAGES
     from jobs.generate import FIRMS, PRESETS
 
-    assert making.TABLE_LAYOUTS == tuple(LAYOUTS) and making.LANGUAGES == LANGUAGES
+    assert making.TABLE_LAYOUTS == tuple(LAYOUTS) and options.LANGUAGES == LANGUAGES
     assert trying.OUTCOMES == OUTCOMES and trying.FIRM_TABLES == FIRMS and trying.PRESETS == tuple(sorted(PRESETS))
     study = argparse.ArgumentParser()
     add_study_arguments(study, replications=2000)
