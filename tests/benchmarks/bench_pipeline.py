@@ -1,11 +1,12 @@
-"""The pipeline from raw text to gold.city_exports beside a DuckDB script on the same folder: processor seconds, wall, memory.
+"""The pipeline from raw text to gold.city_exports beside a DuckDB and a Polars script on the same folder.
 
-    python tests/benchmarks/bench_pipeline.py [--records 1000000 5000000] [--runs 1] [--history FILE] [--plot FILE]
+    python tests/benchmarks/bench_pipeline.py [--records 1000000 5000000] [--runs 1] [--years 2003-2004] [--plot FILE]
 
 Each step is a process of its own, as a user runs it; its processor seconds are those of all its processes, its memory the
-largest sum of theirs. The two take turns. Both must read the same rows; the script, which repairs less and knows four digits
-of a postcode, must keep within 5 % of the pipeline's records and dollars, else it did other work and the ratio says nothing.
-Every run is appended to a history in JSON lines, from which the plot is drawn.
+largest sum of theirs. The three take turns. All must read the same rows, and the two scripts come to the same city-years; as
+they repair less and know four digits of a postcode, they must keep within 5 % of the pipeline's records and dollars, else they
+did other work and the ratio says nothing. Every run is appended to a history in JSON lines, tests/benchmarks/history; `--plot`
+draws it, alone when `--records` is given no number.
 """
 
 from __future__ import annotations
@@ -33,18 +34,21 @@ NEED_RAW = ("land", "ingest")
 #: The script repairs no names and places by four digits; more than this apart it is another computation.
 MAX_DIFFERENCE = 0.05
 GOAL = 2.0
+PEERS = {"duckdb": "DuckDB script", "polars": "Polars script"}
+HISTORY = HERE / "history" / "bench_pipeline.jsonl"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--records", type=int, nargs="+", default=[1_000_000, 5_000_000])
+    parser.add_argument("--records", type=int, nargs="*", default=[1_000_000, 5_000_000])
+    parser.add_argument("--years", help="of the generated world, for example 2003-2004; all nine if not given")
     parser.add_argument("--runs", type=int, default=1, help="runs of each, taking turns; the least of each step counts")
-    parser.add_argument("--history", type=Path, default=Path("build/bench_pipeline.jsonl"))
-    parser.add_argument("--plot", type=Path, help="draw ratio against records from the history")
+    parser.add_argument("--history", type=Path, default=HISTORY)
+    parser.add_argument("--plot", type=Path, help="draw seconds against records from the history")
     arguments = parser.parse_args()
     for records in arguments.records:
         with tempfile.TemporaryDirectory() as folder:
-            found = bench(Path(folder), records, arguments.runs)
+            found = bench(Path(folder), records, arguments.runs, ["--years", arguments.years] if arguments.years else [])
         print_table(found)
         arguments.history.parent.mkdir(parents=True, exist_ok=True)
         with arguments.history.open("a", encoding="utf-8") as stream:
@@ -54,31 +58,34 @@ def main() -> int:
     return 0
 
 
-def bench(folder: Path, records: int, runs: int) -> dict:
+def bench(folder: Path, records: int, runs: int, options: list[str]) -> dict:
     """Generate one world and let both work on it."""
     customs_lake = [sys.executable, "-c", "from jobs.commands.main import main; main()"]
-    made = measure([*customs_lake, "generate", "--out", str(folder / "world"), "--records", str(records)])
+    made = measure([*customs_lake, "generate", "--out", str(folder / "world"), "--records", str(records), *options])
     raw = folder / "world" / "raw"
     ours: dict[str, dict] = {}
-    peer: dict[str, dict] = {}
+    peers: dict[str, dict] = {}
     for run in range(runs):
         lake = folder / f"lake{run}"
         for step in STEPS:
             command = [*customs_lake, step, "--lake", str(lake), *(["--raw", str(raw)] if step in NEED_RAW else [])]
             ours[step] = least(ours.get(step), measure(command))
-        script = measure([sys.executable, str(HERE / "peer_duckdb.py"), str(raw), str(folder / f"peer{run}")])
-        peer["script"] = least(peer.get("script"), script)
-    theirs = json.loads(peer["script"].pop("output").splitlines()[-1])
+        for name in PEERS:
+            script = measure([sys.executable, str(HERE / f"peer_{name}.py"), str(raw), str(folder / f"{name}{run}")])
+            peers[name] = least(peers.get(name), script)
     for step in ours.values():
         step.pop("output")
     mine = results(folder / "lake0")
+    theirs = {name: json.loads(peer.pop("output").splitlines()[-1]) for name, peer in peers.items()}
     compare(mine, theirs)
     cpu, wall = (sum(step[name] for step in ours.values()) for name in ("cpu", "wall"))
     return {
         "at": time.strftime("%Y-%m-%dT%H:%M:%S"), "records": mine["rows"], "machine": machine(), "generate": made["cpu"],
-        "ours": ours, "peer": peer["script"] | {"steps": theirs["seconds"]}, "cpu_ratio": cpu / peer["script"]["cpu"],
-        "wall_ratio": wall / peer["script"]["wall"], "peak_mb": max(step["peak_mb"] for step in ours.values()),
-        "kept": mine, "kept_by_peer": theirs,
+        "ours": ours, "cpu": cpu, "wall": wall, "peak_mb": max(step["peak_mb"] for step in ours.values()), "kept": mine,
+        "peers": {
+            name: peer | {"cpu_ratio": cpu / peer["cpu"], "wall_ratio": wall / peer["wall"]} | theirs[name]
+            for name, peer in peers.items()
+        },
     }
 
 
@@ -161,13 +168,17 @@ def results(lake: Path) -> dict:
     }
 
 
-def compare(mine: dict, theirs: dict) -> None:
+def compare(mine: dict, theirs: dict[str, dict]) -> None:
     """Refuse a comparison of unlike work."""
-    if mine["rows"] != theirs["rows"]:
-        sys.exit(f"rows read: {mine['rows']:,} here, {theirs['rows']:,} by the script")
-    for name in ("records", "dollars"):
-        if abs(theirs[name] / mine[name] - 1) > MAX_DIFFERENCE:
-            sys.exit(f"{name} kept: {mine[name]:,.0f} here, {theirs[name]:,.0f} by the script")
+    for peer, its in theirs.items():
+        if mine["rows"] != its["rows"]:
+            sys.exit(f"rows read: {mine['rows']:,} here, {its['rows']:,} by the {PEERS[peer]}")
+        for name in ("records", "dollars"):
+            if abs(its[name] / mine[name] - 1) > MAX_DIFFERENCE:
+                sys.exit(f"{name} kept: {mine[name]:,.0f} here, {its[name]:,.0f} by the {PEERS[peer]}")
+    both = [{name: value for name, value in its.items() if name != "seconds"} for its in theirs.values()]
+    if any(its != both[0] for its in both):
+        sys.exit(f"the scripts differ: {theirs}")
 
 
 def machine() -> dict:
@@ -180,24 +191,32 @@ def print_table(found: dict) -> None:
     """Print steps, totals and ratios."""
     print(f"\n{found['records']:,} records; {found['machine']}")
     print(f"{'':<14}{'cpu s':>10}{'wall s':>10}{'peak MB':>10}")
-    for name, step in [*found["ours"].items(), ("DuckDB script", found["peer"])]:
+    whole = {name: found[name] for name in ("cpu", "wall", "peak_mb")}
+    rows = [*found["ours"].items(), ("all five", whole), *((PEERS[name], peer) for name, peer in found["peers"].items())]
+    for name, step in rows:
         print(f"{name:<14}{step['cpu']:>10.1f}{step['wall']:>10.1f}{step['peak_mb']:>10,.0f}")
-    print(f"ratio of processor seconds {found['cpu_ratio']:.1f}, of wall {found['wall_ratio']:.1f} (goal {GOAL})", flush=True)
+    for name, peer in found["peers"].items():
+        ratios = f"{peer['cpu_ratio']:.1f} processor seconds, {peer['wall_ratio']:.1f} wall"
+        print(f"times the {PEERS[name]}: {ratios} (goal {GOAL})", flush=True)
 
 
 def plot(history: Path, target: Path) -> None:
-    """Draw the ratios of all runs against their records."""
+    """Draw the processor seconds of every step and of the scripts against the records of the runs."""
     from matplotlib.figure import Figure
 
     runs = sorted((json.loads(line) for line in history.read_text("utf-8").splitlines()), key=lambda run: run["records"])
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
-    axes = figure.add_subplot(xlabel="records", ylabel="times the DuckDB script", xscale="log")
-    for name, label in (("cpu_ratio", "processor seconds"), ("wall_ratio", "wall seconds")):
-        axes.plot([run["records"] for run in runs], [run[name] for run in runs], "o-", label=label)
-    axes.axhline(GOAL, color="0.6", linestyle=":", label="goal")
-    axes.legend(frameon=False)
+    figure = Figure(figsize=(6, 3.8), layout="constrained")
+    axes = figure.add_subplot(xlabel="records", ylabel="processor seconds", xscale="log", yscale="log")
+    records = [run["records"] for run in runs]
+    for step in STEPS:
+        axes.plot(records, [run["ours"][step]["cpu"] for run in runs], ".-", label=step, linewidth=0.8)
+    axes.plot(records, [run["cpu"] for run in runs], "o-k", label="all five")
+    for name, label in PEERS.items():
+        known = [run for run in runs if name in run["peers"]]
+        axes.plot([run["records"] for run in known], [run["peers"][name]["cpu"] for run in known], "s--", label=label)
+    axes.legend(frameon=False, fontsize="small", ncols=2)
     target.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(target)
+    figure.savefig(target, metadata={"Date": None})
 
 
 if __name__ == "__main__":
