@@ -23,7 +23,9 @@ LONG_POSTCODE = "^[^0-9]*([0-9][^0-9]*){7,}$"
 
 def withhold_persons(refused: pl.DataFrame) -> pl.DataFrame:
     """Clear the delivered values of rows of ``silver.quarantine`` that cannot be split or whose fields are shifted."""
-    return refused.with_columns(pl.when(~_may_hold_person()).then(name).alias(name) for name in DELIVERED)
+    # looked for once: as part of each column's own expression it was looked for nine times
+    may_hold = refused.select(_may_hold_person()).to_series()
+    return refused.with_columns(pl.when(~may_hold).then(name).alias(name) for name in DELIVERED)
 
 
 def _may_hold_person() -> pl.Expr:

@@ -1,0 +1,62 @@
+"""What a lake of any size costs, from the history of bench_pipeline: fixed and per record, predicted for other machines.
+
+    python tests/benchmarks/cost_model.py [--records 150000000 1000000000] [--cores 1 8 64]
+
+Processor seconds of a step are ``fixed + rate * records``, fitted to all runs of the history with relative errors, neither below
+zero. Wall seconds are ``fixed / min(cores, 2) + rate * records / (cores * use)``: what a step does before and after its records
+(JVM, commits, ledger) keeps two cores busy at most; the records are shared out in tasks of 16 to 64 MB, and all cores are
+busy to the share ``use`` that two were. Not in the model: disks or a network slower than the tasks, and a driver's work for
+more than some ten thousand files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from bench_pipeline import HISTORY, STEPS
+from scipy.optimize import nnls
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--history", type=Path, default=HISTORY)
+    parser.add_argument("--records", type=int, nargs="+", default=[150_000_000, 1_000_000_000])
+    parser.add_argument("--cores", type=int, nargs="+", default=[1, 8, 64])
+    options = parser.parse_args()
+    runs = [json.loads(line) for line in options.history.read_text("utf-8").splitlines()]
+    steps = {step: fit([run["records"] for run in runs], [run["ours"][step]["cpu"] for run in runs]) for step in STEPS}
+    print("| step | processor seconds at the start | microseconds a record |\n|---|---|---|")
+    for step, (fixed, rate) in steps.items():
+        print(f"| {step} | {fixed:.0f} | {1e6 * rate:.1f} |")
+    fixed, rate = (sum(part) for part in zip(*steps.values(), strict=True))
+    print(f"| all five | {fixed:.0f} | {1e6 * rate:.1f} |\n")
+    for run in runs:
+        print(f"{run['records']:,} records: {run['cpu']:.0f} s measured, {fixed + rate * run['records']:.0f} by the model")
+    largest = max(runs, key=lambda run: run["records"])
+    use = largest["cpu"] / largest["wall"] / largest["machine"]["cores"]
+    print(f"\ntwo cores were busy to {use:.0%} with {largest['records']:,} records\n")
+    print(f"| records | {' | '.join(f'{cores} cores' for cores in options.cores)} |\n|---|{'---|' * len(options.cores)}")
+    for records in options.records:
+        walls = [fixed / min(cores, 2) + rate * records / (cores * use) for cores in options.cores]
+        print(f"| {records:,} | {' | '.join(shown(wall) for wall in walls)} |")
+    return 0
+
+
+def fit(records: list[int], seconds: list[float]) -> tuple[float, float]:
+    """Fixed seconds and seconds a record, both at least zero, that come nearest to all runs in relative terms."""
+    design = np.column_stack([np.ones(len(records)), records]) / np.array(seconds)[:, None]
+    scale = np.array([1.0, 1e-6])
+    found, _ = nnls(design * scale, np.ones(len(records)))
+    return tuple(found * scale)
+
+
+def shown(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
