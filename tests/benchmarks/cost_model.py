@@ -2,11 +2,11 @@
 
     python tests/benchmarks/cost_model.py [--records 150000000 1000000000] [--cores 1 8 64]
 
-Processor seconds of a step are ``fixed + rate * records``, fitted to all runs of the history with relative errors, neither below
-zero. Wall seconds are ``fixed / min(cores, 2) + rate * records / (cores * use)``: what a step does before and after its records
-(JVM, commits, ledger) keeps two cores busy at most; the records are shared out in tasks of 16 to 64 MB, and all cores are
-busy to the share ``use`` that two were. Not in the model: disks or a network slower than the tasks, and a driver's work for
-more than some ten thousand files.
+Processor seconds of a step are ``fixed + rate * records``, fitted to all runs of the history with relative errors, neither
+below zero. Wall seconds are ``fixed / min(cores, 2) + rate * records / (cores * use)``: what a step does before and after its
+records (JVM, commits, ledger) keeps two cores busy at most; the records are shared out in tasks of 16 to 64 MB, and all cores
+are busy to the share ``use`` that two were. Not in the model: disks or a network slower than the tasks, and a driver's work
+for more than some ten thousand files.
 """
 
 from __future__ import annotations
