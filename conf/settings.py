@@ -266,6 +266,14 @@ class Settings:
         hidden["privacy"]["key"] = HIDDEN if self.privacy.key else ""
         return hidden
 
+    def changed(self) -> dict[str, Any]:
+        """Values that can change a result and are not the default's, ``section.key`` to value."""
+        shown = self.shown()
+        return {
+            f"{section}.{key}": shown[section][key] for section, values in self.results_sections().items() for key in values
+            if not self.origins.get(f"{section}.{key}", _DEFAULT).startswith(_DEFAULT)
+        }
+
     def sha256(self) -> str:
         """Hash of everything that can change a result; ``_NOT_RESULTS`` cannot."""
         return hashlib.sha256(json.dumps(self.results_sections(), sort_keys=True, default=list).encode()).hexdigest()
@@ -279,6 +287,8 @@ class Settings:
         return dataclasses.replace(self, **{section: dataclasses.replace(getattr(self, section), **changes)})
 
 
+#: Where a value comes from that nobody has changed.
+_DEFAULT = "conf/default.toml"
 # what runs where and which files are taken, not what is made of them
 _NOT_RESULTS = ("spark", "operations", "delivery", "privacy", "plausible")
 _SECTIONS: dict[str, type] = {

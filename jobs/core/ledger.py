@@ -63,8 +63,13 @@ def _short_hash(part: object) -> str:
 
 def latest_receipts(lake: Lake) -> list[Row]:
     """The latest receipts of each source file, received or withdrawn, by name: one for each year of its records."""
+    return latest_of(lake.rows(ops.FILE_RECEIPT))
+
+
+def latest_of(receipts: Iterable[Row]) -> list[Row]:
+    """The latest of some receipts of each source file, as :func:`latest_receipts`."""
     latest: dict[str, list[Row]] = {}
-    for row in sorted(lake.rows(ops.FILE_RECEIPT), key=lambda row: row["received_at"]):
+    for row in sorted(receipts, key=lambda row: row["received_at"]):
         former = latest.get(row["source_file"], [])
         same_look = former and former[0]["received_at"] == row["received_at"]
         latest[row["source_file"]] = [*former, row] if same_look else [row]

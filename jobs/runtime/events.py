@@ -94,8 +94,8 @@ def _record(
     years = sorted(context.years) if context.years else None
     record_run(
         context.lake, context.settings, run_id=context.run_id, job=name, started_at=started_at, status=status,
-        arguments=redact({"raw": context.raw, "years": years}), message=redact(message), read=read,
-        wrote=wrote, seconds=seconds,
+        arguments=redact({"raw": context.raw, "years": years, "settings": context.settings.changed()}),
+        message=redact(message), read=read, wrote=wrote, seconds=seconds,
     )
 
 

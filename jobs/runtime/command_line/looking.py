@@ -176,12 +176,22 @@ def _plausible(parser: Parser) -> None:
 
 
 @command(
-    "compare", LOOKING, "hold the newest year against the years before", took_all=True,
-    examples=[("--lake LAKE", "ends with 6 when something moved more than years usually do")],
+    "compare", LOOKING, "hold the newest year against the years before, or two moments (--between)", took_all=True,
+    examples=[
+        ("--lake LAKE", "ends with 6 when something moved more than years usually do"),
+        ("--lake LAKE --between 2024-05-01T12:00 now", "what changed since, and which file, rule or setting made it"),
+        ("--lake LAKE --between now OTHER_LAKE --json", "two lakes, as JSON"),
+    ],
 )
 def _compare(parser: Parser) -> None:
     """Compare: each year of the lake beside the year before, and what moved more than years usually do."""
     options.lake(parser)
+    parser.add_argument(
+        "--between", nargs=2, metavar=("A", "B"),
+        help="two moments: now, 2024-05-01T12:00 (UTC), a run, a version of gold.city_panel, another lake or LAKE@MOMENT",
+    )
+    parser.add_argument("--limit", type=int, default=12, help="rows of each list with --between")
+    options.as_json(parser, "with --between: all of it as one JSON object")
     options.settings(parser)
 
 
