@@ -285,7 +285,10 @@ def run_command(arguments: argparse.Namespace) -> int:
     """Estimate, print the first table and return the exit code."""
     options = estimate_options(arguments)
     with open_context(arguments) as context:
-        given = options | {"robustness": arguments.robustness, "failures_stop": True}
+        given = options | {
+            "layout": arguments.layout, "language": arguments.language, "robustness": arguments.robustness,
+            "failures_stop": True,
+        }
         outcome = run_job("estimate", lambda context: run(context, **given), context)
     print(outcome.detail)
     if outcome.unfinished:

@@ -258,9 +258,12 @@ def _missing(context: JobContext) -> pd.DataFrame:
 def _coordinates() -> pd.DataFrame:
     places, names = read_shipped("city_coordinates"), read_shipped("prefectures").drop_duplicates("city_id")
     english = names.set_index("city_id")["name_en"]
+    name = places["city_id"].map(english).fillna(places["city_id"])
+    # several cities are called Yichun, Suzhou or Taizhou in letters: such a name has its characters with it
+    name = name.where(~name.duplicated(keep=False), name + " " + places["city_name"])
     return pd.DataFrame({
         "city_id": places["city_id"], "lat": pd.to_numeric(places["lat"]), "lon": pd.to_numeric(places["lon"]),
-        "name": places["city_id"].map(english).fillna(places["city_id"]), "name_zh": places["city_name"],
+        "name": name, "name_zh": places["city_name"],
     })
 
 

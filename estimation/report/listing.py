@@ -16,7 +16,9 @@ from estimation.report.words import (
     SAMPLES,
     SIDES,
     STATISTICS,
+    VARIABLES,
     Word,
+    plain_words,
     sample_word,
     term_word,
     variable_word,
@@ -61,6 +63,8 @@ COUNT_COLUMNS = (
 VARIABLE_COLUMNS = ("dependent", "variable", "term", "resilience", "name")
 #: Texts longer than this may wrap; shorter ones stay on one line.
 LONG_TEXT = 40
+#: A table of more columns is set in smaller type, so that it fits a screen of 1,280.
+MANY_COLUMNS = 11
 NOT_THERE = Word("Not recorded in this lake.", "本数据湖未记录。")
 
 
@@ -222,10 +226,11 @@ def listed_frame(frame: pd.DataFrame, *, name: str, generated: bool, missing: Wo
         "<tr>" + "".join(_cell(str(one), value) for one, value in zip(shown.columns, row, strict=True)) + "</tr>"
         for row in shown.itertuples(index=False, name=None)
     )
+    kind = "list wide" if len(shown.columns) > MANY_COLUMNS else "list"
     tag = f"<caption>{_generated_tag()}</caption>" if generated else ""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(name.replace("_", " "))}">'
-        f'<table class="list" data-name="{name}">{tag}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<table class="{kind}" data-name="{name}">{tag}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
         f'<p class="tools"><button type="button" data-table="{name}">CSV</button></p>'
     )
 
@@ -246,7 +251,7 @@ def _cell(name: str, value: object) -> str:
         return f"<td>{both(Word('yes', '是') if value else Word('no', '否'))}</td>"
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return "<td></td>"
     if isinstance(value, (int, float)):
         return f"<td{NUMBER}>{_number(name, float(value), whole=isinstance(value, int))}</td>"
@@ -260,9 +265,12 @@ def _cell(name: str, value: object) -> str:
 def _number(name: str, number: float, *, whole: bool) -> str:
     if math.isinf(number):
         return "∞" if number > 0 else "−∞"
+    if name in P_COLUMNS:
+        # a column of ones is one of whole numbers to pandas
+        return f"{number:.3f}"
     if name in COUNT_COLUMNS or whole:
         return f"{number:.0f}" if name == "year" else f"{number:,.0f}"
-    return f"{number:.3f}" if name in P_COLUMNS else three_digits(number)
+    return three_digits(number)
 
 
 def _named(name: str, text: str) -> Word | None:
@@ -271,5 +279,7 @@ def _named(name: str, text: str) -> Word | None:
         **dict.fromkeys(VARIABLE_COLUMNS, lambda one: term_word(one) if term_word(one) != Word(one, one) else None),
         "sample": SAMPLES.get,
         "channel": CHANNELS.get,
+        "choice": lambda one: VARIABLES[one].name if one in VARIABLES else None,
+        "missing_reason": lambda one: Word(plain_words(one), plain_words(one)) if "_" in one else None,
     }
     return lookups[name](text) if name in lookups else None

@@ -26,14 +26,14 @@ def city_map(cities: pd.DataFrame, *, outline: Mapping[str, Any] | None = None) 
     """
     rows = _placed(cities.drop(columns="name_zh"))
     years = sorted(rows["year"].unique())
-    largest = rows.groupby("name")["value"].transform("max")
-    rows["label"] = np.where(rows["name"].isin(_apart(rows.assign(largest=largest))), rows["name"], "")
+    largest = rows.groupby(["lat", "lon"])["value"].transform("max")
+    rows["label"] = _labels(rows.assign(largest=largest))
     colour = {
         "field": "products",
         "type": "quantitative",
         "title": "products",
         "scale": {"scheme": "viridis", "type": "log"},
-        "legend": {"orient": "top", "gradientLength": 120, "format": "~s"},
+        "legend": {"orient": "top", "gradientLength": 120, "format": ",.0f"},
     }
     spec = map_spec(
         rows,
@@ -74,7 +74,7 @@ def residual_map(cities: pd.DataFrame, *, outline: Mapping[str, Any] | None = No
     rows = _placed(cities)
     rows["size"] = rows["residual"].abs()
     limit = float(rows["residual"].abs().quantile(0.98))
-    rows["label"] = np.where(rows["name"].isin(_apart(rows.assign(largest=rows["size"]))), rows["name"], "")
+    rows["label"] = _labels(rows.assign(largest=rows["size"]))
     colour = {
         "field": "residual",
         "type": "quantitative",
@@ -108,11 +108,15 @@ def _placed(cities: pd.DataFrame) -> pd.DataFrame:
     return cities.assign(east=cities["lon"] * LONGITUDE_SHARE).reset_index(drop=True)
 
 
-def _apart(rows: pd.DataFrame, most: int = 12) -> set[str]:
-    """Names of the largest cities whose labels do not touch each other."""
-    chosen: list[tuple[str, float, float]] = []
-    for row in rows.drop_duplicates("name").nlargest(60, "largest").to_dict("records"):
-        clear = all(abs(row["lon"] - x) > LABEL_GAP[0] or abs(row["lat"] - y) > LABEL_GAP[1] for _, x, y in chosen)
+def _labels(rows: pd.DataFrame, most: int = 12) -> np.ndarray:
+    """The name of each row of the largest cities whose labels do not touch each other, else nothing.
+
+    A city is known by where it is: two are called Yichun in English, and more than two Taizhou, Suzhou or Fuzhou.
+    """
+    chosen: list[tuple[float, float]] = []
+    for row in rows.drop_duplicates(["lat", "lon"]).nlargest(60, "largest").to_dict("records"):
+        clear = all(abs(row["lon"] - x) > LABEL_GAP[0] or abs(row["lat"] - y) > LABEL_GAP[1] for x, y in chosen)
         if clear and len(chosen) < most:
-            chosen.append((row["name"], row["lon"], row["lat"]))
-    return {name for name, _, _ in chosen}
+            chosen.append((row["lon"], row["lat"]))
+    is_chosen = [place in chosen for place in zip(rows["lon"], rows["lat"], strict=True)]
+    return np.where(is_chosen, rows["name"], "")

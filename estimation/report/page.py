@@ -317,7 +317,7 @@ def _variables(report: StudyReport) -> str:
         facts = [
             f"{len(values):,}",
             *(
-                f"{value:.4g}"
+                f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
                 for value in ((values.mean(), values.std(), values.min(), values.max()) if len(values) else ())
             ),
         ]

@@ -16,7 +16,7 @@ import pandas as pd
 
 from estimation.report.drawing import Plot
 from estimation.report.vega import OURS, SOFT, frame_spec, interval_spec, tip, x_axis, zero_line, zoom
-from estimation.report.words import CHANNELS, SIDES, STAGES, Word, lower_first, variable_word
+from estimation.report.words import CHANNELS, SIDES, STAGES, Word, lower_first, plain_words, variable_word
 
 #: Reasons of refused records, most frequent first; Okabe-Ito again.
 REASON_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6B6B6B")
@@ -88,7 +88,7 @@ def difference_plot(tests: pd.DataFrame, labels: Mapping[tuple[int, int], Word])
     )
     spec = interval_spec(
         rows,
-        axis="productivity channel less resilience channel",
+        axis="productivity less resilience channel",
         colours={
             "significant after adjustment": OURS,
             "not significant after adjustment": SOFT,
@@ -277,6 +277,7 @@ def reject_plot(rejects: pd.DataFrame) -> Plot:
     kinds = rejects[shown].assign(
         **({"other": rejects.drop(columns=shown).sum(axis=1)} if len(totals) > len(shown) else {})
     )
+    kinds = kinds.rename(columns=plain_words)
     rows = kinds.rename_axis("year").reset_index().melt("year", var_name="reason", value_name="records")
     order = list(kinds.columns)
     mark = {
@@ -301,7 +302,7 @@ def reject_plot(rejects: pd.DataFrame) -> Plot:
         "rejects",
         Word("Refused records by year and first reason", "各年剔除记录及首要原因"),
         Word(
-            f"{int(totals.sum()):,} refused records; the most frequent reason is {totals.index[0]}.",
+            f"{int(totals.sum()):,} refused records; the most frequent reason is {plain_words(totals.index[0])}.",
             f"共剔除{int(totals.sum()):,}条记录。",
         ),
         frame_spec(rows, mark, height=230),

@@ -19,6 +19,10 @@ LONGITUDE_SHARE = float(np.cos(np.radians(35)))
 FONT = (
     "system-ui, -apple-system, 'Segoe UI', Roboto, 'PingFang SC', 'Microsoft YaHei', 'WenQuanYi Zen Hei', sans-serif"
 )
+#: Billions by their word, small numbers as they are: the SI prefixes are for engineers.
+LARGE = "datum.value < 1000 ? format(datum.value, '~g') : replace(format(datum.value, '~s'), 'G', ' bn')"
+#: A legend whose words are longer has one column.
+LONG_LEGEND = 12
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 
 
@@ -62,7 +66,14 @@ def interval_spec(
         "type": "nominal",
         "sort": None,
         "title": None,
-        "axis": {"labelLimit": 270, "grid": True, "gridDash": [1, 3], "tickSize": 0},
+        # "outcome: channel" takes two lines, so that a narrow screen cuts neither
+        "axis": {
+            "labelLimit": 270,
+            "grid": True,
+            "gridDash": [1, 3],
+            "tickSize": 0,
+            **({"labelExpr": "split(datum.label, ': ')"} if offset else {}),
+        },
     }
     common: dict[str, Any] = {"y": y}
     if offset:
@@ -73,7 +84,13 @@ def interval_spec(
         "title": None,
         "sort": present,
         "scale": {"domain": present, "range": [colours[kind] for kind in present]},
-        "legend": {"orient": "top", "symbolSize": 80, "labelLimit": 260},
+        "legend": {
+            "orient": "top",
+            "symbolSize": 80,
+            "labelLimit": 260,
+            # long words one below the other: beside each other they leave a narrow screen
+            **({"columns": 1} if any(len(kind) > LONG_LEGEND for kind in present) else {}),
+        },
     }
     shape = {
         "field": "who",
@@ -157,17 +174,21 @@ def map_spec(
                     "scale": {"range": [4, 700], "domainMin": 0},
                     "legend": {
                         "orient": "bottom",
-                        "format": "~s",
+                        "labelExpr": LARGE,
                         "symbolFillColor": "#999",
                         "values": _legend_sizes(rows[size]),
                     },
                 },
             },
         },
-        {
-            "mark": {"type": "text", "dy": -9, "fontSize": 10, "fontWeight": "bold", "color": "#111"},
-            "encoding": {"x": lon, "y": lat, "text": {"field": "label"}},
-        },
+        # a white edge below the letters: they are read on any bubble
+        *(
+            {
+                "mark": {"type": "text", "dy": -9, "fontSize": 10, "fontWeight": "bold", **paint},
+                "encoding": {"x": lon, "y": lat, "text": {"field": "label"}},
+            }
+            for paint in ({"color": "#fff", "stroke": "#fff", "strokeWidth": 3}, {"color": "#111"})
+        ),
     ]
     return frame_spec(rows, {"layer": layers}, height=330)
 

@@ -125,7 +125,7 @@ SAMPLES = {
     "medium": Word("medium cities", "中等城市"),
     "small": Word("small cities", "小城市"),
     "east": Word("east", "东部"),
-    "central": Word("centre", "中部"),
+    "central": Word("central", "中部"),
     "west": Word("west", "西部"),
 }
 CHANNELS = {
@@ -279,7 +279,7 @@ STAGES = {
 #: Chinese of the words that stand in every specification.
 COMMON_WORDS = {
     "coefficient per SD": "标准化系数",
-    "productivity channel less resilience channel": "生产率渠道减韧性渠道",
+    "productivity less resilience channel": "生产率渠道减韧性渠道",
     "standard deviations from the mean": "偏离均值的标准差",
     "effect per SD": "每标准差的效应",
     "fitted value, SD": "拟合值（标准差）",
@@ -314,6 +314,12 @@ COMMON_WORDS = {
     "other": "其他",
     "p, Romano-Wolf": "Romano-Wolf p值",
 }
+
+
+def plain_words(code: str) -> str:
+    """A code as words: ``hs_missing`` is "HS missing"."""
+    words = code.replace("_", " ")
+    return f"HS{words[2:]}" if words.startswith("hs ") else words
 
 
 def term_word(term: str) -> Word:

@@ -159,9 +159,8 @@ def _write_if_changed(path: Path, text: str) -> bool:
 
 
 def estimate_options(arguments: argparse.Namespace) -> dict:
-    """Options of this job as keywords of `run`."""
+    """Options of commands on result tables as keywords of their `run`."""
     return {
         "tables": arguments.tables, "profiles": [part for part in arguments.study_profile.split(",") if part],
         "at": arguments.at, "table_files": arguments.table_files,
-        "layout": arguments.layout, "language": arguments.language,
     }

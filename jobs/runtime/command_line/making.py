@@ -191,6 +191,11 @@ def _estimate(parser: Parser) -> None:
     options.lake(parser)
     result_tables(parser)
     parser.add_argument(
+        "--layout", default="beside_paper", choices=TABLE_LAYOUTS,
+        help="beside_paper: ours, the paper's and the truth; plain: ours alone, for a paper of your own",
+    )
+    parser.add_argument("--language", default="en", choices=options.LANGUAGES, help="of titles and labels in the files")
+    parser.add_argument(
         "--robustness", action="store_true",
         help="also estimate the baseline under other choices (instruments, estimators, provinces, counts) for the report",
     )
@@ -206,11 +211,6 @@ def result_tables(parser: Parser) -> None:
     parser.add_argument("--study-profile", default=",".join(STUDY_PROFILES), help="defensible, paper or both")
     parser.add_argument("--at", type=int, metavar="VERSION", help="version of gold.city_panel to estimate on")
     parser.add_argument("--table-files", type=Path, metavar="FOLDER", help="folder with result tables of your own")
-    parser.add_argument(
-        "--layout", default="beside_paper", choices=TABLE_LAYOUTS,
-        help="beside_paper: ours, the paper's and the truth; plain: ours alone, for a paper of your own",
-    )
-    parser.add_argument("--language", default="en", choices=options.LANGUAGES, help="of titles and labels in the files")
 
 
 @command(

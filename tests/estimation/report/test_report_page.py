@@ -334,3 +334,20 @@ def test_claims_of_a_study_are_listed_with_verdict_and_evidence(study_report):
     text = claims_markdown(study_report.claims)
     assert text.count("\n| ") == len(study_report.claims) + 1
     assert all(f"**{claim.verdict}**" in text for claim in study_report.claims)
+
+
+def test_cells_of_a_list_are_empty_where_nothing_is_and_probabilities_have_their_decimals():
+    from estimation.report.listing import listed_frame
+
+    frame = pd.DataFrame({"choice": ["lnRes", "lags"], "n_instruments": pd.array([33, None], "Int64"), "holm": [1, 0]})
+    listed = listed_frame(frame, name="x", generated=False)
+    assert "NA" not in listed and ">1.000<" in listed and ">0.000<" in listed and ">33<" in listed
+    assert "Resilience" in listed
+
+
+def test_cities_of_one_name_are_told_apart_on_the_map(study_report):
+    places = study_report.provenance.coordinates.assign(residual=0.1).head(40)
+    twins = places.iloc[[0, 1]].assign(name="Yichun", lat=[27.8, 47.7], lon=[114.4, 128.9], residual=[9.0, 0.0])
+    plot = residual_map(pd.concat([places, twins], ignore_index=True))
+    labels = [row["label"] for row in plot.spec["data"]["values"] if row["name"] == "Yichun"]
+    assert labels[0] == "Yichun" and labels[1] == ""
