@@ -31,7 +31,7 @@ from jobs.reference.frames import check_user_files
 from jobs.runtime.context import JobContext, Outcome, job_main
 from schemas import bronze, silver
 
-CHECKS = (check_user_files,)
+PREFLIGHT = (check_user_files,)
 
 
 def run(context: JobContext) -> Outcome:
@@ -77,4 +77,4 @@ def _build(context: JobContext, receipts: Sequence[Row], fingerprints: Mapping[i
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("clean", run, checks=CHECKS))
+    sys.exit(job_main("clean", run, checks=PREFLIGHT))

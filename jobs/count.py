@@ -24,7 +24,7 @@ from jobs.runtime.context import JobContext, Outcome, job_main
 from jobs.transforms.counts import build_cube, count_city_exports
 from schemas import gold, silver
 
-CHECKS = (check_user_files,)
+PREFLIGHT = (check_user_files,)
 
 
 def run(context: JobContext) -> Outcome:
@@ -72,4 +72,4 @@ def _waiting(blocked: Mapping[int, Sequence[str]]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("count", run, checks=CHECKS))
+    sys.exit(job_main("count", run, checks=PREFLIGHT))

@@ -59,7 +59,7 @@ from jobs.study.result_tables import estimate_options, print_tables, write_files
 from jobs.study.variants import collect_variants
 from schemas.results import ESTIMATE, EVIDENCE
 
-CHECKS = (check_tables,)
+PREFLIGHT = (check_tables,)
 
 
 def run(
@@ -277,7 +277,7 @@ def _fingerprint(context: JobContext, handed: HandOff, table: ResultTable, with_
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point under spark-submit, with the options of this job beside those of all jobs."""
-    return command_main("estimate", run_command, argv, checks=CHECKS)
+    return command_main("estimate", run_command, argv, checks=PREFLIGHT)
 
 
 

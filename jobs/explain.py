@@ -42,7 +42,7 @@ from schemas.results import ESTIMATE
 SHOWN_FILES = 5
 #: A rerun on the same panel repeats the same floating-point operations; another machine's BLAS may differ in the last bits.
 SAME_DIGITS = 1e-8
-CHECKS = (check_tables,)
+PREFLIGHT = (check_tables,)
 
 
 def run(context: JobContext, name: str, *, profile: str = "defensible", table_files: Path | None = None) -> Outcome:
@@ -230,7 +230,7 @@ def _time(value: dt.datetime) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: ``explain.py --lake LAKE table1.col1.lnAgg``."""
-    return command_main("explain", run_command, argv, checks=CHECKS)
+    return command_main("explain", run_command, argv, checks=PREFLIGHT)
 
 
 

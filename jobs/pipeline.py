@@ -61,7 +61,7 @@ def check_source(arguments: argparse.Namespace, _: object) -> None:
         )
 
 
-CHECKS = (check_source, check_user_files)
+PREFLIGHT = (check_source, check_user_files)
 
 
 def run_through(context: JobContext, last: str) -> list[Outcome]:
@@ -101,7 +101,7 @@ def steps_of(context: JobContext, last: str) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: ``pipeline.py`` under spark-submit, ``customs-lake run`` for people."""
-    return command_main("run", run_command, argv, checks=CHECKS)
+    return command_main("run", run_command, argv, checks=PREFLIGHT)
 
 
 

@@ -66,7 +66,7 @@ def check_totals(arguments: argparse.Namespace, _: object) -> None:
         read_totals(arguments.totals)
 
 
-CHECKS = (check_totals,)
+PREFLIGHT = (check_totals,)
 
 
 def run(context: JobContext) -> Outcome:
@@ -148,7 +148,7 @@ def _record(context: JobContext, figures: Sequence[Figure]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return command_main("plausible", run_command, argv, checks=CHECKS)
+    return command_main("plausible", run_command, argv, checks=PREFLIGHT)
 
 
 

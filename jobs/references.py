@@ -22,7 +22,7 @@ from schemas import ops
 # the year a table without years is recorded under in ops.build
 TIMELESS = 0
 WRITERS = 4
-CHECKS = (check_user_files,)
+PREFLIGHT = (check_user_files,)
 
 
 def run(context: JobContext) -> Outcome:
@@ -47,4 +47,4 @@ def run(context: JobContext) -> Outcome:
 
 
 if __name__ == "__main__":
-    sys.exit(job_main("references", run, checks=CHECKS))
+    sys.exit(job_main("references", run, checks=PREFLIGHT))

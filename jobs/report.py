@@ -59,7 +59,7 @@ def check_outline(arguments: argparse.Namespace, _: object) -> None:
     _read_outline(arguments.geojson)
 
 
-CHECKS = (check_tables, check_outline)
+PREFLIGHT = (check_tables, check_outline)
 
 
 def run(
@@ -269,7 +269,7 @@ def _coordinates() -> pd.DataFrame:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point under spark-submit."""
-    return command_main("report", run_command, argv, checks=CHECKS)
+    return command_main("report", run_command, argv, checks=PREFLIGHT)
 
 
 

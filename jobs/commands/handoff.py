@@ -46,7 +46,7 @@ SAME_NUMBERS = 1e-8
 #: Records of the generated world beside a package, few enough to share.
 WORLD_RECORDS, WORLD_SEED = 60_000, 20031
 DESCRIPTOR, CHECKSUMS = "datapackage.json", "SHA256SUMS"
-CHECKS = (check_tables,)
+PREFLIGHT = (check_tables,)
 
 
 def hand_off(

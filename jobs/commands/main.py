@@ -58,7 +58,7 @@ def run_command(argv: list[str]) -> int:
         module = importlib.import_module(chosen.module)
     except KeyboardInterrupt:
         return conclude(_interrupted, arguments)
-    return conclude(_work_of(chosen, module), arguments, partial(refuse_faults, chosen, getattr(module, "CHECKS", ())))
+    return conclude(_work_of(chosen, module), arguments, partial(refuse_faults, chosen, getattr(module, "PREFLIGHT", ())))
 
 
 def _work_of(chosen: Command, module: ModuleType) -> Callable[[argparse.Namespace], int]:

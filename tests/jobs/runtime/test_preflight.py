@@ -10,7 +10,7 @@ from conf.layouts import load_layouts
 from jobs.commands.main import run_command
 from jobs.core.errors import EXIT_REFUSED, EXIT_UNBALANCED
 from jobs.core.lake import LAKE_FORMAT, MARKER
-from jobs.runtime.command_line.catalogue import commands
+from jobs.runtime.command_line.catalogue import commands, parser_of
 
 
 @pytest.fixture(autouse=True)
@@ -141,3 +141,29 @@ def test_a_damaged_lake_is_heard_of_whatever_else_is_wrong(root, capsys):
     assert run_command(["clean", "--lake", str(root), "--years", "early"]) == EXIT_UNBALANCED
     said = capsys.readouterr().err
     assert "2 things to mend first" in said and "--years: expected" in said and "repair" in said
+
+
+WORDS = {
+    "explain": ["table1.col1.lnAgg"], "maintain": ["health"], "withdraw": ["--file", "a.csv", "--reason", "why"],
+    "erase": ["--firm", "1", "--reason", "why"], "restore": ["--at", "2024-05-01"], "places": ["conflicts"],
+    "query": ["SELECT 1"], "export": ["gold.city_exports", "--out", "x.csv"], "handoff": ["--study", "s", "--out", "package"],
+    "report": ["--out", "report"],
+}  # fmt: skip
+#: Without a lake, or a conversation.
+ELSEWHERE = ("sniff", "config", "shell", "demo", "generate", "montecarlo", "doctor", "completion")
+
+
+@pytest.mark.parametrize("name", [name for name in commands() if name not in ELSEWHERE])
+def test_every_command_on_a_lake_passes_from_what_is_looked_at_first_to_its_work(name, root, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "raw" / "customs").mkdir(parents=True)
+    (tmp_path / "raw" / "customs" / "notes.csv").write_text("a,b\n1,2\n")
+    raw = ["--raw", "raw"] if any(action.dest == "raw" for action in parser_of(name)._actions) else []
+    try:
+        code = run_command([name, *WORDS.get(name, []), "--lake", str(root), *raw])
+    except AssertionError as error:
+        # as far as the session, which is not for this test to start
+        assert "a session was started" in str(error)
+        return
+    assert code in (0, EXIT_REFUSED, EXIT_UNBALANCED, 6), capsys.readouterr()
+    assert "things to mend" not in capsys.readouterr().err
