@@ -11,9 +11,10 @@ and coefficients changed, by how much, and which delivered file, rule, reference
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -96,15 +97,19 @@ def run(context: JobContext) -> Outcome:
         f"{'year':<6}{'lines':>12}{'refused':>9}{'value, US$ m':>16}{'cities':>8}{'products':>10}{'destinations':>14}  remarks"
     ]
     marked = 0
-    for before, now in zip([None, *years], years, strict=False):
-        # a gap is not compared over
-        remarks = now.remarks(before) if before is not None and before.year == now.year - 1 else []
+    for now, remarks in _with_remarks(years):
         marked += bool(remarks)
         lines.append(
             f"{now.year:<6}{now.n_lines:>12,}{now.share_refused:>9.1%}{now.value_usd / 1e6:>16,.1f}{now.n_cities:>8,}"
             f"{now.mean_products:>10,.1f}{now.mean_destinations:>14,.1f}  {'; '.join(remarks)}".rstrip()
         )
     return Outcome(f"{len(years)} years, {marked} with changes to look at", changed=bool(marked), detail="\n".join(lines))
+
+
+def _with_remarks(years: Sequence[YearSummary]) -> Iterator[tuple[YearSummary, list[str]]]:
+    """Yield each year and what moved against the year before; a gap is not compared over."""
+    for before, now in zip([None, *years], years, strict=False):
+        yield now, now.remarks(before) if before is not None and before.year == now.year - 1 else []
 
 
 def summaries(context: JobContext) -> list[YearSummary]:
@@ -150,7 +155,11 @@ def run_command(arguments: argparse.Namespace) -> int:
         return compare_moments(arguments)
     with look_into(arguments) as context:
         outcome = run(context)
-    print(f"{outcome.detail}\n{outcome.message}")
+        if arguments.json:
+            years = summaries(context)
+            print(json.dumps([asdict(now) | {"remarks": remarks} for now, remarks in _with_remarks(years)]))
+    if not arguments.json:
+        print(f"{outcome.detail}\n{outcome.message}")
     return EXIT_QUALITY if outcome.changed else EXIT_DONE
 
 

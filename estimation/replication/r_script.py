@@ -133,7 +133,7 @@ def _column(block: Block) -> str:
     ours = [(block.names[term], number.coefficient, number.std_error) for term, number in block.numbers.items()]
     terms, coefficients, errors = zip(*ours, strict=True)
     return (
-        f"# {block.heading.en} · {block.heading.zh}\n"
+        f"# {' '.join(f'{block.heading.en} · {block.heading.zh}'.split())}\n"
         f"column({_text(key)}, {_text(block.heading.en)},\n"
         f"  list({_spec(block)}),\n"
         f"  list(term = {_texts(terms)},\n"
@@ -193,7 +193,7 @@ def _truth(value: bool) -> str:
 
 
 def _text(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ").replace("\r", " ")
     return f'"{escaped}"'
 
 

@@ -172,20 +172,27 @@ def in_words_of_xtdpdgmm(spec: PanelSpec) -> PanelSpec:
 
 
 def _block_text(block: Block, data: StudyData) -> str:
-    lines = ["", f"* ==== {_key(block)}", f"* {block.heading.en} · {block.heading.zh}"]
+    heading = _harmless(block.heading.en)
+    lines = ["", f"* ==== {_key(block)}", f"* {heading} · {_harmless(block.heading.zh)}"]
     if block.command is None:
-        reason = " ".join(block.failure.split())
+        reason = _harmless(block.failure)
         said = f'display _newline as text "{_key(block)}: not estimated"'
         return "\n".join([*lines, f"* not estimated: {reason}", said, ""])
-    lines.append(f'display _newline as text "{_key(block)}: {block.heading.en}"')
+    lines.append(f'display _newline as text "{_key(block)}: {heading}"')
     if block.kept:
         lines += ["preserve", f"keep if {block.kept} == 1"]
     try:
         lines += _command_lines("xtabond2", block.command.line(time=YEAR), _ours(block))
     except SpecificationError as error:
-        lines.append(f"* xtabond2: {' '.join(str(error).split())}")
+        lines.append(f"* xtabond2: {_harmless(str(error))}")
     lines += _xtdpdgmm_lines(block, data)
     return "\n".join([*lines, *(["restore"] if block.kept else []), ""])
+
+
+def _harmless(text: str) -> str:
+    """A text in one line that opens no comment, macro or string of Stata."""
+    plain = " ".join(text.split()).replace("/*", "/ *").replace("*/", "* /").replace("///", "/ / /").replace("//", "/ /")
+    return plain.replace('"', "'").replace("`", "'").replace("$", "S")
 
 
 def _key(block: Block) -> str:
@@ -212,7 +219,7 @@ def _xtdpdgmm_lines(block: Block, data: StudyData) -> list[str]:
         line = twin.line("xtdpdgmm")
         results = _estimated(parse(line), _rows(data.frame, block.kept))
     except EstimationError as error:
-        return [f"* xtdpdgmm: {' '.join(str(error).split())}"]
+        return [f"* xtdpdgmm: {_harmless(str(error))}"]
     numbers = [
         (name, float(results.params[name]), float(results.std_errors[name]))
         for name in block.names.values() if name in results.params.index

@@ -182,13 +182,14 @@ def _arrow(package: StudyPackage) -> pa.Table:
 
 def _write_stata_file(package: StudyPackage, path: Path) -> None:
     words, values = column_words(package.data), value_words(package.data)
+    origin = f" ({package.banner.partition(':')[0]})" if package.banner else ""
     chinese = Language(
         "zh", {name: word.zh for name, word in words.items()},
         {name: {value: word.zh for value, word in texts.items()} for name, texts in values.items()},
     )
     write_stata(
         package.frame, path, labels={name: word.en for name, word in words.items()},
-        title=f"{package.name}: city-year panel{' (GENERATED DATA)' if package.banner else ''}",
+        title=f"{package.name}: city-year panel{origin}",
         values={name: {value: word.en for value, word in texts.items()} for name, texts in values.items()},
         other=chinese, notes=_notes(package),
     )

@@ -20,7 +20,9 @@ import polars as pl
 from jobs.study.changes import Changes
 from jobs.study.moments import Moment
 from schemas import ops, silver
+from schemas.catalog import TABLES
 from schemas.table import Table
+from schemas.yearbook import YEARBOOK
 
 #: Part of a build's fingerprint to what it is.
 PARTS = {
@@ -52,6 +54,10 @@ class Causes:
         year, city_id, source_file, records_change, value_change: kept records, for the years that changed.
     refused : DataFrame
         year, source_file, reason, before, after: refused records by first reason.
+    yearbook : DataFrame
+        source_cell (file, sheet and cell), city_id, year, indicator, area, before, after: cells of the yearbook that differ.
+    tables : DataFrame
+        table, before, after (versions), runs: tables whose rows were written between two moments of one lake.
     """
 
     files: pd.DataFrame
@@ -60,6 +66,8 @@ class Causes:
     origins: list[str] = field(default_factory=list)
     by_file: pd.DataFrame = field(default_factory=pd.DataFrame)
     refused: pd.DataFrame = field(default_factory=pd.DataFrame)
+    yearbook: pd.DataFrame = field(default_factory=pd.DataFrame)
+    tables: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def causes_between(before: Moment, after: Moment, changes: Changes) -> Causes:
@@ -69,7 +77,8 @@ def causes_between(before: Moment, after: Moment, changes: Changes) -> Causes:
     settings, origins = _settings(before, after)
     return Causes(
         _files(before.files_in_force(), after.files_in_force()), _parts(before, after), settings, origins,
-        _by_file(before, after, years, names), _refused(before, after, years, names),
+        _by_file(before, after, years, names), _refused(before, after, years, names), _yearbook(before, after),
+        _tables(before, after),
     )
 
 
@@ -172,6 +181,34 @@ def _latest_run(moment: Moment) -> Any:
     if moment.limit_ms is not None:
         rows = [row for row in rows if row["ended_at"].replace(tzinfo=dt.UTC).timestamp() * 1000 <= moment.limit_ms + 1]
     return max(rows, key=lambda row: row["ended_at"], default=None)
+
+
+def _yearbook(before: Moment, after: Moment) -> pd.DataFrame:
+    columns = [*YEARBOOK.key, "indicator_value", "source_cell"]
+    both = before.frame(YEARBOOK, columns).merge(
+        after.frame(YEARBOOK, columns), on=list(YEARBOOK.key), how="outer", suffixes=("_before", "_after")
+    )
+    was, now = (pd.to_numeric(both[f"indicator_value_{when}"]) for when in ("before", "after"))
+    both = both.assign(before=was, after=now, source_cell=both["source_cell_after"].fillna(both["source_cell_before"]))
+    differs = (was != now) & ~(was.isna() & now.isna())
+    return both.loc[differs, ["source_cell", *YEARBOOK.key, "before", "after"]].reset_index(drop=True)
+
+
+def _tables(before: Moment, after: Moment) -> pd.DataFrame:
+    """Tables that were written between two moments of one lake, and by which runs."""
+    rows = []
+    names = sorted({*before.versions, *after.versions}) if before.lake.root == after.lake.root else []
+    for name in names:
+        if name.startswith("ops."):
+            continue
+        first, last = sorted((before.versions.get(name, -1), after.versions.get(name, -1)))
+        commits = [one for one in after.lake.commits(TABLES[name], after=first) if one.version <= last and one.changes_rows]
+        if commits:
+            runs = list(dict.fromkeys(str(one.metadata["run"]) for one in commits if "run" in one.metadata))
+            rows.append({
+                "table": name, "before": before.versions.get(name), "after": after.versions.get(name), "runs": runs,
+            })
+    return pd.DataFrame(rows, columns=["table", "before", "after", "runs"])
 
 
 def _names_of_files(moment: Moment) -> dict[str, str]:

@@ -44,7 +44,7 @@ def as_json(before: Moment, after: Moment, changes: Changes, causes: Causes) -> 
         "causes": {
             "files": _records(causes.files), "builds": {str(year): parts for year, parts in causes.parts.items()},
             "settings": _records(causes.settings), "origins": causes.origins, "records_by_file": _records(causes.by_file),
-            "refused": _records(causes.refused),
+            "refused": _records(causes.refused), "yearbook": _records(causes.yearbook), "tables": _records(causes.tables),
         },
     }
     return json.dumps(content, ensure_ascii=False, default=str)
@@ -123,6 +123,11 @@ def _causes(causes: Causes, shown: int) -> list[str]:
         lambda row: f"{row['year']} {row['source_file']} {row['reason']}: {row['before']:,} -> {row['after']:,}",
     )
     lines += _listed(
+        "Cells of the yearbook:", causes.yearbook, shown,
+        lambda row: f"{row['source_cell']} ({row['city_id']} {row['year']} {row['indicator']}): {_cell(row['before'])} ->"
+        f" {_cell(row['after'])}",
+    )
+    lines += _listed(
         "Settings:", causes.settings, shown, lambda row: f"{row['setting']}: {row['before']} -> {row['after']}"
     )
     by_part: dict[tuple[str, str], list[int]] = {}
@@ -131,7 +136,17 @@ def _causes(causes: Causes, shown: int) -> list[str]:
             by_part.setdefault((table, ", ".join(differing)), []).append(year)
     if by_part:
         lines += ["Builds differ in:", *(f"  {table} {years_text(years)}: {what}" for (table, what), years in by_part.items())]
+    lines += [*([""] if by_part else []), *_listed("Tables written between:", causes.tables, shown, _written)]
     return [*lines, *causes.origins]
+
+
+def _written(row: Mapping[str, Any]) -> str:
+    by = f" by {', '.join(row['runs'])}" if row["runs"] else ""
+    return f"{row['table']}: version {_cell(row['before'])} -> {_cell(row['after'])}{by}"
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None or pd.isna(value) else f"{value:.12g}"
 
 
 def _listed(

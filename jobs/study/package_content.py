@@ -39,6 +39,10 @@ GENERATED_BANNER = (
     "GENERATED DATA: made by customs-lake, not China's customs records; the numbers say nothing about the world."
 )
 
+MIXED_BANNER = (
+    "PARTLY GENERATED DATA: generated and delivered records lie in one lake; the numbers say nothing about the world."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class StudyPackage:
@@ -79,7 +83,7 @@ class StudyPackage:
     @property
     def banner(self) -> str:
         """What must stand on top of everything made of generated data; empty for delivered records."""
-        return GENERATED_BANNER if self.origin in ("generated", "mixed") else ""
+        return {"generated": GENERATED_BANNER, "mixed": MIXED_BANNER}.get(self.origin, "")
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -116,7 +120,9 @@ def collect_package(
     require_name(name)
     version = at if at is not None else pinned_version(context.lake, name)
     estimates = recorded_estimates(context.lake, panel_version=version)
-    handed = collect_panel(context, at=int(estimates["panel_version"].max()))
+    # tables of another version of the panel are not of this study
+    estimates = estimates[estimates["panel_version"] == estimates["panel_version"].max()]
+    handed = collect_panel(context, at=int(estimates["panel_version"].iloc[0]))
     chosen = [table for profile in profiles for table in result_tables(tables, profile, table_files)]
     wanted = {(table.profile, table.name) for table in chosen}
     rows = list(zip(estimates["study_profile"], estimates["result_table"], strict=True))

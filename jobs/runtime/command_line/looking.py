@@ -191,7 +191,7 @@ def _compare(parser: Parser) -> None:
         help="two moments: now, 2024-05-01T12:00 (UTC), a run, a version of gold.city_panel, another lake or LAKE@MOMENT",
     )
     parser.add_argument("--limit", type=int, default=12, help="rows of each list with --between")
-    options.as_json(parser, "with --between: all of it as one JSON object")
+    options.as_json(parser, "all of it as JSON")
     options.settings(parser)
 
 

@@ -14,6 +14,7 @@ import pytest
 from conf.tables import read_table_files
 from estimation.replication import check_script, r_script, stata_script, study_data
 from estimation.replication.stata_script import in_words_of_xtdpdgmm, written_commands
+from estimation.report.words import Word
 from estimation.stata import parse
 from estimation.tables import estimate_tables, parse_tables, print_table, table_panel
 
@@ -24,7 +25,7 @@ cluster = "province_code"
 extra = "mine.csv"
 [[column]]
 dependent = "lnvalue"
-exogenous = ["lnrd", "my_control"]
+exogenous = ["lnrd", "my_control_of_a_name_of_forty_letters"]
 [[column]]
 dependent = "lnnum"
 options = { scaling = "sample", lags = [2, "all"], collapse = true, time_effects = "both" }
@@ -48,7 +49,7 @@ def own_tables(tmp_path_factory, study):
     """Tables with a condition, groups, own columns, samples scaled by themselves, deviations, and a column that fails."""
     folder = tmp_path_factory.mktemp("own")
     keys = study[0].natural[["city_id", "year"]]
-    keys.assign(my_control=np.sin(np.arange(len(keys)))).to_csv(folder / "mine.csv", index=False)
+    keys.assign(my_control_of_a_name_of_forty_letters=np.sin(np.arange(len(keys)))).to_csv(folder / "mine.csv", index=False)
     (folder / "mine.toml").write_text(OWN, encoding="utf-8")
     return read_table_files(folder)
 
@@ -95,6 +96,17 @@ def test_what_a_program_has_no_words_for_is_said_in_its_place(data):
     assert "mine.col4.defensible: in deviations" in r_script("d", data)
 
 
+def test_nothing_of_a_title_ends_a_comment_or_a_text(data):
+    title = 'large "/* // `x\' $y\nkeep if 0'
+    odd = [replace(block, heading=Word(title, title), failure=title if block.failure else "") for block in data.blocks]
+    script = stata_script("demo", replace(data, blocks=odd))
+    assert max(check.worst for check in check_script(script, data.frame)) < SAME_SUMS
+    headings = [line for line in script.splitlines() if "large '" in line]
+    assert len(headings) > 20 and not any(sign in line for line in headings for sign in ("/*", "//", "`", "$"))
+    assert all(line.count('"') in (0, 2) for line in headings) and "\nkeep if 0" not in script
+    assert r'large \"/* // `x' in r_script("demo", replace(data, blocks=odd))
+
+
 def test_every_line_of_the_script_fits_stata_and_every_block_has_its_two_languages(data):
     script = stata_script("demo", data, banner="GENERATED DATA")
     assert script.splitlines()[1] == "* GENERATED DATA"
@@ -107,7 +119,8 @@ def test_every_line_of_the_script_fits_stata_and_every_block_has_its_two_languag
 
 def test_a_variable_or_sample_that_columns_share_is_there_once(data):
     frame = data.frame
-    assert not frame.columns.duplicated().any() and {"z_lnvalue", "s_large", "z_my_control", "province"} <= set(frame.columns)
+    assert not frame.columns.duplicated().any() and {"z_lnvalue", "s_large", "province"} <= set(frame.columns)
+    assert "z_my_control_of_a_name_of_forty_letters"[:32] in frame
     made = frame[[name for name in data.labels if name in frame]].astype(float)
     values = [made[name].to_numpy().tobytes() for name in made if name.startswith("s_")]
     assert len(values) == len(set(values))

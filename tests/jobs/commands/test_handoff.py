@@ -17,12 +17,14 @@ import yaml
 from pandas.io.stata import StataReader
 
 from conf.settings import load_settings
+from estimation.replication import StudyData
 from jobs.commands.handoff import hand_off
 from jobs.commands.main import run_command
 from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, InputRefusedError, NotBalancedError
 from jobs.core.ledger import new_run_id
 from jobs.core.reading import LakeReader
 from jobs.runtime.context import JobContext
+from jobs.study.package_words import refuse_names
 from tests.fixtures.lakes import FEW, MOMENT, write_table
 
 
@@ -152,6 +154,20 @@ def test_a_folder_that_holds_something_is_left_alone(study_lake, tmp_path):
     with pytest.raises(InputRefusedError, match="found a file"):
         _hand_off(study_lake, tmp_path / "out" / "mine.txt")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+def test_columns_of_ones_own_get_names_that_stata_allows(study_lake, tmp_path):
+    long = "a_control_of_mine_with_a_name_of_forty_letters"
+    panel = LakeReader.look(str(study_lake))["gold.city_panel"].to_pandas()
+    (tmp_path / "mine").mkdir()
+    panel[["city_id", "year"]].assign(**{long: range(len(panel)), "int": 1.5}).to_csv(tmp_path / "mine" / "m.csv", index=False)
+    (tmp_path / "mine" / "mine.toml").write_text(
+        f'number = 9\n[panel]\nextra = "m.csv"\n[[column]]\ndependent = "lnvalue"\nexogenous = ["lnrd", "{long}"]\n', "utf-8"
+    )
+    with pytest.raises(InputRefusedError, match="mine .*not recorded in this lake"):
+        _hand_off(study_lake, tmp_path / "out", tables="9", table_files=tmp_path / "mine")
+    with pytest.raises(InputRefusedError, match="'int': Stata allows 32 letters,.* be '_int' there"):
+        refuse_names(StudyData(pd.DataFrame({"int": [1]})), {"int": "_int"})
 
 
 def test_half_a_package_is_never_there(study_lake, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from jobs.commands.main import run_command
 from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, InputRefusedError, LakeError
 from jobs.core.reading import LakeReader
 from jobs.study.change_causes import cause_of, causes_between
+from jobs.study.change_text import render
 from jobs.study.changes import changes_between
 from jobs.study.moments import moment_of
 from tests.fixtures.lakes import MOMENT, write_table
@@ -178,3 +179,17 @@ def test_files_that_were_vacuumed_are_said_so(changed_lake, capsys):
         (root / "gold" / "city_exports" / name.rpartition("/")[2]).unlink()
     assert run_command(["compare", "--lake", str(root), "--between", before, "now"]) == EXIT_REFUSED
     assert "vacuumed" in capsys.readouterr().err
+
+
+def test_cells_of_the_yearbook_and_tables_written_between_are_named(study_lake):
+    cell = {"city_id": CITY, "year": YEAR, "indicator": "gdp", "area": "districts", "indicator_unit": "10,000 yuan",
+            "unit_printed": "x", "city_printed": "x", "edition": 2005, "is_corrected": False}
+    write_table(study_lake, "silver.yearbook", [cell | {"indicator_value": 12.5, "source_cell": "2005.xls!1!C7"}])
+    before = dt.datetime.now(dt.UTC).isoformat()
+    write_table(study_lake, "silver.yearbook", [cell | {"indicator_value": 13.5, "source_cell": "2005.xls!1!C7"}])
+    first, second = moment_of(before, str(study_lake)), moment_of("now", str(study_lake))
+    changes = changes_between(first, second)
+    causes = causes_between(first, second, changes)
+    text = render(first, second, changes, causes)
+    assert "2005.xls!1!C7 (320100 2004 gdp): 12.5 -> 13.5" in text
+    assert "silver.yearbook: version 0 -> 1" in text and "gold.city_panel" not in text.partition("Tables written")[2]
