@@ -21,6 +21,7 @@ from jobs.study.changes import Changes
 from jobs.study.moments import Moment
 from schemas import ops, silver
 from schemas.catalog import TABLES
+from schemas.results import ESTIMATE
 from schemas.table import Table
 from schemas.yearbook import YEARBOOK
 
@@ -49,7 +50,7 @@ class Causes:
     settings : DataFrame
         setting, before, after: values recorded of the latest runs.
     origins : list of str
-        Further differences: configuration, code.
+        Further differences: configuration, program, what the estimates were made from.
     by_file : DataFrame
         year, city_id, source_file, records_change, value_change: kept records, for the years that changed.
     refused : DataFrame
@@ -75,6 +76,7 @@ def causes_between(before: Moment, after: Moment, changes: Changes) -> Causes:
     years = changes.years
     names = _names_of_files(before) | _names_of_files(after)
     settings, origins = _settings(before, after)
+    origins += _origins_of_estimates(before, after)
     return Causes(
         _files(before.files_in_force(), after.files_in_force()), _parts(before, after), settings, origins,
         _by_file(before, after, years, names), _refused(before, after, years, names), _yearbook(before, after),
@@ -173,6 +175,23 @@ def _settings(before: Moment, after: Moment) -> tuple[pd.DataFrame, list[str]]:
         for name in sorted({*first, *second}) if first.get(name) != second.get(name)
     ] if None not in told else []
     return pd.DataFrame(rows, columns=["setting", "before", "after"]), origins
+
+
+def _origins_of_estimates(before: Moment, after: Moment) -> list[str]:
+    """Say in what the estimates of tables that both have differ: version of the panel, specification, program."""
+    columns = ["study_profile", "result_table", "panel_version", "spec_sha256", "code_version"]
+    keys = columns[:2]
+    frames = [one.frame(ESTIMATE, columns).drop_duplicates(keys) for one in (before, after)]
+    both = frames[0].merge(frames[1], on=keys, suffixes=("_before", "_after"))
+    found = []
+    for name, words in (("panel_version", "version of the panel"), ("code_version", "program")):
+        pairs = dict.fromkeys(zip(both[f"{name}_before"], both[f"{name}_after"], strict=True))
+        found += [f"estimates, {words}: {was} -> {now}" for was, now in pairs if was != now]
+    other = both[both["spec_sha256_before"] != both["spec_sha256_after"]]
+    if len(other):
+        named = [f"{table} ({profile})" for profile, table in zip(other["study_profile"], other["result_table"], strict=True)]
+        found.append(f"estimates, another specification: {', '.join(named)}")
+    return found
 
 
 def _latest_run(moment: Moment) -> Any:

@@ -86,6 +86,8 @@ def changed_lake(study_lake):
     estimates = _rows(root, "gold.estimate")
     hit = (estimates["result_table"] == "table1") & (estimates["result_column"] == "col1") & (estimates["term"] == "lnAgg")
     estimates.loc[hit & (estimates["result_statistic"] == "coefficient"), "estimate"] += 0.01
+    estimates["panel_version"] = 1
+    estimates.loc[estimates["result_table"] == "table4", "spec_sha256"] = "another"
     write_table(root, "gold.estimate", estimates[estimates["result_column"] != "col3"])
     write_table(root, "ops.run", [
         _run("20260102T030405-aaaaaa", MOMENT, {}, "c1"),
@@ -122,6 +124,8 @@ def test_which_file_rule_and_setting_made_it(changed_lake):
     words = cause_of(row, causes)
     assert "customs/b.csv (added): +1 records, US$ +400" in words
     assert "customs/a.csv (value_too_small refuses +1, cleaning rules): -1 records, US$ -50" in words
+    assert "estimates, version of the panel: 0 -> 1" in causes.origins
+    assert "estimates, another specification: table4 (defensible)" in causes.origins
     assert causes.parts == {YEAR: {"silver.declaration": ["delivered files", "cleaning rules"]}}
     refused = causes.refused.to_dict("records")
     assert [(one["reason"], one["before"], one["after"]) for one in refused] == [("value_too_small", 0, 1)]
