@@ -8,17 +8,20 @@ that differs is explained by the parts that differ (files, rules, references, se
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pyspark.sql import Row
 
+from conf.secrets import redact
 from conf.settings import load_settings
 from jobs.cleaning.fingerprints import bronze_fingerprints, gold_fingerprints, silver_fingerprints, with_emptied_years
 from jobs.core.damage import refuse_damage
@@ -74,8 +77,8 @@ class PlannedYear:
         return {self.bronze, self.silver, self.gold} <= {"skip", "wait"}
 
 
-def run(context: JobContext) -> Outcome:
-    """Show what the next run would do."""
+def run(context: JobContext, *, as_json: bool = False) -> Outcome:
+    """Show what the next run would do, in words or as JSON."""
     receipts = latest_receipts(context.lake)
     delivery = _delivery(context, receipts)
     future = receipts_after(receipts, delivery)
@@ -84,8 +87,27 @@ def run(context: JobContext) -> Outcome:
     busy = [item for item in years if not item.is_idle]
     message = f"{len(busy)} of {len(years)} years to do" if busy else f"nothing to do, {len(years)} years are up to date"
     unfinished = unfinished_text(delivery) if delivery else ""
-    detail = "\n".join([*delivery_lines(delivery, receipts), "", *_table(years)])
+    detail = "\n".join([*delivery_lines(delivery, receipts), "", *_table(years), message])
+    if as_json:
+        detail = json.dumps(plan_as_json(delivery, years), ensure_ascii=False, indent=1)
     return Outcome(message, changed=bool(busy), detail=detail, unfinished=unfinished)
+
+
+def plan_as_json(delivery: Delivery | None, years: Sequence[PlannedYear]) -> dict[str, Any]:
+    """A plan for a program: names of files by what they are to the lake, and what is done with each year."""
+    groups = {} if delivery is None else _groups(delivery)
+    left_out = () if delivery is None else delivery.left_out
+    return {
+        "files": {name: sorted(item.source_file for item in items) for name, items in groups.items()},
+        "left_out": [
+            {
+                "source_file": item.source_file, "kind": item.kind, "reason": redact(item.reason),
+                "blocked_years": list(item.blocked_years), "is_accepted": item.is_accepted,
+            }
+            for item in left_out
+        ],
+        "years": [dataclasses.asdict(item) for item in years],
+    }
 
 
 def receipts_after(receipts: Sequence[Row], delivery: Delivery | None) -> list[Row]:
@@ -223,8 +245,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     if arguments.raw is not None and is_local(settings):
         look_first(arguments.raw, settings, years=years, **options)
     with look_into(arguments, may_be_new=True) as context:
-        outcome = run(context)
-    print(f"{outcome.detail}\n{outcome.message}")
+        outcome = run(context, as_json=arguments.json)
+    print(outcome.detail)
     if outcome.unfinished:
         return EXIT_REFUSED
     return EXIT_DONE if outcome.changed else EXIT_NOTHING_TO_DO

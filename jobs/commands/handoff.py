@@ -32,6 +32,7 @@ from jobs.commands.exported_files import write_file
 from jobs.commands.stata_file import Language, stata_names, write_stata
 from jobs.core.errors import EXIT_DONE, InputRefusedError, NotBalancedError
 from jobs.core.ledger import files_in_force
+from jobs.core.progress import advance, aside, moving
 from jobs.runtime.context import JobContext, look_into
 from jobs.study.handoff import check_tables
 from jobs.study.package_codebook import codebook, codebook_html, datapackage, frozen_configuration
@@ -313,15 +314,21 @@ def _write_descriptor_and_checksums(package: StudyPackage, folder: Path) -> None
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Write the package, say what is in it, and return the exit code."""
-    with look_into(arguments) as context:
+    with moving("handoff"), look_into(arguments) as context:
         package, checks = hand_off(
             context, arguments.study, arguments.out, tables=arguments.tables,
             profiles=[part for part in arguments.study_profile.split(",") if part], at=arguments.at,
             table_files=arguments.table_files, accept_incomplete=arguments.accept_incomplete, with_world=arguments.with_world,
-            authors=arguments.author, progress=lambda text: print(text, file=sys.stderr),
+            authors=arguments.author, progress=_say,
         )
     print(_summary(package, checks, arguments.out))
     return EXIT_DONE
+
+
+def _say(text: str) -> None:
+    advance(0, note=text)
+    with aside():
+        print(text, file=sys.stderr)
 
 
 def _summary(package: StudyPackage, checks: Sequence[Check], out: Path) -> str:

@@ -15,6 +15,7 @@ MAINTENANCE = ("health", "compact", "vacuum", "checkpoint")
     examples=[
         ("--raw RAW --lake LAKE", "files, years and sizes of what a run would do"),
         ("--lake LAKE --set places.ambiguous=out", "which years another setting would build again"),
+        ("--raw RAW --lake LAKE --json", "as JSON: files by what they are to the lake, actions by year"),
     ],
 )
 def _plan(parser: Parser) -> None:
@@ -23,6 +24,7 @@ def _plan(parser: Parser) -> None:
     options.raw(parser)
     options.years(parser)
     options.delivery(parser)
+    options.as_json(parser)
     options.nothing_new(parser)
     options.settings(parser)
 

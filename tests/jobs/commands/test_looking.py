@@ -41,3 +41,21 @@ def test_placed_records_are_printed_for_a_program(tmp_path, capsys):
     root = write_small_lake(tmp_path / "lake")
     assert run_command(["query", "SELECT city_id, year FROM gold.city_exports LIMIT 2", "--lake", str(root), "--json"]) == 0
     assert [set(json.loads(line)) for line in capsys.readouterr().out.splitlines()] == [{"city_id", "year"}] * 2
+
+
+def test_a_plan_is_there_for_a_program(tmp_path, capsys):
+    # a lake that is not there yet
+    root = tmp_path / "lake"
+    run_command(["plan", "--lake", str(root), "--json"])
+    assert json.loads(capsys.readouterr().out) == {"files": {}, "left_out": [], "years": []}
+    (tmp_path / "raw" / "customs").mkdir(parents=True)
+    (tmp_path / "raw" / "customs" / "data2005.csv").write_text("a,b\n1,2\n")
+    headings = "日期,进口或出口,税号编码,企业编码,邮编,消费地或生产地,起运国或目的国,金额,数量"
+    lines = [f"200401,出口,8471301{k},32049100{k:02d},213000,江苏省常州,美国,{1000 + k}.5,{k + 1}" for k in range(8)]
+    rows = [headings, *lines]
+    (tmp_path / "raw" / "customs" / "200401.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    run_command(["plan", "--lake", str(root), "--raw", str(tmp_path / "raw"), "--json"])
+    plan = json.loads(capsys.readouterr().out)
+    assert set(plan["files"]) == {"new", "corrected", "unchanged", "renamed", "withdrawn"}
+    assert plan["files"]["new"] == ["customs/200401.csv"] and plan["years"][0]["bronze"] == "load"
+    assert "customs/data2005.csv" in [item["source_file"] for item in plan["left_out"]]
