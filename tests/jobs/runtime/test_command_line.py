@@ -238,6 +238,18 @@ def test_settings_and_findings_are_there_for_programs(capsys):
     assert {"Python", "Java", "Delta JARs"} <= {finding["name"] for finding in findings}
 
 
+@pytest.mark.parametrize("last", making.STEPS)
+def test_a_run_ends_with_a_next_step_that_exists(last):
+    from jobs.pipeline import next_step
+
+    said = next_step(parse("run", ["--lake", "my lakes/one", "--through", last]))
+    assert said.startswith("Next: ")
+    for line in re.findall(r"`customs-lake ([^`]*)`", said):
+        words = shlex.split(line)
+        assert parser_of(words[0]).parse_args(words[1:]).lake == "my lakes/one"
+    assert ("report" in said) == (last == "estimate")
+
+
 def _documented() -> list[tuple[str, str]]:
     """Every command line that stands on a line of its own in the documentation, as (page, line)."""
     found = []
