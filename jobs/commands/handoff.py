@@ -89,10 +89,11 @@ def hand_off(
         checks = _write_data_and_scripts(package, folder)
         progress(f"tables.do read back: {len(checks)} commands give our numbers")
         _write_configuration(context, package, folder)
-        world = _write_world(folder / "world", name, tables, profiles) if with_world else ""
+        chosen = f"--tables {shlex.quote(tables)} --study-profile {','.join(profiles)}"
+        world = _write_world(folder / "world", name, chosen) if with_world else ""
         if world:
             progress("a generated world is beside it")
-        facts = gather_facts(context, checks, seconds=time.monotonic() - start, world=world, authors=authors)
+        facts = gather_facts(context, checks, seconds=time.monotonic() - start, chosen=chosen, world=world)
         texts = {
             "CITATION.cff": citation(package, authors), "environment.txt": environment(),
             "README.md": readme(package, facts, _described(package, with_world=with_world)),
@@ -260,15 +261,12 @@ def _write_configuration(context: JobContext, package: StudyPackage, folder: Pat
     write_file(pd.DataFrame(receipts), folder / "inputs.csv")
 
 
-def _write_world(folder: Path, name: str, tables: str, profiles: Sequence[str]) -> str:
+def _write_world(folder: Path, name: str, chosen: str) -> str:
     """Generate a small world into the package; returns how to run everything on it."""
     from jobs.generate import generate
 
     folder.mkdir()
-    chosen = (
-        f"--config ../configuration.toml --table-files ../table_files --tables {shlex.quote(tables)}"
-        f" --study-profile {','.join(profiles)}"
-    )
+    chosen = f"--config ../configuration.toml --table-files ../table_files {chosen}"
     written = generate(folder, seed=WORLD_SEED, records=WORLD_RECORDS, progress=lambda text: None)
     (folder / "run.sh").write_text(
         "#!/bin/sh\n# GENERATED DATA: from raw files to the same package, without any confidential record.\nset -e\n"

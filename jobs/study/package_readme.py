@@ -47,9 +47,10 @@ class Facts:
         Years of these files.
     runs : list of dict
         Latest row of ops.run of each step.
+    chosen : str
+        Options that choose tables and profiles.
     world : str
         What was generated beside the package, empty when nothing was.
-    authors : tuple of str
     """
 
     checks: Sequence[Check]
@@ -58,12 +59,12 @@ class Facts:
     n_lines: int
     years: str
     runs: Sequence[Mapping[str, Any]]
+    chosen: str = ""
     world: str = ""
-    authors: tuple[str, ...] = ()
 
 
 def gather_facts(
-    context: JobContext, checks: Sequence[Check], *, seconds: float, world: str = "", authors: Sequence[str] = ()
+    context: JobContext, checks: Sequence[Check], *, seconds: float, chosen: str = "", world: str = ""
 ) -> Facts:
     """Read from the ledger what was delivered and how long each step took."""
     receipts = files_in_force(context.lake)
@@ -73,8 +74,8 @@ def gather_facts(
             latest[row["job"]] = row
     return Facts(
         checks, seconds, len({row["source_file"] for row in receipts}), sum(row["n_lines"] for row in receipts),
-        years_text(row["source_year"] for row in receipts), [latest[step] for step in STEPS if step in latest], world,
-        tuple(authors),
+        years_text(row["source_year"] for row in receipts), [latest[step] for step in STEPS if step in latest],
+        chosen, world,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import tomllib
@@ -23,6 +24,8 @@ from jobs.commands.main import run_command
 from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, InputRefusedError, NotBalancedError
 from jobs.core.ledger import new_run_id
 from jobs.core.reading import LakeReader
+from jobs.generate import generate
+from jobs.runtime.command_line.catalogue import parse
 from jobs.runtime.context import JobContext
 from jobs.study.package_words import refuse_names
 from tests.fixtures.lakes import FEW, MOMENT, write_table
@@ -245,6 +248,31 @@ def test_generated_data_carry_the_banner_everywhere_and_are_whole(study_lake, tm
     assert "Generated data" in (tmp_path / "out" / "results" / "defensible" / "table1.txt").read_text("utf-8")
     _, meta = pyreadstat.read_dta(str(tmp_path / "out" / "study.dta"), metadataonly=True)
     assert meta.notes[0].startswith("GENERATED DATA") and "GENERATED" in meta.file_label
+
+
+def test_the_world_beside_a_package_comes_with_commands_that_parse(study_lake, tmp_path, monkeypatch):
+    asked = {}
+    # the generator has tests of its own; here a small one takes its place
+    monkeypatch.setattr("jobs.commands.handoff.WORLD_RECORDS", 2_000)
+    whole = generate
+
+    def few(out, **options):
+        asked.update(options)
+        return whole(out, n_cities=3, years=(2003,), **options)
+
+    monkeypatch.setattr("jobs.generate.generate", few)
+    out = tmp_path / "out"
+    _hand_off(study_lake, out, tables="1", with_world=True)
+    assert asked["records"] == 2_000 and (out / "world" / "truth" / "world.json").is_file()
+    text = (out / "world" / "run.sh").read_text("utf-8")
+    readme = (out / "README.md").read_text("utf-8")
+    assert "GENERATED DATA" in text and "sh world/run.sh" in readme
+    lines = [line for line in (*text.splitlines(), *readme.splitlines()) if line.strip().startswith("customs-lake")]
+    commands = [shlex.split(line.partition("||")[0].strip())[1:] for line in lines]
+    assert [words[0] for words in commands] == ["run", "estimate", "handoff"] * 2
+    parsed = [parse(words[0], words[1:]) for words in commands]
+    assert parsed[2].tables == parsed[5].tables == "1" and parsed[2].study == "study-generated" and parsed[5].study == "study"
+    assert all((out / "world" / path).exists() for path in ("../configuration.toml", "../table_files", "raw"))
 
 
 @pytest.mark.skipif(shutil.which("Rscript") is None, reason="needs R, which the image of the tests may lack")
