@@ -46,11 +46,10 @@ def run(context: JobContext) -> Outcome:
             gold.CITY_PRODUCT_DESTINATION, declarations.transform(build_cube), stale, metadata=metadata
         )
         written_cube = lake.read(gold.CITY_PRODUCT_DESTINATION).where(F.col("year").isin(stale))
-        exports = lake.replace_years(
-            gold.CITY_EXPORTS,
-            written_cube.transform(count_city_exports, declarations, city_names(context.spark, context.settings.places)),
-            stale, metadata=metadata,
-        )
+        cities = city_names(context.spark, context.settings.places)
+        # a few thousand rows: written from here, without another job
+        counted = written_cube.transform(count_city_exports, declarations, cities).toArrow()
+        exports = lake.replace_years(gold.CITY_EXPORTS, counted, stale, metadata=metadata)
         refuse_other_counts(lake, stale)
         per_year = lake.rows_by_year(gold.CITY_EXPORTS, exports)
         record_builds(lake, context.run_id, gold.CITY_EXPORTS, exports, {year: wanted[year] for year in stale}, per_year)

@@ -31,6 +31,7 @@ from estimation.tables import (
 from estimation.tables.layout import LAYOUTS, TableLayout
 from estimation.tables.printed import has_truth
 from estimation.tables.spec import Language
+from jobs.core.direct import rows_to_arrow
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED, InputRefusedError
 from jobs.core.ledger import fingerprint, utc_now
 from jobs.core.progress import advance, report
@@ -228,10 +229,8 @@ def _store(context: JobContext, handed: HandOff, printed: Sequence[PrintedTable]
             for record in to_records([table for table in printed if (table.table.profile, table.table.name) in stale])
         ]
         kept = [row for row in former if (row["study_profile"], row["result_table"]) not in stale]
-        rows = [tuple(row[name] for name in ESTIMATE.columns) for row in (*kept, *fresh)]
-        frame = context.spark.createDataFrame(rows, ESTIMATE.ddl()).coalesce(1)
         metadata = {"run": context.run_id, "panel_version": handed.panel_version}
-        lake.overwrite(ESTIMATE, frame, metadata=metadata)
+        lake.overwrite(ESTIMATE, rows_to_arrow(ESTIMATE, (*kept, *fresh)), metadata=metadata)
     return True
 
 
@@ -254,7 +253,7 @@ def _store_evidence(context: JobContext, handed: HandOff, tables: Sequence[Print
             "code_version": code_version(), "fingerprint": mark, "run_id": context.run_id, "estimated_at": utc_now(),
         }
         cells = [cell | origin for cell in cells_of(frames)]
-        record_evidence(context.lake, context.spark, tables[0].table.profile, cells, keep=mark)
+        record_evidence(context.lake, tables[0].table.profile, cells, keep=mark)
     return True
 
 

@@ -163,7 +163,7 @@ def check_files(context: JobContext, table: Table) -> Iterator[Finding]:
     known = upkeep.paths_in_log(lake, table) | active
     orphans = [
         item for path, item in stored.items()
-        if path.endswith(".parquet") and not path.startswith("_") and path not in known and item.modified_ms < settled
+        if upkeep.is_data_file(path) and not path.endswith(".crc") and path not in known and item.modified_ms < settled
     ]
     litter = [path for path, item in stored.items() if path.startswith("_delta_log/") and path.endswith(".tmp")]
     if orphans:

@@ -20,7 +20,7 @@ if __package__ in (None, ""):
 import pandas as pd
 
 from jobs.core.errors import InputRefusedError
-from jobs.core.frames import to_spark
+from jobs.core.frames import to_rows
 from jobs.core.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
 from jobs.reference.place_book import user_files_hash
 from jobs.runtime.context import JobContext, Outcome, job_main
@@ -102,7 +102,7 @@ def _write(
     ]  # fmt: skip
     with lake.lock(*(table for table, _ in frames)):
         for table, frame in frames:
-            written = lake.overwrite(table, to_spark(context.spark, frame, table), metadata=metadata)
+            written = lake.overwrite(table, to_rows(frame, table), metadata=metadata)
         rows = {int(year): int(n) for year, n in panel.groupby("year").size().items()}
         record_builds(lake, context.run_id, tables.CITY_PANEL, written, fingerprints, rows)
 

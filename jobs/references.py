@@ -7,7 +7,6 @@ name the versions it used. A table is written again when its content changed.
 from __future__ import annotations
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -15,13 +14,12 @@ if __package__ in (None, ""):
 
 
 from jobs.core.ledger import build_rows, builds_of, fingerprint
-from jobs.reference.frames import check_user_files, content_hash, csv_name, packaged_frame
+from jobs.reference.frames import check_user_files, content_hash, csv_name, packaged_rows
 from jobs.runtime.context import JobContext, Outcome, job_main
 from schemas import ops
 
 # the year a table without years is recorded under in ops.build
 TIMELESS = 0
-WRITERS = 4
 PREFLIGHT = (check_user_files,)
 
 
@@ -34,8 +32,8 @@ def run(context: JobContext) -> Outcome:
     stale = [table for table in TABLES if builds_of(lake, table).fingerprints.get(TIMELESS) != wanted[table]]
     if not stale:
         return Outcome("reference tables are up to date", changed=False)
-    with lake.lock(*stale), ThreadPoolExecutor(WRITERS) as pool:
-        written = list(pool.map(lambda table: lake.overwrite(table, packaged_frame(context.spark, table)), stale))
+    with lake.lock(*stale):
+        written = [lake.overwrite(table, packaged_rows(table)) for table in stale]
     complete = [
         row
         for table, commit in zip(stale, written, strict=True)

@@ -22,7 +22,7 @@ import pandas as pd
 from conf.panel import Panel
 from conf.yearbook import load_yearbook_config
 from jobs.core.errors import InputRefusedError
-from jobs.core.frames import to_spark
+from jobs.core.frames import to_rows
 from jobs.core.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
 from jobs.readers.local_copy import local_raw
 from jobs.readers.raw_listing import refuse_links_out
@@ -124,7 +124,7 @@ def _write(
     ]
     with lake.lock(*(table for table, _ in frames)):
         for table, frame in frames:
-            written = lake.overwrite(table, to_spark(context.spark, frame, table), metadata={"run": context.run_id})
+            written = lake.overwrite(table, to_rows(frame, table), metadata={"run": context.run_id})
         per_year = {int(year): int(n) for year, n in values.groupby("year").size().items()}
         gone = {year: NO_DATA for year in builds_of(lake, tables.YEARBOOK).fingerprints if year not in per_year}
         record_builds(

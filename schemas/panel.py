@@ -124,7 +124,7 @@ CITY_PANEL = Table(
         "z_ columns use the constants of gold.panel_constants; a subsample scaled on its own needs its own.",
         "share_imputed is the share of firm-years with imputed value added behind lnPro.",
     ),
-    checks={"nothing_missing_is_complete": "size(missing_variables) > 0 OR is_complete"},
+    checks={"nothing_missing_is_complete": "cardinality(missing_variables) > 0 OR is_complete"},
     properties={"delta.logRetentionDuration": "interval 3650 days", "delta.deletedFileRetentionDuration": "interval 365 days"},
 )
 PANEL_CONSTANTS = Table(

@@ -11,6 +11,7 @@ from typing import Any
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
+from jobs.core.direct import rows_to_arrow
 from jobs.core.errors import NotBalancedError
 from jobs.core.lake import Lake
 from jobs.core.ledger import files_in_force
@@ -35,8 +36,7 @@ def reconcile_years(context: JobContext, years: Sequence[int]) -> list[dict[str,
     totals = _totals(lake, years)
     receipts.sort(key=lambda row: (row["source_year"], row["source_file"]))
     rows = [_balance(context.run_id, row, totals) for row in receipts]
-    stored = [tuple(row[name] for name in ops.RECONCILIATION.columns) for row in rows]
-    lake.replace_years(ops.RECONCILIATION, lake.spark.createDataFrame(stored, ops.RECONCILIATION.ddl()), years)
+    lake.replace_years(ops.RECONCILIATION, rows_to_arrow(ops.RECONCILIATION, rows), years)
     _refuse_unbalanced(rows, {(row["source_file"], row["source_year"]): row for row in receipts})
     return rows
 
@@ -66,10 +66,9 @@ def refuse_other_counts(lake: Lake, years: Sequence[int]) -> None:
     for row in lake.rows(ops.RECONCILIATION):
         n_rows, usd = kept.get(row["year"], (0, NOTHING))
         kept[row["year"]] = (n_rows + row["n_rows_kept"], usd + row["value_kept_usd"])
-    usd_column = F.sum("value_usd").cast("decimal(38,2)").alias("usd")
-    exports = lake.read(gold.CITY_EXPORTS).where(F.col("year").isin(list(years)))
-    rows = exports.groupBy("year").agg(F.sum("n_records").alias("n"), usd_column).collect()
-    counted = {row["year"]: (row["n"], row["usd"]) for row in rows}
+    exports = lake.arrow(gold.CITY_EXPORTS, columns=("year", "n_records", "value_usd")).group_by("year")
+    sums = exports.aggregate([("n_records", "sum"), ("value_usd", "sum")]).to_pylist()
+    counted = {row["year"]: (row["n_records_sum"], row["value_usd_sum"]) for row in sums}
     differ = [year for year in years if year in kept and counted.get(year, (0, NOTHING)) != kept[year]]
     if differ:
         shown = "; ".join(

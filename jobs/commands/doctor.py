@@ -24,7 +24,7 @@ from jobs.runtime.java import JavaNotUsableError, require_java
 EXPECTED = {"pyspark": "4.2.0", "delta-spark": "4.4.0"}
 ALSO_NEEDED = (
     "pandas", "polars", "pyarrow", "numpy", "scipy", "rich", "openpyxl", "python-calamine", "matplotlib", "jinja2",
-    "vl-convert-python",
+    "vl-convert-python", "deltalake",
 )
 MIN_FREE_GB = 5
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from jobs.core.delta_log import LOG, LiveFile, read_log
+from jobs.core.delta_log import LOG, LiveFile, read_commits, read_log
 from jobs.core.stored_files import StoredFiles
 
 FOLDER = "_checksums"
@@ -57,13 +57,12 @@ def record_checksums(files: StoredFiles, table: str) -> int:
     table : str
         Its path below the root.
     """
-    log = read_log(files, table)
-    former = set(recorded_versions(files, table))
-    pending = [commit for commit in log.commits if commit.version not in former]
+    pending = read_commits(files, table, known=set(recorded_versions(files, table)))
+    # a file that a later commit took away already may be gone from the disk
+    live = read_log(files, table).files if sum(bool(commit.added) for commit in pending) > 1 else None
     n_files = 0
     for commit in pending:
-        # a file that a later commit took away already may be gone from the disk
-        added = [item for item in commit.added if item.path in log.files]
+        added = [item for item in commit.added if live is None or item.path in live]
         hashes = {item.path: _hash(files, f"{table}/{item.path}") for item in added}
         entry = files.read(f"{table}/{LOG}/{commit.version:020}.json") or b""
         record = {

@@ -63,6 +63,11 @@ class Commit:
         """Tell whether rows may differ from the version before."""
         return self.operation.split(" ")[0] in ROW_OPERATIONS or self.operation.startswith(("CREATE TABLE AS", "REPLACE"))
 
+    @property
+    def n_rows(self) -> int:
+        """Rows that it wrote, by the name that Spark or Delta's own library gives the number."""
+        return int(self.metrics.get("numOutputRows", self.metrics.get("num_added_rows", 0)))
+
 
 def parse_commit(version: int, text: str) -> Commit:
     """Return one log entry of Delta as a commit; what cannot be read of it is empty."""

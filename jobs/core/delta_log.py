@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -182,6 +182,17 @@ def read_log(files: StoredFiles, table: str, *, every_entry: bool = False) -> Ta
             return log
         _apply(log, *read)
     return log
+
+
+def read_commits(files: StoredFiles, table: str, *, known: Collection[int] = ()) -> list[LoggedCommit]:
+    """Entries of a log that are not known yet, ascending, behind the checkpoint too; those that are damaged are left out."""
+    folder = f"{table}/{LOG}"
+    found = []
+    for name in files.names(folder):
+        if (match := _ENTRY.match(name)) and int(match.group(1)) not in known:
+            read, _ = _read_entry(files, folder, name, int(match.group(1)))
+            found += [read[0]] if read else []
+    return found
 
 
 def _checkpoints(names: Sequence[str]) -> dict[int, list[str]]:

@@ -1,4 +1,4 @@
-"""Small frames made on the driver, handed to Spark under a table's schema.
+"""Small frames made on the driver, handed to Spark or written as a table under its schema.
 
 Through Arrow and by column name: a nullable integer, a missing text and an all-empty column keep their type.
 """
@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, cast
 import pandas as pd
 import pyarrow as pa
 
+from jobs.core.direct import arrow_schema
+from schemas.table import Table
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-    from schemas.table import Table
 
 
 LOCAL_RELATION_THRESHOLD = "spark.sql.execution.arrow.localRelationThreshold"
 
 
-def to_spark(spark: SparkSession, frame: pd.DataFrame, table: Table) -> DataFrame:
-    """Return a pandas frame as a Spark frame with the table's columns and types.
+def to_rows(frame: pd.DataFrame, table: Table) -> pa.Table:
+    """Return a pandas frame as rows with the table's columns and types, to be written.
 
     Parameters
     ----------
@@ -33,18 +34,14 @@ def to_spark(spark: SparkSession, frame: pd.DataFrame, table: Table) -> DataFram
     DuplicateKeyError
         If the frame repeats a key of the table.
     """
-    from pyspark.sql.pandas.types import to_arrow_schema
-    from pyspark.sql.types import StructField, StructType
-
     table.assert_unique(frame[list(table.key)].itertuples(index=False, name=None))
     # NOT NULL is enforced by the Delta table itself on write
-    schema = StructType([StructField(field.name, field.dataType, True) for field in table.struct()])
-    arrow_schema = to_arrow_schema(schema)
+    schema = arrow_schema(table)
     columns = [
-        pa.array(frame[name].astype(object).where(frame[name].notna(), None), type=arrow_schema.field(name).type)
+        pa.array(frame[name].astype(object).where(frame[name].notna(), None), type=schema.field(name).type)
         for name in table.columns
     ]
-    return spark.createDataFrame(pa.Table.from_arrays(columns, schema=arrow_schema), schema=schema)
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def rows_to_spark(spark: SparkSession, rows: Sequence[tuple], ddl: str) -> DataFrame:

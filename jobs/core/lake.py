@@ -4,6 +4,9 @@ Tables are Delta tables at ``<root>/<layer>/<name>``, created on first use with 
 constraints from ``schemas``. Years are replaced with ``replaceWhere`` (never dynamic overwrite, never liquid
 clustering: two runs on different years then both succeed). Every commit carries the product's mark, so that a change
 made by someone else can be told from ours. ``file:`` needs lock files (jobs/core/locks.py), object stores one driver.
+
+Frames of Spark are written by Spark. Rows that are on the driver already (an Arrow table) go to a local folder directly
+(jobs/core/direct.py), a hundred times faster; to any other store through Spark, which has its keys.
 """
 
 from __future__ import annotations
@@ -16,15 +19,28 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+import pyarrow as pa
 from pyspark.errors import PySparkException
 from pyspark.sql import Row
 
 from jobs.core.checksums import record_checksums
 from jobs.core.commits import PRODUCT, Commit, Written, parse_commit
+from jobs.core.creation import first_entry
 from jobs.core.damage import MARKER, parse_marker
+from jobs.core.direct import (
+    BeyondLibraryError,
+    conformed,
+    is_lost_race,
+    open_table,
+    reaches,
+    read_rows,
+    rows_to_arrow,
+    write_rows,
+)
 from jobs.core.errors import LakeError
+from jobs.core.frames import arrow_to_frame
 from jobs.core.locks import hold_commit, hold_work
 from jobs.core.storage import Store, explained_store_failure
 from jobs.core.stored_files import StoredFiles
@@ -34,8 +50,9 @@ from schemas.table import Table
 
 if TYPE_CHECKING:
     import polars as pl
-    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
+
+    Frame: TypeAlias = DataFrame | pa.Table
 
 LOCKS = "_locks"
 UNFINISHED_RESTORE = "_restore.json"
@@ -187,6 +204,10 @@ class Lake:
 
     def arrow(self, table: Table, *, version: int | None = None, columns: Iterable[str] | None = None) -> pa.Table:
         """A table as Arrow, all of it or some columns: what is handed to the estimator, to people, to other programs."""
+        if reaches(self.root) and self.exists(table):
+            self._read[table.name] = self.version(table) if version is None else version
+            with contextlib.suppress(BeyondLibraryError):
+                return read_rows(open_table(self.root, table, version), table, columns)
         frame = self.read(table, version=version)
         return (frame if columns is None else frame.select(*columns)).toArrow()
 
@@ -203,7 +224,9 @@ class Lake:
             return []
         self._read[table.name] = version
         if self.remembered.get(table.name, (None,))[0] != version:
-            self.remembered[table.name] = (version, self.read(table).collect())
+            named, columns = Row(*table.columns), list(table.columns)
+            content = self.arrow(table).to_pylist(maps_as_pydicts="strict")
+            self.remembered[table.name] = (version, [named(*(_naive(row[name]) for name in columns)) for row in content])
         return self.remembered[table.name][1]
 
     def version(self, table: Table) -> int:
@@ -261,13 +284,13 @@ class Lake:
         return self._save(table, frame, "append", metadata, **options)
 
     def replace_years(
-        self, table: Table, frame: DataFrame, years: Iterable[int], *, metadata: dict[str, Any] | None = None
+        self, table: Table, frame: Frame, years: Iterable[int], *, metadata: dict[str, Any] | None = None
     ) -> Written:
         """Replace exactly the given years of a table partitioned by year; an empty frame clears them."""
         condition = f"{table.partition_by[0]} IN ({', '.join(str(int(year)) for year in sorted(years))})"
         return self._save(table, frame, "overwrite", metadata, replaceWhere=condition)
 
-    def overwrite(self, table: Table, frame: DataFrame, *, metadata: dict[str, Any] | None = None) -> Written:
+    def overwrite(self, table: Table, frame: Frame, *, metadata: dict[str, Any] | None = None) -> Written:
         """Replace the whole table (small tables: references, panel, estimates)."""
         return self._save(table, frame, "overwrite", metadata)
 
@@ -275,13 +298,14 @@ class Lake:
         """Append a few rows made on the driver (the ledger tables), in one file."""
         if rows:
             table.assert_unique(tuple(row.get(name) for name in table.key) for row in rows)
-            ordered = [tuple(row.get(name) for name in table.columns) for row in rows]
-            written = self.append(table, self.spark.createDataFrame(ordered, table.ddl()).coalesce(1))
+            written = self._save(table, rows_to_arrow(table, rows), "append", None)
             known = self.remembered.pop(table.name, None)
             if known is not None and known[0] == written.version - 1:
                 # nobody wrote in between: what is in the table now is known without reading it
                 named = Row(*table.columns)
-                self.remembered[table.name] = (written.version, [*known[1], *(named(*row) for row in ordered)])
+                self.remembered[table.name] = (
+                    written.version, [*known[1], *(named(*(row.get(name) for name in table.columns)) for row in rows)]
+                )
 
     @contextlib.contextmanager
     def lock(self, *tables: Table) -> Iterator[None]:
@@ -320,15 +344,9 @@ class Lake:
 
     # --- helpers -------------------------------------------------------------------------------------------------
 
-    def _save(self, table: Table, frame: DataFrame, mode: str, metadata: dict[str, Any] | None, **options: Any) -> Written:
-        conformed, write_id = table.conform(frame), uuid.uuid4().hex
-
-        def write() -> None:
-            writer = conformed.write.format("delta").mode(mode).option("userMetadata", _mark(metadata, write_id))
-            for name, value in options.items():
-                writer = writer.option(name, value)
-            writer.save(self.path(table))
-
+    def _save(self, table: Table, frame: Frame, mode: str, metadata: dict[str, Any] | None, **options: Any) -> Written:
+        write_id = uuid.uuid4().hex
+        write = self._writer(table, frame, mode, _mark(metadata, write_id), options)
         with self._commit_lock(table), explained_store_failure(self.path(table)):
             before = self.ensure(table)
             _retry_conflicts(write, table.name)
@@ -338,6 +356,28 @@ class Lake:
         n_rows = written.n_rows + (former.n_rows if former else 0)
         self._wrote[table.name] = Written(written.version, n_rows, written.skipped)
         return written
+
+    def _writer(self, table: Table, frame: Frame, mode: str, mark: str, options: dict[str, Any]) -> Callable[[], None]:
+        """What writes a frame when it is called; called again, it writes it again."""
+        if not isinstance(frame, pa.Table):
+            conforming = table.conform(frame)
+            return lambda: self._write_frame(table, conforming, mode, mark, options)
+        rows = conformed(table, frame)
+
+        def write() -> None:
+            if reaches(self.root):
+                with contextlib.suppress(BeyondLibraryError):
+                    condition = options.get("replaceWhere")
+                    return write_rows(self.root, table, rows, mark=mark, overwrite=mode == "overwrite", condition=condition)
+            self._write_frame(table, arrow_to_frame(self.spark, rows).coalesce(1), mode, mark, options)
+
+        return write
+
+    def _write_frame(self, table: Table, frame: DataFrame, mode: str, mark: str, options: dict[str, Any]) -> None:
+        writer = frame.write.format("delta").mode(mode).option("userMetadata", mark)
+        for name, value in options.items():
+            writer = writer.option(name, value)
+        writer.save(self.path(table))
 
     def _record_checksums(self, table: Table) -> None:
         """Remember the bytes of what was just committed, so that later damage can be told (jobs/core/checksums.py)."""
@@ -350,30 +390,11 @@ class Lake:
     def _written(self, table: Table, before: int, write_id: str) -> Written:
         for commit in self.commits(table, after=before):
             if commit.metadata.get("write") == write_id:
-                return Written(commit.version, int(commit.metrics.get("numOutputRows", 0)))
+                return Written(commit.version, commit.n_rows)
         return Written(self.version(table), 0, skipped=True)
 
     def _create(self, table: Table) -> int:
-        from delta.tables import DeltaTable
-
-        builder = (
-            DeltaTable.createIfNotExists(self.spark)
-            .location(self.path(table))
-            .addColumns(table.struct())
-            .comment(table.description)
-            .property("delta.minReaderVersion", "1")
-            .property("customs_lake.format", str(LAKE_FORMAT))
-        )
-        if table.partition_by:
-            builder = builder.partitionedBy(*table.partition_by)
-        for name, expression in table.check_constraints().items():
-            # at creation a constraint is a property: ALTER TABLE ADD CONSTRAINT would cost a scan and a commit each
-            builder = builder.property(f"delta.constraints.{name}", expression)
-        for name, value in table.properties.items():
-            builder = builder.property(name, value)
-        if table.append_only:
-            builder = builder.property("delta.appendOnly", "true")
-        builder.execute()
+        self.store.create_text(f"{table.relative_path}/_delta_log/{0:020}.json", first_entry(table, _mark(None, "")))
         return self.version(table)
 
     def _work(self, tables: Sequence[Table], years: frozenset[int] | None) -> contextlib.AbstractContextManager[None]:
@@ -414,9 +435,15 @@ def _retry_conflicts(write: Callable[[], None], name: str) -> None:
     for attempt in range(1, _CONFLICT_TRIES + 1):
         try:
             return write()
-        except PySparkException as error:
-            if attempt == _CONFLICT_TRIES or "DELTA_CONCURRENT" not in str(error):
+        except Exception as error:
+            is_lost = "DELTA_CONCURRENT" in str(error) if isinstance(error, PySparkException) else is_lost_race(error)
+            if attempt == _CONFLICT_TRIES or not is_lost:
                 raise
             log.info("%s: another writer committed first, writing again (%d of %d)", name, attempt, _CONFLICT_TRIES - 1)
             time.sleep(attempt)
     return None
+
+
+def _naive(value: Any) -> Any:
+    """A time in UTC without its zone, as the ledger keeps it; anything else as it is."""
+    return value.replace(tzinfo=None) if getattr(value, "tzinfo", None) is not None else value

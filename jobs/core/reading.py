@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pyarrow as pa
-from pyspark.sql import Row
 
+from jobs.core.direct import SCHEMES, arrow_schema, open_table, reaches, read_rows
 from jobs.core.errors import InputRefusedError, LakeError
 from jobs.core.lake import MARKER, Lake
 from jobs.core.stored_files import StoredFiles
@@ -26,13 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     from deltalake import DeltaTable
-
-_SIMPLE_TYPES = {
-    "boolean": pa.bool_(), "int": pa.int32(), "bigint": pa.int64(), "smallint": pa.int16(), "double": pa.float64(),
-    "string": pa.string(), "date": pa.date32(), "timestamp": pa.timestamp("us", "UTC"), "binary": pa.binary(),
-}
-#: How Hadoop and Delta's library each call a store.
-SCHEMES = {"s3a": "s3", "s3": "s3", "gs": "gs", "abfss": "abfss", "abfs": "abfs"}
 
 
 class SessionNeededError(Exception):
@@ -49,7 +41,7 @@ class NoSession:
 def can_look(root: str) -> bool:
     """Tell whether a lake's store can be read without Spark."""
     scheme, found, _ = root.partition("://")
-    return not found or scheme == "file" or scheme in SCHEMES
+    return reaches(root) if not found or scheme == "file" else scheme in SCHEMES
 
 
 def open_lake(root: str) -> LakeReader:
@@ -102,55 +94,26 @@ class LakeReader(Lake):
         """Names of the tables that are there."""
         return (name for name, table in sorted(TABLES.items()) if self.exists(table))
 
-    def rows(self, table: Table) -> list[Row]:
-        """All rows of a small table."""
-        version = self.version(table)
-        if version < 0:
-            return []
-        if self.remembered.get(table.name, (None,))[0] != version:
-            named = Row(*table.columns)
-            columns = list(table.columns)
-            content = self.arrow(table).to_pylist(maps_as_pydicts="strict")
-            self.remembered[table.name] = (version, [named(*(_naive(row[name]) for name in columns)) for row in content])
-        return self.remembered[table.name][1]
-
     def arrow(self, table: Table, *, version: int | None = None, columns: Iterable[str] | None = None) -> pa.Table:
         """A table as Arrow, with the columns that this product declares."""
-        wanted = list(table.columns) if columns is None else list(columns)
         if not self.exists(table):
-            return _declared(table, wanted).empty_table()
+            return arrow_schema(table, columns).empty_table()
         self._read[table.name] = self.version(table) if version is None else version
-        opened = self.delta_table(table, version)
-        there = {field.name for field in opened.schema().fields}
-        found = opened.to_pyarrow_table(columns=[name for name in wanted if name in there])
-        for field in _declared(table, [name for name in wanted if name not in there]):
-            # an older lake: the next run adds the column, empty
-            found = found.append_column(field, pa.nulls(len(found), field.type))
-        return found.select(wanted)
+        return read_rows(open_table(self.root, table, version), table, columns)
 
     def scan(self, table: Table, *, version: int | None = None) -> pl.LazyFrame:
         """A table that may be large, as a lazy Polars frame: only what is asked for is read."""
         import polars as pl
 
         if not self.exists(table):
-            empty = pl.from_arrow(_declared(table, list(table.columns)).empty_table())
+            empty = pl.from_arrow(arrow_schema(table).empty_table())
             return empty.lazy()  # type: ignore[union-attr]  # a table, not an array
         self._read[table.name] = self.version(table) if version is None else version
-        return pl.scan_delta(self.delta_table(table, version))
+        return pl.scan_delta(open_table(self.root, table, version))
 
     def delta_table(self, table: Table, version: int | None = None) -> DeltaTable:
         """The table in Delta's own library."""
-        from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError, TableNotFoundError
-
-        try:
-            return DeltaTable(_address(self.path(table)), version=version)
-        except (DeltaError, TableNotFoundError, OSError) as error:
-            what = f"{table.name} at version {version}" if version is not None else table.name
-            raise LakeError(
-                f"{what} in {self.root} cannot be read: {str(error).splitlines()[0]}. `customs-lake fsck --lake {self.root}`"
-                " says what is damaged."
-            ) from error
+        return open_table(self.root, table, version)
 
     def read(self, table: Table, *, version: int | None = None) -> NoReturn:
         """Refused: a Spark frame needs a session."""
@@ -252,29 +215,3 @@ def as_pandas(table: pa.Table) -> pd.DataFrame:
         if pa.types.is_timestamp(field.type) and field.type.tz is not None:
             table = table.set_column(index, field.name, table.column(index).cast(pa.timestamp("us")))
     return table.to_pandas()
-
-
-def _declared(table: Table, columns: Iterable[str]) -> pa.Schema:
-    types = {column.name: column.type for column in table.fields}
-    return pa.schema([(name, _arrow_type(types[name])) for name in columns])
-
-
-def _arrow_type(ddl: str) -> pa.DataType:
-    """The Arrow type of a column's DDL type; Spark's own reading of it needs a session."""
-    if inner := re.fullmatch(r"decimal\((\d+), *(\d+)\)", ddl):
-        return pa.decimal128(int(inner[1]), int(inner[2]))
-    if inner := re.fullmatch(r"array<(.+)>", ddl):
-        return pa.list_(_arrow_type(inner[1]))
-    if inner := re.fullmatch(r"map<string, *(.+)>", ddl):
-        return pa.map_(pa.string(), _arrow_type(inner[1]))
-    return _SIMPLE_TYPES[ddl]
-
-
-def _naive(value: Any) -> Any:
-    """A time in UTC without its zone, as the ledger keeps it; anything else as it is."""
-    return value.replace(tzinfo=None) if getattr(value, "tzinfo", None) is not None else value
-
-
-def _address(path: str) -> str:
-    scheme, found, rest = path.partition("://")
-    return f"{SCHEMES[scheme]}://{rest}" if found and scheme in SCHEMES else re.sub(r"^file:/+", "/", path)

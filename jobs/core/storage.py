@@ -14,9 +14,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 
-from jobs.core.errors import LakeError
+from jobs.core.errors import CustomsLakeError, LakeError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -126,6 +125,18 @@ class Store:
             if self._can_rename:
                 self._replace(target, final)
 
+    def create_text(self, relative: str, text: str) -> None:
+        """Write a small file whole or not at all, and only if it is not there.
+
+        Raises
+        ------
+        LakeError
+            If somebody else has written it.
+        """
+        if self.exists(relative):
+            raise LakeError(f"{self.root}/{relative}: another program has made this table just now. Run again.")
+        self.write_text(relative, text)
+
     def delete(self, relative: str) -> None:
         """Remove one file."""
         with explained_store_failure(self.root):
@@ -168,7 +179,9 @@ def explained_store_failure(where: str) -> Iterator[None]:
     """Turn a full, read-only or forbidden store into a LakeError; anything else passes unchanged."""
     try:
         yield
-    except (Py4JJavaError, PySparkException, OSError) as error:
+    except CustomsLakeError:
+        raise
+    except Exception as error:  # Java's, Spark's, Delta's own library's, Python's: what they have in common is the text
         text = str(error)
         known = next((text_ for text_ in _STORE_FAILURES if text_ in text), None)
         if known is None:

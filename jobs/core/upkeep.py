@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # entries, checkpoints and checksums of the log, and the local file system's checksums of these
 _VERSION_IN_NAME = re.compile(r"^\.?(\d{20})\.")
+_DATA_FILE = re.compile(r"\.parquet(#\d+)?(\.crc)?$")
 _PATH_IN_LOG = re.compile(r'"(?:add|remove|cdc)":\{"path":("(?:[^"\\]|\\.)*")')
 
 
@@ -172,12 +173,16 @@ def _remove_orphans(lake: Lake, table: Table) -> int:
     active = data_files(lake, table)
     orphans = [
         item.path for item in lake.store.walk(table.relative_path)
-        if item.path.endswith((".parquet", ".parquet.crc")) and not item.path.startswith("_")
-        and _data_file_of(item.path) not in active
+        if is_data_file(item.path) and _data_file_of(item.path) not in active
     ]
     for path in orphans:
         lake.store.delete(f"{table.relative_path}/{path}")
     return len(orphans)
+
+
+def is_data_file(path: str) -> bool:
+    """Tell whether a file below a table holds rows, or their checksum; also one that a killed writer had not named yet."""
+    return bool(_DATA_FILE.search(path)) and not path.startswith("_")
 
 
 def _data_file_of(path: str) -> str:

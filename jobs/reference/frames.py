@@ -8,10 +8,11 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-import pandas as pd
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from conf.settings import Places, Settings
+from jobs.core.direct import arrow_schema
 from jobs.kernels.parsing import CodeTables
 from jobs.kernels.placing import PlaceTables
 from jobs.reference.codebooks import partner_table, product_table, read_correlations
@@ -79,15 +80,13 @@ def city_names(spark: SparkSession, places: Places) -> DataFrame:
     return spark.createDataFrame(table[["city_id", "city_name", "province_code"]])
 
 
-def packaged_frame(spark: SparkSession, table: Table) -> DataFrame:
-    """A packaged table as a frame of its schema's types; empty cells are null."""
-    columns = read_shipped(csv_name(table))
-    texts = spark.createDataFrame(columns.astype(object).where(columns != "", None), schema=_all_strings(columns))
-    return texts.select(*(texts[field.name].cast(field.type).alias(field.name) for field in table.fields))
-
-
-def _all_strings(columns: pd.DataFrame) -> str:
-    return ", ".join(f"`{name}` string" for name in columns.columns)
+def packaged_rows(table: Table) -> pa.Table:
+    """A packaged table as rows of its schema's types; empty cells are null."""
+    columns, schema = read_shipped(csv_name(table)), arrow_schema(table)
+    texts = columns.astype(object).where(columns != "", None)
+    return pa.Table.from_arrays(
+        [pa.array(texts[field.name], pa.string()).cast(field.type) for field in schema], schema=schema
+    )
 
 
 def csv_name(table: Table) -> str:

@@ -16,6 +16,7 @@ from estimation.tables import PrintedTable
 from estimation.tables.printed import PaperColumn
 from estimation.tables.records import from_records
 from estimation.tables.spec import ResultTable
+from jobs.core.direct import rows_to_arrow
 from jobs.core.errors import InputRefusedError
 from jobs.core.lake import Lake
 from schemas.results import ESTIMATE, EVIDENCE
@@ -66,7 +67,7 @@ def known_evidence(lake: Lake, profile: str) -> dict[str, str]:
     return {row["evidence"]: row["fingerprint"] for row in rows if row["study_profile"] == profile}
 
 
-def record_evidence(lake: Lake, spark: Any, profile: str, cells: Sequence[Mapping[str, Any]], *, keep: str | None) -> None:
+def record_evidence(lake: Lake, profile: str, cells: Sequence[Mapping[str, Any]], *, keep: str | None) -> None:
     """Replace the evidence of a profile; frames recorded under the fingerprint ``keep`` stay unless they are replaced.
 
     Parameters
@@ -81,8 +82,7 @@ def record_evidence(lake: Lake, spark: Any, profile: str, cells: Sequence[Mappin
         if row["study_profile"] != profile or (row["fingerprint"] == keep and row["evidence"] not in fresh)
     ]
     added = [{**cell, "study_profile": profile} for cell in cells]
-    rows = [tuple(row[name] for name in EVIDENCE.columns) for row in (*kept, *added)]
-    lake.overwrite(EVIDENCE, spark.createDataFrame(rows, EVIDENCE.ddl()).coalesce(1))
+    lake.overwrite(EVIDENCE, rows_to_arrow(EVIDENCE, (*kept, *added)))
 
 
 def recorded_estimates(lake: Lake, *, panel_version: int | None = None) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pytest
 from estimation.report.evidence import ROBUSTNESS
 from jobs import estimate, explain, report
 from jobs.core.errors import InputRefusedError
-from jobs.core.frames import to_spark
+from jobs.core.frames import to_rows
 from jobs.core.lake import Lake
 from jobs.runtime.context import JobContext
 from jobs.study import variants
@@ -24,8 +24,8 @@ def context(spark, settings, panel_frames, world_reference, tmp_path_factory):
     root = tmp_path_factory.mktemp("estimate")
     lake = Lake.open(spark, str(root / "lake"), create=True)
     constants, panel = panel_frames
-    lake.overwrite(PANEL_CONSTANTS, to_spark(spark, constants, PANEL_CONSTANTS))
-    lake.overwrite(CITY_PANEL, to_spark(spark, panel, CITY_PANEL))
+    lake.overwrite(PANEL_CONSTANTS, to_rows(constants, PANEL_CONSTANTS))
+    lake.overwrite(CITY_PANEL, to_rows(panel, CITY_PANEL))
     model = WorldModel(seed=7)
     (root / "truth").mkdir()
     (root / "raw").mkdir()
@@ -70,8 +70,8 @@ def test_an_old_version_of_the_panel_gives_the_same_digits(context, panel_frames
     constants, panel = panel_frames
     # the lake moves on: another export value in one city
     changed = panel.assign(z_lnvalue=panel["z_lnvalue"] + (panel["city_id"] == "320400"))
-    context.lake.overwrite(PANEL_CONSTANTS, to_spark(context.spark, constants, PANEL_CONSTANTS))
-    context.lake.overwrite(CITY_PANEL, to_spark(context.spark, changed, CITY_PANEL))
+    context.lake.overwrite(PANEL_CONSTANTS, to_rows(constants, PANEL_CONSTANTS))
+    context.lake.overwrite(CITY_PANEL, to_rows(changed, CITY_PANEL))
     assert estimate.run(context, tables="1").detail != now.detail
     assert estimate.run(context, tables="1", at=version).detail == now.detail
 

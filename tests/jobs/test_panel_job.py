@@ -8,13 +8,14 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from pyspark.sql import Row
 
 from conf.yearbook import load_yearbook_config
 from jobs import panel
 from jobs.core.errors import InputRefusedError
-from jobs.core.frames import to_spark
+from jobs.core.frames import arrow_to_frame, to_rows
 from jobs.core.lake import Lake, Written
 from jobs.core.ledger import record_builds
 from jobs.runtime.context import JobContext
@@ -51,7 +52,11 @@ class MemoryLake(Lake):
     def read(self, table, *, version=None):
         return self.frames.get(table.name) or self.spark.createDataFrame([], table.struct())
 
+    def arrow(self, table, *, version=None, columns=None):
+        return self.read(table).select(*(columns or "*")).toArrow()
+
     def overwrite(self, table, frame, *, metadata=None):
+        frame = arrow_to_frame(self.spark, frame) if isinstance(frame, pa.Table) else frame
         self.frames[table.name], self.versions[table.name] = table.conform(frame), self.version(table) + 1
         return Written(self.versions[table.name], 0)
 
@@ -125,7 +130,7 @@ def context(spark, settings, numbers):
         (firms.CITY_PRODUCTIVITY, productivity), (yearbook_tables.DEVELOPMENT_ZONE, zones),
         (yearbook_tables.YEARLY_SERIES, series),
     ):  # fmt: skip
-        lake.overwrite(table, to_spark(spark, frame, table))
+        lake.overwrite(table, to_rows(frame, table))
     # 2011 is in the study, but nothing is loaded for it
     record_builds(lake, "run-0", gold.CITY_EXPORTS, Written(0, 0), dict.fromkeys(YEARS, "x"), dict.fromkeys(YEARS, 3))
     study = settings.replaced("study", first_year=2006, last_year=2011)
@@ -248,7 +253,7 @@ def test_shipped_zones_are_doubted_in_years_they_do_not_cover(context, monkeypat
         columns=["city_id", "approved_year", "closed_year", "zone_source"],
     )
     lake = MemoryLake(context.spark)
-    lake.overwrite(yearbook_tables.DEVELOPMENT_ZONE, to_spark(context.spark, zones, yearbook_tables.DEVELOPMENT_ZONE))
+    lake.overwrite(yearbook_tables.DEVELOPMENT_ZONE, to_rows(zones, yearbook_tables.DEVELOPMENT_ZONE))
     monkeypatch.setattr(assembly, "widen_yearbook", widen)
     monkeypatch.setattr(panel.log, "propagate", True)
     for years, warned in (([2010, 2011], False), ([2011, 2012], True)):

@@ -15,8 +15,9 @@ from deltalake import write_deltalake
 from jobs.commands import query
 from jobs.commands.export import export_table
 from jobs.commands.main import run_command
+from jobs.core.direct import arrow_type
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, InputRefusedError, LakeError
-from jobs.core.reading import LakeReader, SessionNeededError, _arrow_type, can_look, open_lake
+from jobs.core.reading import LakeReader, SessionNeededError, can_look, open_lake
 from schemas import gold, ops
 from schemas.catalog import TABLES
 from schemas.migrations import LAKE_FORMAT
@@ -25,7 +26,7 @@ from schemas.migrations import LAKE_FORMAT
 def _rows(table, **given):
     columns = {column.name: column for column in table.fields if column.name in given}
     return pa.table(
-        {name: pa.array(values, _arrow_type(columns[name].type)) for name, values in given.items()},
+        {name: pa.array(values, arrow_type(columns[name].type)) for name, values in given.items()},
     )
 
 
@@ -92,10 +93,10 @@ def test_what_is_no_lake_is_said_and_damage_names_the_table(root, tmp_path):
         open_lake(str(root)).rows(ops.BUILD)
 
 
-def test_every_declared_type_has_its_arrow_type():
+def test_every_declared_type_has_itsarrow_type():
     for table in TABLES.values():
         for column in table.fields:
-            assert isinstance(_arrow_type(column.type), pa.DataType), f"{table.name}.{column.name}"
+            assert isinstance(arrow_type(column.type), pa.DataType), f"{table.name}.{column.name}"
 
 
 @pytest.mark.parametrize(
