@@ -239,7 +239,7 @@ NUMBER = ' class="number"'
 
 
 def _head(name: str) -> Word:
-    return COLUMNS.get(name, Word(name.replace("_", " "), name.replace("_", " ")))
+    return COLUMNS.get(name, Word(plain_words(name), plain_words(name)))
 
 
 def _is_numeric(column: pd.Series) -> bool:
