@@ -219,7 +219,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_main("erase", run_command, argv)
 
 
-
 def run_command(arguments: argparse.Namespace) -> int:
     """Find, say and, unless ``dry_run``, erase; return the exit code."""
     if not arguments.firm and not arguments.file:

@@ -279,7 +279,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_main("estimate", run_command, argv, checks=PREFLIGHT)
 
 
-
 def run_command(arguments: argparse.Namespace) -> int:
     """Estimate, print the first table and return the exit code."""
     options = estimate_options(arguments)

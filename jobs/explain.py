@@ -233,7 +233,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_main("explain", run_command, argv, checks=PREFLIGHT)
 
 
-
 def run_command(arguments: argparse.Namespace) -> int:
     """Print the explanation and return the exit code."""
     with look_into(arguments) as context:

@@ -12,6 +12,8 @@ received = rows in bronze = kept + quarantined. Findings of kind ``error`` end w
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import logging
 import sys
 import time
@@ -76,14 +78,21 @@ class Finding:
         return f"{self.kind:<7}{self.table:<32}{self.what}. Repair: {self.repair}"
 
 
-def run(context: JobContext) -> Outcome:
-    """Check the lake and list what was found."""
+def run(context: JobContext, *, as_json: bool = False) -> Outcome:
+    """Check the lake and list what was found, in words or as JSON."""
     tables = upkeep.existing_tables(context.lake)
     findings = [finding for check in CHECKS for table in tables for finding in _checked(context, check, table)]
     findings += [*check_presence(context), *check_balance(context)]
     errors = sum(finding.kind == "error" for finding in findings)
     message = f"{len(tables)} tables checked: {errors} errors, {len(findings) - errors} notices"
-    return Outcome(message, changed=bool(errors), detail="\n".join(finding.line() for finding in findings))
+    detail = found_as_json((), findings) if as_json else "\n".join(finding.line() for finding in findings)
+    return Outcome(message, changed=bool(errors), detail=detail)
+
+
+def found_as_json(damages: Sequence[Damage], findings: Sequence[Finding]) -> str:
+    """What was found for a program: damaged files, and faults of tables with their repair."""
+    found = {"damages": list(map(dataclasses.asdict, damages)), "findings": list(map(dataclasses.asdict, findings))}
+    return json.dumps(found, ensure_ascii=False, indent=1)
 
 
 def _checked(
@@ -258,17 +267,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_main("fsck", run_command, argv)
 
 
-
 def run_command(arguments: argparse.Namespace) -> int:
     """Print the findings; exit code 5 when there is an error."""
     damages = find_damages(arguments.lake, deep=arguments.deep)
+    if damages and arguments.json:
+        print(found_as_json(damages, ()))
+        return EXIT_UNBALANCED
     if damages:
         print("\n".join(lines_of(damages, repair_command(arguments.lake, arguments.raw))))
         print(f"{len(damages)} damages. Rows are checked when they are mended: run fsck again then.")
         return EXIT_UNBALANCED
     with open_context(arguments, create=False) as context:
-        outcome = run(context)
-    print("\n".join(part for part in (outcome.detail, outcome.message) if part))
+        outcome = run(context, as_json=arguments.json)
+    print("\n".join(part for part in (outcome.detail, "" if arguments.json else outcome.message) if part))
     return EXIT_UNBALANCED if outcome.changed else EXIT_DONE
 
 

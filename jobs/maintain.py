@@ -165,7 +165,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_main("maintain", run_command, argv)
 
 
-
 def run_command(arguments: argparse.Namespace) -> int:
     """Carry out the command and return the exit code."""
 

@@ -152,7 +152,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_main("migrate", run_command, argv)
 
 
-
 def run_command(arguments: argparse.Namespace) -> int:
     """Plan, show and, unless ``dry_run``, apply; return the exit code."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)

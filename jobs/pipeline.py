@@ -104,7 +104,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_main("run", run_command, argv, checks=PREFLIGHT)
 
 
-
 def run_command(arguments: argparse.Namespace) -> int:
     """Run the steps, print the result and return the exit code."""
     start = time.monotonic()

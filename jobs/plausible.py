@@ -151,7 +151,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_main("plausible", run_command, argv, checks=PREFLIGHT)
 
 
-
 def run_command(arguments: argparse.Namespace) -> int:
     """Print the comparison; exit code 6 when a figure is off."""
     with open_context(arguments, create=False) as context:

@@ -187,7 +187,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_main("repair", run_command, argv)
 
 
-
 def run_command(arguments: argparse.Namespace) -> int:
     """Examine, say what is to be done, do it, and look again."""
     found = examine(arguments.lake, "log" if arguments.quick else "deep")

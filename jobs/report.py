@@ -272,7 +272,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_main("report", run_command, argv, checks=PREFLIGHT)
 
 
-
 def run_command(arguments: argparse.Namespace) -> int:
     """Write the report and return the exit code."""
     options = estimate_options(arguments) | {"geojson": arguments.geojson}

@@ -221,7 +221,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_main("restore", run_command, argv)
 
 
-
 def run_command(arguments: argparse.Namespace) -> int:
     """Carry out the command; opens a lake whose restore is unfinished, which no other job does."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)

@@ -88,7 +88,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_main("withdraw", run_command, argv)
 
 
-
 def run_command(arguments: argparse.Namespace) -> int:
     """Change the receipts and return the exit code."""
     change = reinstate if arguments.undo else withdraw

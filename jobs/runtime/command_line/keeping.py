@@ -99,6 +99,7 @@ def _fsck(parser: Parser) -> None:
     options.lake(parser)
     options.raw(parser, "folder with the delivered files, for the command that mends")
     parser.add_argument("--deep", action="store_true", help="verify the bytes of every live file; an interrupted one goes on")
+    options.as_json(parser)
     options.settings(parser)
 
 

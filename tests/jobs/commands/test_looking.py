@@ -59,3 +59,11 @@ def test_a_plan_is_there_for_a_program(tmp_path, capsys):
     assert set(plan["files"]) == {"new", "corrected", "unchanged", "renamed", "withdrawn"}
     assert plan["files"]["new"] == ["customs/200401.csv"] and plan["years"][0]["bronze"] == "load"
     assert "customs/data2005.csv" in [item["source_file"] for item in plan["left_out"]]
+
+
+def test_damage_is_there_for_a_program(tmp_path, capsys):
+    root = write_small_lake(tmp_path / "lake")
+    next((root / "gold" / "city_panel").glob("*.parquet")).unlink()
+    assert run_command(["fsck", "--lake", str(root), "--json"]) == 5
+    found = json.loads(capsys.readouterr().out)
+    assert [item["table"] for item in found["damages"]] == ["gold.city_panel"] and found["findings"] == []
