@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import pyarrow as pa
@@ -51,13 +51,27 @@ def write_years(world: World, tasks: Sequence[YearTask], processes: int) -> Iter
         return
     world.prepare()
     # spawned, not forked: a fork of a process with threads (Arrow's, a JVM's gateway) may never end
-    with ProcessPoolExecutor(n_processes, get_context("spawn"), _receive, (world,)) as pool:
+    with ProcessPoolExecutor(n_processes, get_context("spawn"), _receive, (world,)) as pool, _ended_with_us():
         with _interrupts_left_out():
-            written = pool.map(_write, tasks)
-        yield from written
+            # not `map`, which cancels what waits: a broken pool of Python 3.11 fails, or never ends, over a cancelled task
+            written = [pool.submit(_write, task) for task in tasks]
+        for year in written:
+            yield year.result()
 
 
 _world: World
+
+
+@contextlib.contextmanager
+def _ended_with_us() -> Iterator[None]:
+    """End the processes started here at once when their work is no longer wanted: whoever interrupts waits for no year."""
+    before = set(active_children())
+    try:
+        yield
+    except BaseException:
+        for process in set(active_children()) - before:
+            process.terminate()
+        raise
 
 
 @contextlib.contextmanager
