@@ -1,49 +1,60 @@
-"""Amounts: texts to exact decimals, rounded half up as people and customs round."""
+"""Amounts: texts to exact decimals, rounded half up as people and customs round; one reader for landing and cleaning."""
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal, localcontext
-
 import polars as pl
 
-PLAIN_NUMBER = r"^[-+]?[0-9]{1,17}(\.[0-9]+)?$"
-THOUSANDS_NUMBER = r"^[-+]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?$"
-SCIENTIFIC_NUMBER = r"^[0-9](\.[0-9]+)?[eE]\+?[0-9]{1,2}$"
-# a decimal has so many digits at most; a zero of a higher power has no place in it either
-MAX_DIGITS = 38
+from jobs.kernels.plain_text import clean_text, unquoted
+
+THOUSANDS_NUMBER = r"^[-+]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$"
+SCIENTIFIC_NUMBER = r"^[-+]?[0-9.]+[eE]"
+#: What can only be a number with a comma before its decimals, and makes every other comma of its column doubtful.
+DECIMAL_COMMA = r"^\s*[-+]?(?:[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})|0,[0-9]+|[0-9]{4,},[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+)\s*$"
+_EXACT = pl.Decimal(38, 18)
+#: A text with more decimals than these is longer than so many bytes.
+_LONG = 19
 
 
-def number_text(text: pl.Expr) -> pl.Expr:
-    """The text of a number without thousands separators; null when it is none."""
-    is_number = text.str.contains(PLAIN_NUMBER) | text.str.contains(SCIENTIFIC_NUMBER)
-    return (
-        pl.when(is_number).then(text)
-        .when(text.str.contains(THOUSANDS_NUMBER)).then(text.str.replace_all(",", "", literal=True))
-    )
+def read_numbers(texts: pl.Series, precision: int, scale: int) -> pl.Series:
+    """Read numbers as people and programs write them.
+
+    ``1234.5``, ``.5`` and ``1.`` (Stata), ``1,234.50``, ``1.5E+03``, full-width digits, spaces, and the quotes a spreadsheet
+    puts to a text (``="5"``). A comma before decimals is not read: ``1,234`` would be two numbers.
+
+    Parameters
+    ----------
+    texts : polars.Series of str
+    precision, scale : int
+        Of the result, at most 18 decimals.
+
+    Returns
+    -------
+    polars.Series of Decimal(precision, scale)
+        Rounded half away from zero; null for what is no number, or too large.
+    """
+    if (texts.str.len_bytes().max() or 0) > _LONG:
+        # cut, not rounded: what decides between two cents stays what it was
+        texts = texts.str.replace(r"(\.[0-9]{18})[0-9]+", "${1}")
+    numbers = texts.cast(_EXACT, strict=False)
+    is_odd = numbers.is_null() & texts.is_not_null()
+    if is_odd.any():
+        odd = texts.filter(is_odd)
+        distinct = odd.unique().to_frame("text")
+        plain = unquoted(clean_text(pl.col("text")))
+        known = distinct.select(
+            "text",
+            pl.when(plain.str.contains(THOUSANDS_NUMBER)).then(plain.str.replace_all(",", "", literal=True)).otherwise(plain)
+            .cast(_EXACT, strict=False).alias("number"),
+        )
+        found = odd.to_frame("text").join(known, on="text", how="left", maintain_order="left").get_column("number")
+        numbers = numbers.scatter(is_odd.arg_true(), found)
+    return numbers.round(scale, mode="half_away_from_zero").cast(pl.Decimal(precision, scale), strict=False)
 
 
-def numbers_of(texts: pl.Series, precision: int, scale: int) -> pl.Series:
-    """The decimals that texts from :func:`number_text` say, rounded half up; null when one is too large for the type."""
-    kind = pl.Decimal(precision, scale)
-    is_power = texts.str.contains("[eE]").fill_null(False)
-    # Polars rounds a half to the even digit: anything behind the half decides
-    is_half = texts.str.contains(rf"\.[0-9]{{{scale}}}50*$").fill_null(False)
-    if is_half.any():
-        texts = texts.zip_with(~is_half, texts + "1")
-    if not is_power.any():
-        return texts.cast(kind, strict=False)
-    distinct = texts.filter(is_power).unique()
-    powers = pl.Series([_power(text, precision, scale) for text in distinct], dtype=kind)
-    known = pl.DataFrame({"text": distinct, "number": powers})
-    frame = pl.DataFrame({"text": texts, "is_power": is_power, "plain": texts.set(is_power, None).cast(kind, strict=False)})
-    found = frame.join(known, on="text", how="left", maintain_order="left")
-    return found.select(pl.when("is_power").then("number").otherwise("plain")).to_series()
+def read_cents(texts: pl.Series) -> pl.Series:
+    """Read amounts as whole hundredths, below ten to the sixteenth; null for what is no number."""
+    return (read_numbers(texts, *DOLLARS) * 100).cast(pl.Int64)
 
 
-def _power(text: str, precision: int, scale: int) -> Decimal | None:
-    with localcontext(prec=200):
-        number = Decimal(text)
-        if len(number.as_tuple().digits) + int(number.as_tuple().exponent) > MAX_DIGITS:
-            return None
-        rounded = number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
-    return rounded if abs(rounded) < 10 ** (precision - scale) else None
+#: Precision and scale of an amount: beyond it stands no declaration but a mistake.
+DOLLARS = (18, 2)

@@ -26,7 +26,7 @@ from jobs.kernels.parsing import (
 )
 from jobs.kernels.placing import PLACE_COLUMNS, PLACE_INPUTS, PlacePolicy, PlaceTables, place_records
 from jobs.kernels.withholding import withhold_persons
-from schemas.fields import CARRIED_COLUMNS
+from schemas.fields import CARRIED_COLUMNS, ERASED
 
 ROWS_AT_ONCE = 100_000
 """Rows that are worked on at a time: enough for what every batch costs, some 200 MB at most."""
@@ -137,11 +137,13 @@ def spelt_postcodes(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatc
 
 
 def value_totals(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield ``file_sha256, year, n_rows, usd`` of rows ``file_sha256, source_year, value, malformed_row``."""
+    """Yield ``file_sha256, year, n_rows, n_erased, usd`` of rows ``file_sha256, source_year, value, malformed_row``."""
     for rows in _frames_of(batches):
         usd = parse_values(rows.select("value", "malformed_row")).get_column("value_usd")
         summed = rows.with_columns(usd).group_by("file_sha256", pl.col("source_year").alias("year")).agg(
-            pl.len().cast(pl.Int64).alias("n_rows"), pl.col("value_usd").cast(pl.Decimal(38, 2)).sum().alias("usd")
+            pl.len().cast(pl.Int64).alias("n_rows"),
+            (pl.col("malformed_row") == ERASED).sum().cast(pl.Int64).alias("n_erased"),
+            pl.col("value_usd").cast(pl.Decimal(38, 2)).sum().alias("usd"),
         )
         yield from _arrow(summed).to_batches()
 

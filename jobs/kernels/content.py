@@ -26,7 +26,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from jobs.kernels.amounts import THOUSANDS_NUMBER
+from jobs.kernels.amounts import read_cents
 from jobs.kernels.plain_text import clean_text
 
 #: Hashes kept of each month: the standard error of a share is at most 1 / (2 sqrt(k)), 6 % with 64.
@@ -34,9 +34,10 @@ SKETCH_SIZE = 64
 #: Distinct flow marks remembered of a file; more of them mean that the column is something else.
 MAX_FLOW_MARKS = 20
 KEY_COLUMNS = ("hs_code", "firm_id", "value", "quantity")
-MONEY = pl.Decimal(38, 8)
 #: A date as delivered is read no further.
 PERIOD_LETTERS = 20
+#: Raise it when other texts are read as numbers: sums of older readings are then not compared to the cent.
+NUMBER_READER = 2
 _FULL_YEAR = r"((?:19[89]|20[0-3])\d)"
 _ENGLISH_MONTHS = {
     name.lower(): number for names in (calendar.month_name, calendar.month_abbr) for number, name in enumerate(names) if name
@@ -98,6 +99,8 @@ class Content:
         Records whose value is not a number.
     n_damaged : int
         Records with a replacement character in a key column, the place or the partner.
+    number_reader : int
+        Which reader of numbers summed up the values; the oldest of several.
     """
 
     parts: Mapping[Month, Part] = field(default_factory=dict)
@@ -105,6 +108,7 @@ class Content:
     n_postcodes: int = 0
     n_unreadable_values: int = 0
     n_damaged: int = 0
+    number_reader: int = NUMBER_READER
 
     def __add__(self, other: Content) -> Content:
         parts = dict(self.parts)
@@ -116,7 +120,7 @@ class Content:
             flows[known] = flows.get(known, 0) + n_rows
         return Content(
             parts, flows, self.n_postcodes + other.n_postcodes, self.n_unreadable_values + other.n_unreadable_values,
-            self.n_damaged + other.n_damaged,
+            self.n_damaged + other.n_damaged, min(self.number_reader, other.number_reader),
         )
 
     @property
@@ -144,7 +148,8 @@ class Content:
 
     def of_year(self, year: int | None) -> Content:
         """The part of one year; only rows, dollars and hashes are known by year."""
-        return Content({month: part for month, part in self.parts.items() if month[0] == year})
+        of_year = {month: part for month, part in self.parts.items() if month[0] == year}
+        return Content(of_year, number_reader=self.number_reader)
 
     def to_json(self) -> dict[str, object]:
         """As JSON types; sketches as base64 of little-endian 64-bit numbers."""
@@ -155,7 +160,7 @@ class Content:
             ],
             "flows": [[mark, n_rows] for mark, n_rows in self.flows.items()],
             "n_postcodes": self.n_postcodes, "n_unreadable_values": self.n_unreadable_values,
-            "n_damaged": self.n_damaged,
+            "n_damaged": self.n_damaged, "number_reader": self.number_reader,
         }
 
     @classmethod
@@ -167,7 +172,7 @@ class Content:
         }
         return cls(
             parts, dict(stored["flows"]), stored["n_postcodes"],
-            stored["n_unreadable_values"], stored["n_damaged"],
+            stored["n_unreadable_values"], stored["n_damaged"], stored.get("number_reader", 1),
         )
 
 
@@ -204,7 +209,7 @@ def summarise_batch(batch: pa.RecordBatch | pa.Table, *, may_be_damaged: bool = 
     if not batch.num_rows:
         return Content()
     frame = _completed(pl.from_arrow(batch))
-    cents = _cents(frame["value"])
+    cents = read_cents(frame["value"])
     content = _by_month(frame["period"], cents, record_hashes(frame, cents))
     flows = (
         _counted(frame["flow"]).with_columns(flow=clean_text(pl.col("flow")).str.to_uppercase())
@@ -274,9 +279,9 @@ def record_hashes(frame: pl.DataFrame, cents: pl.Series | None = None) -> np.nda
     -------
     ndarray of uint64, shape (n_rows,)
     """
-    cents = _cents(frame["value"]) if cents is None else cents
+    cents = read_cents(frame["value"]) if cents is None else cents
     value = pl.when(cents.is_not_null()).then(cents.cast(pl.String)).otherwise(clean_text(pl.col("value")))
-    quantity = _cents(frame["quantity"])
+    quantity = read_cents(frame["quantity"])
     amounts = frame.select(
         value=value, quantity=pl.when(quantity.is_not_null()).then(quantity.cast(pl.String)).otherwise(None)
     )
@@ -354,20 +359,6 @@ def _completed(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(
         (pl.col(name).cast(pl.String) if name in frame.columns else pl.lit(None, pl.String)).alias(name) for name in needed
     )
-
-
-def _cents(column: pl.Series) -> pl.Series:
-    """Numbers in hundredths, rounded half away from zero as the cleaning step does; null for what is not a number."""
-    number = column.cast(MONEY, strict=False)
-    odd = number.is_null() & column.is_not_null()
-    if odd.any():
-        # thousands separators, full-width digits, spaces: few, and read with more care
-        frame = pl.DataFrame({"text": column, "number": number})
-        text = clean_text(pl.col("text"))
-        is_grouped = text.str.contains(THOUSANDS_NUMBER)
-        text = pl.when(is_grouped).then(text.str.replace_all(",", "", literal=True)).otherwise(text)
-        number = frame.select(pl.coalesce("number", text.cast(MONEY, strict=False))).to_series()
-    return (number.round(2, mode="half_away_from_zero") * 100).cast(pl.Int64, strict=False)
 
 
 def _code(column: pl.Series) -> pl.Series:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from conf.layouts import Layout
 from jobs.core.errors import InputRefusedError
 from jobs.core.protection import Protection
+from jobs.kernels.amounts import read_cents
 from jobs.kernels.parts import Part, parts_from_json
 from jobs.kernels.protection import protect_batch
 from jobs.kernels.raw_folder import RawFolder
@@ -121,24 +124,41 @@ def bronze_batches(
     raw = folder.file(file.source_file, file.n_bytes)
     overheard = Overheard(raw.open)
     heard = replace(raw, open=overheard.open)
+    cents: list[int] = []
     with unchanged(lambda: folder.state_of(file.source_file), file.source_file, file.state or None):
-        yield from _loaded_batches(heard, file, parts, layouts, protection)
+        yield from _loaded_batches(heard, file, parts, layouts, protection, cents)
         # every piece proves that the file did not change; the first one, what it is
         if not file.pieces or file.pieces[0] == (0, 0):
             found = overheard.digest_of(file.n_bytes) or hash_stream(raw.open)
             if found != file.file_sha256:
                 raise InputRefusedError(changed(file.source_file))
+    received = _received_cents(parts, file.pieces)
+    if received is not None and received != sum(cents):
+        then, now = (Decimal(amount).scaleb(-2) for amount in (received, sum(cents)))
+        raise InputRefusedError(
+            f"{file.source_file}: received with {then:,} dollars, {now:,} were read. The file, or the layout it is read by,"
+            " changed since it was looked at; run again."
+        )
 
 
 def _loaded_batches(
-    raw: RawFile, file: FileToLoad, parts: Sequence[Part], layouts: Sequence[Layout], protection: Protection
+    raw: RawFile, file: FileToLoad, parts: Sequence[Part], layouts: Sequence[Layout], protection: Protection,
+    cents: list[int],
 ) -> Iterator[pa.RecordBatch]:
     periods = {layout.name: layout.period for layout in layouts}
     for part, batch in read_batches(raw, parts, layouts, pieces=file.pieces or None):
+        cents.append(read_cents(pl.Series(pl.from_arrow(batch.column("value")), dtype=pl.String)).sum() or 0)
         loaded = _bronze(part, batch, file, periods[part.layout])
         if file.wanted != file.years:
             loaded = loaded.filter(pc.is_in(loaded.column("source_year"), pa.array(file.wanted, pa.int32())))
         yield protect_batch(loaded, protection)
+
+
+def _received_cents(parts: Sequence[Part], pieces: Sequence[tuple[int, int]]) -> int | None:
+    """Sum of the values in these pieces as landing read them; None where a receipt of an older product does not say it."""
+    wanted = pieces or [(k, index) for k, part in enumerate(parts) for index in range(len(part.pieces))]
+    cents = [parts[k].pieces[index].cents for k, index in wanted]
+    return None if None in cents else sum(item for item in cents if item is not None)
 
 
 def load_task(

@@ -15,16 +15,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from jobs.kernels.amounts import SCIENTIFIC_NUMBER, THOUSANDS_NUMBER, number_text, numbers_of
-from jobs.kernels.plain_text import FULL_WIDTH, SPACES, clean_text
+from jobs.kernels.amounts import DOLLARS, SCIENTIFIC_NUMBER, THOUSANDS_NUMBER, read_numbers
+from jobs.kernels.plain_text import FULL_WIDTH, SPACES, clean_text, unquoted
 from schemas.reference.partner_keys import ACCENTED, DECIMALS, MEANINGLESS, PLAIN
 
 EXPORT_MARKS = ("出口", "0", "E", "EXP", "EXPORT", "EXPORTS", "出", "0出口", "出口0")
 IMPORT_MARKS = ("进口", "1", "I", "IMP", "IMPORT", "IMPORTS", "进", "進口", "進", "1进口", "进口1")
 # a code and its word beside it, whatever stands between them
 FLOW_SEPARATORS = "[-_:.()（）：]"
-# what a spreadsheet needs to keep a code a text: an apostrophe before it, or a formula ="..." around it
-SPREADSHEET_QUOTES = "^=?[\"'\u2018\u2019`]+|[\"'\u2019]+$"
 QUOTED = "[\"'\u2018\u2019`]"
 SCIENTIFIC_CODE = r"^[0-9]\.?([0-9]*)[eE]\+?0?([0-9])$"
 FLOAT_CODE = r"^([0-9]{5,10})\.0+$"
@@ -144,7 +142,7 @@ def parse_products(given: pl.DataFrame, products: pl.DataFrame) -> pl.DataFrame:
     """
     text = pl.col("hs_text")
     texts = given.with_columns(
-        _unquoted(clean_text(pl.col("hs_code"))).alias("hs_text"), _revision(pl.col("source_year")).alias("hs_revision")
+        unquoted(clean_text(pl.col("hs_code"))).alias("hs_text"), _revision(pl.col("source_year")).alias("hs_revision")
     ).with_columns(_code_digits(text).alias("_digits"))
     coded = texts.with_columns(_eight_digits(pl.col("_digits")).alias("hs8_code")).with_columns(
         pl.col("hs8_code").str.slice(0, 6).alias("hs6_code")
@@ -175,7 +173,7 @@ def parse_firms(given: pl.DataFrame) -> pl.DataFrame:
     """
     text, code = pl.col("_text"), pl.col("_code")
     is_scientific = text.str.contains(SCIENTIFIC_CODE)
-    coded = given.with_columns(_unquoted(clean_text(pl.col("firm_id"))).alias("_text")).with_columns(
+    coded = given.with_columns(unquoted(clean_text(pl.col("firm_id"))).alias("_text")).with_columns(
         pl.when(text.str.contains(FLOAT_CODE)).then(text.str.extract(FLOAT_CODE))
         .when(is_scientific).then(_exact_digits(text)).otherwise(text).alias("_code")
     )
@@ -208,7 +206,7 @@ def partner_key(text: pl.Expr) -> pl.Expr:
 def parse_postcodes(given: pl.DataFrame) -> pl.DataFrame:
     """``postcode_text`` and ``postcode`` (six digits) of delivered ``postcode``."""
     raw, text = pl.col("postcode"), pl.col("postcode_text")
-    cleaned = given.with_columns(_unquoted(clean_text(raw)).str.replace(r"\.0+$", "").alias("postcode_text"))
+    cleaned = given.with_columns(unquoted(clean_text(raw)).str.replace(r"\.0+$", "").alias("postcode_text"))
     return cleaned.with_columns(
         pl.when(text.str.contains("^[0-9]{6}$")).then(text)
         # provinces 01 to 07 (Inner Mongolia, Shanxi, Hebei) lose their zero where postcodes were stored as numbers
@@ -225,11 +223,9 @@ def parse_postcodes(given: pl.DataFrame) -> pl.DataFrame:
 
 def parse_values(given: pl.DataFrame) -> pl.DataFrame:
     """``value_text``, ``value_usd`` (null in a malformed line) and the marks of ``value, malformed_row``."""
-    raw, text, number = pl.col("value"), pl.col("value_text"), pl.col("_number")
-    texts = given.with_columns(_unquoted(clean_text(raw)).alias("value_text")).with_columns(
-        number_text(text).alias("_number")
-    )
-    usd = numbers_of(texts.get_column("_number"), 20, 2).alias("value_usd")
+    raw, text, is_read = pl.col("value"), pl.col("value_text"), pl.col("value_usd").is_not_null()
+    texts = given.with_columns(unquoted(clean_text(raw)).alias("value_text"))
+    usd = read_numbers(given.get_column("value"), *DOLLARS).cast(pl.Decimal(20, 2)).alias("value_usd")
     return texts.with_columns(usd).select(
         "value_text",
         pl.when(pl.col("malformed_row").is_null()).then("value_usd").alias("value_usd"),
@@ -238,16 +234,15 @@ def parse_values(given: pl.DataFrame) -> pl.DataFrame:
                 "value_spaces": raw.str.contains(SPACES) & text.is_not_null(),
                 "value_full_width": raw.str.contains(f"[{FULL_WIDTH}]"),
                 "value_thousands": text.str.contains(THOUSANDS_NUMBER),
-                "value_scientific": text.str.contains(SCIENTIFIC_NUMBER),
-                "value_rounded": number.str.contains(MORE_THAN_CENTS),
+                "value_scientific": is_read & text.str.contains(SCIENTIFIC_NUMBER),
+                "value_rounded": is_read & text.str.contains(MORE_THAN_CENTS),
             }
         ),
     )
 
 
 def _parse_quantities(given: pl.DataFrame) -> pl.DataFrame:
-    texts = given.select(number_text(clean_text(pl.col("quantity")))).to_series()
-    return given.with_columns(numbers_of(texts, 24, 4).alias("quantity_units"))
+    return given.with_columns(read_numbers(given.get_column("quantity"), 24, 4).alias("quantity_units"))
 
 
 def _parse_places(given: pl.DataFrame) -> pl.DataFrame:
@@ -299,11 +294,6 @@ def _with_reading_marks(repairs: pl.Series, marks: pl.Series) -> pl.Series:
     made, read = repairs.to_frame("made"), marks.cast(pl.List(pl.String)).to_frame("read")
     both = pl.concat_list("made", pl.col("read").fill_null(pl.lit([], pl.List(pl.String))))
     return pl.concat([made, read], how="horizontal").select(both.alias("repairs")).to_series()
-
-
-def _unquoted(text: pl.Expr) -> pl.Expr:
-    bare = text.str.replace_all(SPREADSHEET_QUOTES, "")
-    return pl.when(bare != "").then(bare)
 
 
 def _exact_digits(text: pl.Expr) -> pl.Expr:

@@ -24,12 +24,15 @@ class Piece:
         Bytes of a text that is not packed, rows of a Stata file; 0 and -1 for a part that is read in one go.
     rows_before, n_rows : int
         Data rows of the part before this piece and in it; -1 while they are not counted.
+    cents : int or None
+        Sum of its readable values in US cents; None while it is not known.
     """
 
     start: int = 0
     stop: int = -1
     rows_before: int = 0
     n_rows: int = -1
+    cents: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,12 +106,18 @@ class Look:
     parts : tuple of Part
         Counted and numbered through.
     left_out : tuple of (str, str)
-    content : Content
+    contents : tuple of Content
+        Of each part.
     """
 
     parts: tuple[Part, ...]
     left_out: tuple[tuple[str, str], ...]
-    content: Content
+    contents: tuple[Content, ...]
+
+    @property
+    def content(self) -> Content:
+        """All records."""
+        return sum(self.contents, Content())
 
     @property
     def n_rows(self) -> int:
@@ -173,16 +179,17 @@ def completed(
     InputRefusedError
         Codes that their type cannot hold, labels that were lost, damage under ``strict``, no data rows.
     """
-    parts, content = [], Content()
+    parts, contents = [], []
     for part, of_part in zip(recognised.parts, looks, strict=True):
         counted = _counted(part, of_part)
-        content = sum((look.content for look in of_part), content)
         suspicions = sum((look.suspicions for look in of_part), Suspicions())
         refuse_suspicious(path_of(part, raw.source_file), counted, suspicions, _layout(part, layouts), strict=strict)
-        parts.append(counted)
-    if not sum(part.n_rows for part in parts):
+        if counted.n_rows:
+            parts.append(counted)
+            contents.append(sum((look.content for look in of_part), Content()))
+    if not parts:
         raise InputRefusedError(f"{raw.source_file}: headings but no data lines. Deliver it again, or move it away.")
-    return Look(number_through(part for part in parts if part.n_rows), recognised.left_out, content)
+    return Look(number_through(parts), recognised.left_out, tuple(contents))
 
 
 def read_batches(
@@ -430,7 +437,7 @@ def _look(opened: OpenFile, part: Part, piece: Piece, layouts: Sequence[Layout])
 def _counted(part: Part, looks: Sequence[PieceLook]) -> Part:
     pieces, before = [], 0
     for piece, look in zip(part.pieces, looks, strict=True):
-        pieces.append(replace(piece, rows_before=before, n_rows=look.n_rows))
+        pieces.append(replace(piece, rows_before=before, n_rows=look.n_rows, cents=look.content.total.cents))
         before += look.n_rows
     damage = add_counts(*(look.suspicions.damage() for look in looks))
     noticed = add_counts(part.noticed, *(look.noticed for look in looks), damage)

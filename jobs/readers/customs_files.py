@@ -47,6 +47,8 @@ class Inspection:
         The records summed up.
     left_out : tuple of (str, str)
         Members, sheets and tables without records, and why.
+    contents : tuple of Content
+        Of each part.
     """
 
     source_file: str
@@ -62,6 +64,7 @@ class Inspection:
     parts: tuple[Part, ...] = ()
     content: Content = field(default_factory=Content)
     left_out: tuple[tuple[str, str], ...] = ()
+    contents: tuple[Content, ...] = ()
 
 
 def inspect_file(
@@ -117,7 +120,7 @@ def inspection_of(raw_file: RawFile, look: Look, layouts: Sequence[Layout], sha2
     months = {part.month for part in parts}
     return Inspection(
         raw_file.source_file, sha256, raw_file.n_bytes, look.n_rows, main.encoding, main.delimiter, main.headings, layout,
-        year, main.month if len(months) == 1 else None, parts, look.content, look.left_out,
+        year, main.month if len(months) == 1 else None, parts, look.content, look.left_out, look.contents,
     )
 
 

@@ -69,16 +69,16 @@ def _by_name(
             )
         note = f"{item.source_file}: {told}; the name decides"
     years = sorted({part.year for part in parts if part.year is not None})
-    return tuple(_file_year(year, parts, item.content) for year in years), parts, note
+    return tuple(_file_year(year, parts, item.contents) for year in years), parts, note
 
 
-def _file_year(year: int, parts: Sequence[Part], content: Content) -> FileYear:
-    own = [part for part in parts if part.year == year]
-    months = {part.month for part in own}
-    is_all = len(own) == len(parts)
+def _file_year(year: int, parts: Sequence[Part], contents: Sequence[Content]) -> FileYear:
+    """The records that names put into a year, whatever their dates: bronze counts them there."""
+    own = [(part, content) for part, content in zip(parts, contents, strict=True) if part.year == year]
+    months = {part.month for part, _ in own}
     return FileYear(
-        year, months.pop() if len(months) == 1 else None, sum(part.n_rows for part in own),
-        content if is_all else content.of_year(year),
+        year, months.pop() if len(months) == 1 else None, sum(part.n_rows for part, _ in own),
+        sum((content for _, content in own), Content()),
     )
 
 
@@ -121,7 +121,7 @@ def _by_rows(
     for year in sorted(counted):
         own = content.of_year(year)
         if year == first:
-            own = Content({**own.parts, **content.of_year(None).parts})
+            own = own + content.of_year(None)
         months = {month for _, month in own.parts}
         is_one_month = len(months) == 1 and len(counted) == 1 and layouts[item.layout.name].period == "month"
         years.append(FileYear(year, months.pop() if is_one_month else None, own.n_rows, own))

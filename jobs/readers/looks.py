@@ -32,7 +32,7 @@ from jobs.kernels.suitability import RECOGNISED, UnsuitableError
 from jobs.readers.customs_files import Inspection, hash_file, inspection_of
 
 #: Raise it when a look holds or means something else: old looks are then not used.
-LOOK_REVISION = 4
+LOOK_REVISION = 5
 #: A file up to this size is read into memory once, for its hash and its rows.
 READ_WHOLE_BYTES = 256 << 20
 N_WORKERS = max(2, min(8, os.cpu_count() or 2))
@@ -306,7 +306,7 @@ def _to_json(found: Inspection | Problem) -> dict:
         return {"kind": found.kind, "reason": found.reason}
     return {
         "sha256": found.sha256, "bytes": found.n_bytes, "parts": parts_to_json(found.parts),
-        "content": found.content.to_json(), "left_out": [list(item) for item in found.left_out],
+        "contents": [content.to_json() for content in found.contents], "left_out": [list(item) for item in found.left_out],
         "layout": found.layout.name, "encoding": found.encoding, "delimiter": found.delimiter,
         "headings": list(found.headings), "year": found.year, "month": found.month, "n_lines": found.n_lines,
     }
@@ -316,10 +316,11 @@ def _from_json(name: str, stored: dict, layouts: Sequence[Layout]) -> Inspection
     if "reason" in stored:
         return Problem(name, stored["kind"], stored["reason"])
     layout = next(layout for layout in layouts if layout.name == stored["layout"])
+    contents = tuple(Content.from_json(content) for content in stored["contents"])
     return Inspection(
         name, stored["sha256"], stored["bytes"], stored["n_lines"], stored["encoding"], stored["delimiter"],
         tuple(stored["headings"]), layout, stored["year"], stored["month"], parts_from_json(stored["parts"]),
-        Content.from_json(stored["content"]), tuple((member, reason) for member, reason in stored["left_out"]),
+        sum(contents, Content()), tuple((member, reason) for member, reason in stored["left_out"]), contents,
     )
 
 

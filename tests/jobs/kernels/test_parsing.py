@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from conf.rules import parse_rules
+from jobs.kernels.amounts import read_cents
 from jobs.kernels.judging import judge_records
 from jobs.kernels.parsing import EXPORT_MARKS, IMPORT_MARKS, PARSED_INPUTS, CodeTables, WithoutPostcodes, parse_records
 from jobs.reference.codebooks import partner_table, product_table
@@ -105,17 +106,50 @@ def test_values_are_read_exactly_or_not_at_all(check):
             ("1.2.3", None),
             ("abc", None),
             ("NULL", None),
-            ("99999999999999999.99", "99999999999999999.99"),
-            ("99999999999999999999", None),
-            ("9e17", "900000000000000000.00"),
-            ("9e18", None),
+            # as Stata writes what is less than one, and whole numbers of some of its formats
+            (".5", "0.50"),
+            ("-.5", "-0.50"),
+            ("1.", "1.00"),
+            ("12e3", "12000.00"),
+            ("5E-1", "0.50"),
+            # what a spreadsheet puts to a text
+            ("'1,500", "1500.00"),
+            ('="1500"', "1500.00"),
+            # a comma before decimals would make 1,234 two numbers; brackets may be a minus
+            ("1234,50", None),
+            ("1.234,50", None),
+            ("(15)", None),
+            ("15 USD", None),
+            # words for nothing, Stata's point and people's dash among them
+            (".", None),
+            ("-", None),
+            # cents are whole numbers of 64 bits wherever they are summed
+            ("9999999999999999.99", "9999999999999999.99"),
+            ("99999999999999999.99", None),
+            ("9e15", "9000000000000000.00"),
+            ("9e17", None),
             ("0e37", "0.00"),
-            ("0e38", None),
+            ("1e400", None),
             (None, None),
         ],
         "value",
         "value_usd",
     )
+
+
+def test_landing_and_cleaning_read_the_same_numbers(codes):
+    texts = [
+        f"{sign}{number}{power}"
+        for sign in ("", "-", "+", "'", " ") for power in ("", "e2", "E-1", "e+03", "e99", "e")
+        for number in (
+            "1", ".5", "1.", "1.005", "1,234", "1,23", "12,345.6", "1 234", "0", "1.004999999999999999999", "9" * 16, "9" * 17,
+            "１２．５", "1_0", "inf", ".", "", "-", "0x1", "1..2", "(5)",
+        )
+    ]
+    parsed = parse_records(bronze_rows([{"value": text} for text in texts]), codes).get_column("value_usd").to_list()
+    cents = read_cents(pl.Series(texts, dtype=pl.String)).to_list()
+    assert [None if usd is None else int(usd * 100) for usd in parsed] == cents
+    assert 100 < sum(number is not None for number in cents) < len(cents) - 100
 
 
 def test_postcodes_get_their_lost_zero_back(check):
@@ -276,7 +310,12 @@ def test_all_reasons_are_kept_in_order_and_a_final_rule_ends_the_list():
 
 SPACES = " \t\n\x0b\f\r\u00a0\u3000\u2002\u2003\u2009\u200b\ufeff"
 WIDE = str.maketrans("０１２３４５６７８９．，－＋", "0123456789.,-+")
-NOTHING = {"", "NULL", "NAN", "N/A", "NA", "未知", "不详", "#N/A"}
+NOTHING = {
+    "", "NULL", "NAN", "N/A", "NA", "NONE", "未知", "不详", "无", "-", "--", "---", "—", "——", "/", ".", "#N/A", "#NULL!",
+    "#VALUE!", "#REF!", "#DIV/0!", "#NAME?", "#NUM!",
+}
+NUMBER = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"
+THOUSANDS = r"[-+]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?"
 
 
 def cleaned(text, *, unquoted=False):
@@ -297,13 +336,13 @@ def matches(pattern, text):
 def amount(text, whole, decimals):
     if text is None:
         return None
-    if matches(r"[-+]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?", text):
+    if matches(THOUSANDS, text):
         text = text.replace(",", "")
-    elif not matches(r"[-+]?[0-9]{1,17}(\.[0-9]+)?|[0-9](\.[0-9]+)?[eE]\+?[0-9]{1,2}", text):
+    elif not matches(NUMBER, text):
         return None
     with localcontext(prec=200):
         value = Decimal(text)
-        if len(value.as_tuple().digits) + value.as_tuple().exponent > 38:
+        if value and value.adjusted() >= whole:
             return None
         rounded = value.quantize(Decimal(10) ** -decimals, ROUND_HALF_UP)
     return rounded if abs(rounded) < 10**whole else None
@@ -357,11 +396,9 @@ def expected(row):
     def wide(name):
         return row[name] is not None and row[name].translate(WIDE) != row[name]
 
-    is_power = matches(r"[0-9](\.[0-9]+)?[eE]\+?[0-9]{1,2}", value)
+    usd = amount(value, 16, 2)
+    is_power = usd is not None and "e" in value.lower()
     is_float, is_code_power = (matches(p, hs) for p in (r"[0-9]{5,10}\.0+", r"[0-9]\.?[0-9]*[eE]\+?0?[0-9]"))
-    number = value is not None and (
-        matches(r"[-+]?([0-9]{1,17}|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]+)?", value) or is_power
-    )
     marks = {
         "hs_spaces": spaced("hs_code", hs), "hs_full_width": wide("hs_code"), "hs_float": is_float,
         "hs_dotted": matches(r"[0-9]{1,4}(\.[0-9]{2,4})+", hs) and not is_float,
@@ -370,15 +407,15 @@ def expected(row):
         "firm_code_float": matches(r"[0-9]{5,10}\.0+", firm),
         "firm_code_lost": matches(r"[0-9]\.?[0-9]*[eE]\+?0?[0-9]", firm) and firm_code(firm) is None,
         "value_spaces": spaced("value", value), "value_full_width": wide("value"),
-        "value_thousands": matches(r"[-+]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?", value), "value_scientific": is_power,
-        "value_rounded": number and re.search(r"\.[0-9]{2}[0-9]*[1-9]", value) is not None,
+        "value_thousands": matches(THOUSANDS, value), "value_scientific": is_power,
+        "value_rounded": usd is not None and re.search(r"\.[0-9]{2}[0-9]*[1-9]", value) is not None,
         "postcode_spaces": spaced("postcode", postcode), "postcode_full_width": wide("postcode"),
         "postcode_leading_zero": postcode is not None and len(postcode) == 5,
     }
     six = postcode if matches("[0-9]{6}", postcode) else "0" + postcode if matches("[1-7][0-9]{4}", postcode) else None
     return {
         "flow_kind": flow_kind(row["flow"]), "hs_text": hs, "hs8_code": code, "value_text": value,
-        "value_usd": amount(value, 18, 2), "quantity_units": amount(cleaned(row["quantity"]), 20, 4),
+        "value_usd": usd, "quantity_units": amount(cleaned(row["quantity"], unquoted=True), 20, 4),
         "firm_id": firm_code(firm), "postcode_text": postcode, "postcode": six,
         "repairs": [name for name, is_made in marks.items() if is_made],
     }
