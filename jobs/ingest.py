@@ -1,15 +1,17 @@
 """Ingest: append the delivered lines to bronze as they are, every column a string, with file, row number and load id.
 
 In: files with a receipt. Out: ``bronze.declaration``. A file whose content is in bronze already is left alone, so a
-repeated or interrupted run appends nothing twice; Delta's transaction id guards the same append a second time. A year
-whose files are those of its last complete load is not even looked at.
+repeated or interrupted run appends nothing twice; Delta's transaction id guards the same append a second time. Rows of a
+file that is read by another layout by now are replaced. A year whose files are those of its last complete load is not even
+looked at.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -20,19 +22,20 @@ from pyspark.sql import functions as F
 
 from conf.layouts import Layout, load_layouts, with_aliases
 from jobs.cleaning.fingerprints import bronze_fingerprints
+from jobs.core import upkeep
 from jobs.core.errors import InputRefusedError, NotBalancedError
-from jobs.core.lake import Written
+from jobs.core.lake import Lake, Written
 from jobs.core.ledger import builds_of, files_in_force, record_builds, utc_now, years_text
 from jobs.core.privacy import protection_of
 from jobs.core.progress import expect
 from jobs.core.protection import Protection
 from jobs.kernels.loading import BRONZE_SCHEMA, FileToLoad, share_out, task_of
-from jobs.kernels.parts import parts_to_json
+from jobs.kernels.parts import parts_to_json, reading_of_parts
 from jobs.kernels.raw_folder import RawFolder, raw_folder
 from jobs.kernels.sources import look_at
 from jobs.runtime.context import JobContext, Outcome, is_generated_folder, job_main
 from jobs.runtime.executors import explained_refusals, spread
-from schemas import bronze
+from schemas import bronze, ops
 
 
 def run(context: JobContext) -> Outcome:
@@ -40,8 +43,10 @@ def run(context: JobContext) -> Outcome:
     folder = raw_folder(context.require_raw())
     lake = context.lake
     layouts = with_aliases(load_layouts(), context.settings.aliases.headings)
-    with lake.lock(bronze.DECLARATION):
+    since = _read_anew_since(lake)
+    with (lake.lock_whole if since else lake.lock)(bronze.DECLARATION):
         receipts = _files_of_changed_years(context)
+        n_outdated = _remove_outdated(context, receipts, since)
         waiting = _files_to_load(context, receipts)
         if not waiting:
             _record_years(context, receipts, Written(lake.version(bronze.DECLARATION), 0))
@@ -49,7 +54,7 @@ def run(context: JobContext) -> Outcome:
         _refuse_moved_files(folder, waiting)
         lake.note_origin("generated" if is_generated_folder(context.require_raw()) else "delivered")
         files = files_to_load(folder, waiting, files_in_force(lake), layouts)
-        load_id = _load_id(files)
+        load_id = _load_id(files, since)
         expect(sum(row["n_lines"] for row in waiting), "lines", n_bytes=sum(file.n_bytes for file in files))
         with explained_refusals():
             written = lake.append(
@@ -62,8 +67,9 @@ def run(context: JobContext) -> Outcome:
         _refuse_difference(waiting, written)
         _record_years(context, receipts, written)
     years = years_text(row["source_year"] for row in waiting)
+    instead = f" in place of {n_outdated:,} that were read by another layout" if n_outdated else ""
     return Outcome(
-        f"{written.n_rows:,} rows from {len(files)} files of {years} appended to bronze (load {load_id})",
+        f"{written.n_rows:,} rows from {len(files)} files of {years} appended to bronze (load {load_id}){instead}",
         n_rows=written.n_rows, load_id=load_id,
     )
 
@@ -169,9 +175,45 @@ def _files_to_load(context: JobContext, receipts: Sequence[Row]) -> list[Row]:
     return sorted(waiting, key=lambda row: (row["source_file"], row["source_year"]))
 
 
-def _load_id(files: Iterable[FileToLoad]) -> str:
+def _read_anew_since(lake: Lake) -> dict[str, dt.datetime]:
+    """SHA-256 of files that are read by another layout than before, and since when; rows loaded before are out of date."""
+    since: dict[str, dt.datetime] = {}
+    last: dict[str, tuple[str, str]] = {}
+    for row in sorted(lake.rows(ops.FILE_RECEIPT), key=lambda row: row["received_at"]):
+        reading = reading_of_parts(row["parts"])
+        if not reading:
+            continue
+        former = last.get(row["source_file"])
+        if former is not None and former[0] == row["file_sha256"] and former[1] != reading:
+            since[row["file_sha256"]] = row["received_at"]
+        last[row["source_file"]] = row["file_sha256"], reading
+    return since
+
+
+def _remove_outdated(context: JobContext, receipts: Sequence[Row], since: Mapping[str, dt.datetime]) -> int:
+    """Take rows out of bronze that would be counted beside those of a new reading of their file; return their number."""
+    lake, anew = context.lake, sorted(row["file_sha256"] for row in receipts if row["file_sha256"] in since)
+    if not anew or not lake.exists(bronze.DECLARATION):
+        return 0
+    rows = lake.read(bronze.DECLARATION)
+    moments = F.create_map(*(F.lit(item) for sha256 in set(anew) for item in (sha256, since[sha256])))
+    is_outdated = F.col("file_sha256").isin(anew) & (F.col("loaded_at") < moments[F.col("file_sha256")])
+    found = rows.where(is_outdated).groupBy("source_year").count().collect()
+    years = sorted(row["source_year"] for row in found if context.selects(row["source_year"]))
+    if years:
+        kept = rows.where(F.col("source_year").isin(years) & ~is_outdated)
+        # killed before the new rows are appended, the next run finds that these files are not loaded
+        upkeep.rewrite_years(lake, bronze.DECLARATION, kept, years, metadata={"run": context.run_id, "read_anew": True})
+    return sum(row["count"] for row in found if row["source_year"] in years)
+
+
+def _load_id(files: Iterable[FileToLoad], since: Mapping[str, dt.datetime]) -> str:
     """Hash of what is loaded; of a file of several years the years count too, for it may be loaded year by year."""
-    took = [file.file_sha256 + (f":{file.wanted}" if len(file.years) > 1 else "") for file in files]
+    took = [
+        file.file_sha256 + (f":{file.wanted}" if len(file.years) > 1 else "")
+        + (f":{since[file.file_sha256].isoformat()}" if file.file_sha256 in since else "")
+        for file in files
+    ]
     return hashlib.sha256("".join(sorted(took)).encode()).hexdigest()[:16]
 
 

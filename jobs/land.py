@@ -121,7 +121,8 @@ def _message(delivery: Delivery) -> str:
     years = years_text(year.year for item in taken for year in item.years)
     lines = sum(item.n_lines for item in taken)
     counts = {
-        "corrected": len(delivery.corrected), "known under another name": len(delivery.renamed),
+        "corrected": len(delivery.corrected), "read by another layout now": len(delivery.reread),
+        "known under another name": len(delivery.renamed),
         "withdrawn and left out": len(delivery.withdrawn), "withdrawn for an accepted one": len(delivery.replaced),
         "not taken": len(delivery.left_out),
     }

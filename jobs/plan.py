@@ -118,7 +118,7 @@ def receipts_after(receipts: Sequence[Row], delivery: Delivery | None) -> list[R
         in_force += [
             Row(
                 source_file=item.source_file, file_sha256=item.sha256, source_year=year.year, n_lines=year.n_lines,
-                layout=item.layout, headings=list(item.headings), has_postcodes=item.has_postcodes,
+                layout=item.layout, headings=list(item.headings), has_postcodes=item.has_postcodes, parts=item.parts,
             )
             for year in item.years
         ]
@@ -163,7 +163,8 @@ def delivery_lines(delivery: Delivery | None, receipts: Sequence[Row]) -> list[s
         if row["receipt_status"] == "received" and row["source_file"] not in present
     ]
     words = {
-        "new": "new", "corrected": "corrected (same name, new content)", "unchanged": "unchanged",
+        "new": "new", "corrected": "corrected (same name, new content)",
+        "reread": "read anew, for their layout changed", "unchanged": "unchanged",
         "renamed": "known under another name, ignored", "withdrawn": "withdrawn, left out",
     }
     lines = [
@@ -191,7 +192,7 @@ def _delivery(context: JobContext, receipts: Sequence[Row]) -> Delivery | None:
 
 
 def _groups(delivery: Delivery) -> dict[str, tuple]:
-    return {name: getattr(delivery, name) for name in ("new", "corrected", "unchanged", "renamed", "withdrawn")}
+    return {name: getattr(delivery, name) for name in ("new", "corrected", "reread", "unchanged", "renamed", "withdrawn")}
 
 
 def _action(builds: Builds, year: int, wanted: Mapping[int, str], empty: Sequence[int]) -> Action:

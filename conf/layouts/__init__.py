@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from conf.layouts.layout import FileForm, Layout, plain_heading
-from conf.layouts.parsing import LayoutError, parse_layout, read_toml
+from conf.layouts.parsing import MULTIPLIED, LayoutError, parse_layout, read_toml
 from schemas.fields import RAW_COLUMNS
 
 USER_LAYOUTS = "CUSTOMS_LAKE_LAYOUTS"
@@ -134,6 +134,6 @@ def _of_file(item: Any) -> Layout | None:
 
 
 __all__ = [
-    "USER_LAYOUTS", "FileForm", "Layout", "LayoutError", "load_layouts", "match_layout", "nearest_layout", "parse_layout",
-    "plain_heading", "simplified_characters", "with_aliases",
+    "MULTIPLIED", "USER_LAYOUTS", "FileForm", "Layout", "LayoutError", "load_layouts", "match_layout", "nearest_layout",
+    "parse_layout", "plain_heading", "simplified_characters", "with_aliases",
 ]

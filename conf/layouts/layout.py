@@ -7,6 +7,7 @@ changes nothing (``金额（美元）``). A unit that changes the value (``千�
 from __future__ import annotations
 
 import calendar
+import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ _SAME_UNIT = re.compile(
     r"[(\[](?:单位[:：])?(?:美元|usd|us\$|u\.s\.dollars?|第一|第一数量|fob)[)\]]$|[_:/-](?:单位[:：])?(?:美元|usd|us\$)$"
     r"|^(?:美元|usd_?)(?=金额|value|amount)"
 )
+# what joins the words of a heading where others put a space: exp_or_imp, Exp or Imp; not the underscore before a Chinese one
+_JOINTS = re.compile(r"(?<=[a-z0-9])[_.-]+(?=[a-z0-9])")
 _SPACES = re.compile(r"[\s\u00a0\u3000\u200b\ufeff]+")
 
 #: Columns without which no city can be given its exports; any one of a group will do.
@@ -38,6 +41,8 @@ class FileForm:
     ----------
     encoding, delimiter, sheet : str
         Empty: found out.
+    decimal : str
+        ``,`` for numbers with a decimal comma; empty for a point.
     skip_lines : int
         Lines above the headings, or above the records of a file without; blank ones do not count. -1: found out.
     headings : tuple of str
@@ -49,6 +54,7 @@ class FileForm:
     encoding: str = ""
     delimiter: str = ""
     sheet: str = ""
+    decimal: str = ""
     skip_lines: int = -1
     headings: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
@@ -142,6 +148,22 @@ class Layout:
         """What the file's name says of a column given by names, such as the direction of trade."""
         return next((text for pattern, text in self.from_name.get("flow", {}).items() if re.search(pattern, path)), None)
 
+    def reading_of(self, headings: Sequence[str]) -> str:
+        """Hash of all that decides what becomes of the records of a file with these headings.
+
+        Two layouts, or a layout before and after a change, read a file alike when this is the same; what they say of other
+        headings does not count.
+        """
+        assigned = self.assign(headings)
+        values = {column: sorted(words.items()) for column, words in sorted(self.values.items()) if column in assigned}
+        units = {column: unit for column, unit in sorted(self.units.items()) if column in assigned and unit != 1}
+        from_name = [(column, list(words.items())) for column, words in sorted(self.from_name.items())]
+        decisive = (
+            sorted(assigned.items()), sorted(self.constants.items()), sorted(values.items()), sorted(units.items()), from_name,
+            self.form, self.period, self.year_from, self.name_pattern, self.script,
+        )
+        return hashlib.sha256(repr(decisive).encode()).hexdigest()[:16]
+
     def carries(self, headings: Sequence[str]) -> frozenset[str]:
         """Our columns that a file with these headings gives, from whatever source."""
         return frozenset(self.assign(headings)) | frozenset(self.constants) | frozenset(self.from_name)
@@ -173,6 +195,6 @@ def _columns_by_heading(layout: Layout) -> dict[str, tuple[str, ...]]:
 
 @cache
 def plain_heading(heading: str) -> str:
-    """A heading without what varies between copies of one vintage: spaces, case, full-width forms, the usual unit."""
+    """A heading without what varies between copies of one vintage: spaces, case, full-width forms, joints, the usual unit."""
     text = _SPACES.sub("", unicodedata.normalize("NFKC", heading)).casefold().strip("\"'")
-    return _SAME_UNIT.sub("", text) or text
+    return _JOINTS.sub("", _SAME_UNIT.sub("", text) or text)

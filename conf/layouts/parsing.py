@@ -18,7 +18,7 @@ DELIMITERS = (",", "\t", ";", "|", "^", "~")
 _TEXT_KEYS = ("name", "description", "period", "year_from", "name_pattern", "script", "note", "kind")
 _LIST_KEYS = ("encodings", "required")
 _TABLE_KEYS = ("columns", "constants", "values", "units", "from_name", "file")
-_FORM_KEYS = ("encoding", "delimiter", "sheet", "skip_lines", "headings", "names")
+_FORM_KEYS = ("encoding", "delimiter", "sheet", "decimal", "skip_lines", "headings", "names")
 
 
 class LayoutError(ValueError):
@@ -166,6 +166,8 @@ def _form(given: Mapping[str, Any], refuse: Refuse) -> FileForm:
     if given.get("delimiter", "") and given["delimiter"] not in DELIMITERS:
         allowed = " ".join(map(repr, DELIMITERS))
         raise refuse("delimiter", f"the delimiter must be one of {allowed}; found {given['delimiter']!r}.")
+    if given.get("decimal", ".") not in (".", ","):
+        raise refuse("decimal", f'decimal must be "." or ","; found {given["decimal"]!r}.')
     if given.get("encoding"):
         _check_encoding("encoding", given["encoding"], refuse)
     skip = given.get("skip_lines", 0)

@@ -12,6 +12,7 @@ from pyspark.sql import Row
 from jobs.cleaning.judging import uses_history, years_that_borrow
 from jobs.core.ledger import Builds, Fingerprint, fingerprint, package_hash
 from jobs.core.privacy import policy_of
+from jobs.kernels.parts import reading_of_parts
 from jobs.reference.frames import reference_hash
 from jobs.runtime.context import JobContext
 
@@ -20,7 +21,7 @@ def bronze_fingerprints(receipts: Iterable[Row]) -> dict[int, Fingerprint]:
     """Fingerprint of each year's files."""
     files: dict[int, list[str]] = {}
     for row in receipts:
-        files.setdefault(row["source_year"], []).append(row["file_sha256"])
+        files.setdefault(row["source_year"], []).append(_records_of(row))
     return {year: fingerprint(files=sorted(hashes)) for year, hashes in sorted(files.items())}
 
 
@@ -32,10 +33,10 @@ def silver_fingerprints(context: JobContext, receipts: Sequence[Row]) -> dict[in
     policy = {name: value for name, value in places.items() if not name.startswith("user_")}
     files: dict[int, list[str]] = {}
     for row in receipts:
-        files.setdefault(row["source_year"], []).append(row["file_sha256"])
+        files.setdefault(row["source_year"], []).append(_records_of(row))
     # a file without postcodes borrows its firms' postcodes from all others
     borrowing = years_that_borrow(receipts) if uses_history(context) else []
-    everything = sorted(row["file_sha256"] for row in receipts)
+    everything = sorted(map(_records_of, receipts))
     # a lake that was built before rules could be off keeps its years
     off = {"rules_off": sorted(context.settings.quality.rules_off)} if context.settings.quality.rules_off else {}
     # under pseudonyms firms have other codes and no names
@@ -49,6 +50,12 @@ def silver_fingerprints(context: JobContext, receipts: Sequence[Row]) -> dict[in
         )
         for year, hashes in sorted(files.items())
     }
+
+
+def _records_of(receipt: Row) -> str:
+    """What the records of a file are: those of its bytes, read as its receipt says."""
+    reading = reading_of_parts(receipt["parts"])
+    return f"{receipt['file_sha256']}:{reading}" if reading else receipt["file_sha256"]
 
 
 def with_emptied_years(context: JobContext, wanted: Mapping[int, Fingerprint], built: Builds) -> dict[int, Fingerprint]:

@@ -5,16 +5,18 @@ Nothing is repaired here but what the layout says. A batch has the columns of :d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from conf.layouts import Layout, simplified_characters
+from conf.layouts import MULTIPLIED, Layout, simplified_characters
 from jobs.kernels.content import month_of
 from jobs.kernels.rows import Rows, malformed_array, marks_array
+from jobs.kernels.texts import holds_any
 from schemas.fields import RAW_COLUMNS
 
 #: Columns of a canonical batch. ``row_year`` and ``row_month`` are what the record's own date says, null where it is silent.
@@ -30,10 +32,23 @@ SCHEMA = pa.schema(
     ]
 )
 
+#: The first or last word of a line that sums up others, perhaps with what is summed up before it.
+TOTAL = (
+    r"(?i)^.{0,16}(合\s*[计計]|[总總]\s*[计計]|小\s*[计計]|共\s*[计計]|累\s*[计計]|汇总|总和|\b(grand|sub)?[ -]?totals?)"
+    r"\s*[:：]?\s*([(（].*[)）])?$"
+)
+#: Columns that say what an amount is of, and how many of them a file must have for a row without any to be no record.
+_OF_WHAT, MIN_OF_WHAT = ("flow", "firm_id", "production_place", "production_place_code", "partner"), 2
+_TOTAL_BYTES = tuple(word.encode() for word in ("计", "計", "汇总", "总和", "otal", "OTAL"))
+
 #: Columns whose words the lake knows in simplified characters; names of firms and addresses stay as they are.
 SIMPLIFIED = (
     "flow", "production_place", "partner", "firm_type", "trade_regime", "customs_port", "transport", "transit_country",
 )
+
+
+_SPACES = re.compile("[\\s\u00a0\u202f']+")
+_COMMA_NUMBER = re.compile(r"[-+]?(?:[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]*)?")
 
 
 def canonical_batch(
@@ -89,6 +104,56 @@ def is_heading_again(rows: Rows, headings: Sequence[str], layout: Layout) -> np.
     return np.asarray(again) if again is not None and pc.any(again).as_py() else None
 
 
+def is_total_line(
+    rows: Rows, headings: Sequence[str], layout: Layout, looked_at: Iterable[int]
+) -> np.ndarray | None:
+    """Which rows are sums of others, not records.
+
+    A word such as 合计 stands in place of the commodity code, or beside a missing one; or there is an amount and nothing that
+    it could be of: no commodity, firm, place, partner or direction.
+
+    Parameters
+    ----------
+    rows : Rows
+    headings : sequence of str
+    layout : Layout
+    looked_at : iterable of int
+        Columns in which the word may stand: the same whether all columns are read or some.
+
+    Returns
+    -------
+    ndarray of bool or None
+        None when there is no such row.
+    """
+    assigned = layout.assign(headings)
+    if "hs_code" not in assigned or not len(rows):
+        return None
+    code = rows.columns[assigned["hs_code"][0]]
+    found = np.zeros(len(rows), bool)
+    if holds_any(code, _TOTAL_BYTES):
+        found |= _matches(code, TOTAL)
+    without = np.flatnonzero(_is_blank(code))
+    if len(without):
+        columns = {index: rows.columns[index].take(pa.array(without)) for index in looked_at}
+        for texts in columns.values():
+            found[without] |= _matches(texts, TOTAL)
+        others = [columns[index] for name in _OF_WHAT for index in assigned.get(name, ()) if index in columns]
+        amounts = [columns[index] for index in assigned.get("value", ()) if index in columns]
+        if len(others) >= MIN_OF_WHAT and amounts:
+            found[without] |= np.logical_and.reduce([*map(_is_blank, others), ~_is_blank(amounts[0])])
+    return found if found.any() else None
+
+
+def _matches(texts: pa.Array, pattern: str) -> np.ndarray:
+    return np.asarray(pc.fill_null(pc.match_substring_regex(texts, pattern), False))
+
+
+def _is_blank(texts: pa.Array) -> np.ndarray:
+    if not texts.null_count and not holds_any(texts, (b" ", b"\xe3\x80\x80")) and pc.min(pc.binary_length(texts)).as_py():
+        return np.zeros(len(texts), bool)
+    return np.asarray(pc.fill_null(pc.equal(pc.utf8_trim_whitespace(texts), ""), True))
+
+
 def _column(
     name: str, rows: Rows, positions: Sequence[int], layout: Layout, constants: Mapping[str, str]
 ) -> pa.Array:
@@ -102,6 +167,8 @@ def _column(
     if layout.script == "traditional" and name in SIMPLIFIED:
         characters = simplified_characters()
         column = _each_distinct(column, lambda text: text.translate(characters))
+    if layout.form.decimal == "," and name in MULTIPLIED:
+        column = _each_distinct(column, _with_point)
     if name in layout.values:
         words = layout.values[name]
         column = _each_distinct(column, lambda text: words.get(_key(text), text) or None)
@@ -116,6 +183,12 @@ def _key(text: str) -> str:
     plain = text.strip()
     head, point, decimals = plain.partition(".")
     return head if point and head.isdigit() and not decimals.strip("0") else plain
+
+
+def _with_point(text: str) -> str:
+    """A number with a decimal comma, and points or spaces between thousands, as all others are written."""
+    plain = _SPACES.sub("", text)
+    return plain.replace(".", "").replace(",", ".") if _COMMA_NUMBER.fullmatch(plain) else text
 
 
 def _multiplied(text: str, unit: Decimal) -> str:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from conf.layouts import Layout
 from jobs.kernels.parts import add_counts
 from jobs.kernels.rows import POWER_OF_TEN, Rows
-from jobs.kernels.texts import EXACT_IN_FLOAT
+from jobs.kernels.texts import EXACT_IN_FLOAT, holds_any
 
 #: Columns repaired here; commodity and firm codes are by the cleaning step, which names each of its repairs.
 REPAIRED = ("production_place", "production_place_code", "partner", "postcode")
@@ -75,12 +75,7 @@ def count_rounded(column: pa.Array) -> int:
 
 def has_power(column: pa.Array) -> bool:
     """Tell whether the letter E stands anywhere in a column of texts: without it there is no power of ten."""
-    _, offsets, letters = column.buffers()
-    if letters is None or not len(column):
-        return False
-    bounds = np.frombuffer(offsets, np.int32)
-    stored = memoryview(letters)[bounds[column.offset] : bounds[column.offset + len(column)]].tobytes()
-    return b"e" in stored or b"E" in stored
+    return holds_any(column, (b"e", b"E"))
 
 
 def _repaired(column: pa.Array) -> tuple[pa.Array, list[int]]:

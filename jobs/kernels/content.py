@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import calendar
+import datetime as dt
 import hashlib
 import re
 import unicodedata
@@ -296,20 +297,24 @@ def month_of(text: str | None) -> Month:
     """Year and month a date as delivered speaks of; None where it does not.
 
     ``200301``, ``2003-01-15``, ``2003年1月``, ``2003m1``, ``20030115``, ``2003``; ``01/15/03 00:00:00`` (what mdb-export
-    writes: month, day, year); ``15mar2003``, ``Mar-03``, ``2003Q1``.
+    writes: month, day, year); ``15mar2003``, ``Mar-03``, ``2003Q1``; ``37622``, days as Excel counts them.
 
     Examples
     --------
     >>> month_of("200301"), month_of("2007"), month_of("12/31/05 00:00:00"), month_of("x")
     ((2003, 1), (2007, None), (2005, 12), (None, None))
     """
-    plain = unicodedata.normalize("NFKC", text or "").strip().removeprefix("=").strip("\"'")
+    plain = unicodedata.normalize("NFKC", text or "").strip(" \t\n\x0b\x0c\r\u200b\ufeff").removeprefix("=").strip("\"'")
     clean = re.sub(r"[\sT:]+\d{1,2}:.*$|\s+", "", plain).removesuffix(".0")
     match = re.match(rf"{_FULL_YEAR}(?:年|[-/._m]|)(0?[1-9](?!\d)|0[1-9]|1[0-2])?(.*)$", clean)
     if match and (match[2] or re.fullmatch(r"年?|0{2,4}|[-/.].*", match[3])):
         return int(match[1]), int(match[2]) if match[2] else None
     if match := re.fullmatch(rf"{_FULL_YEAR}[-_]?[Qq][1-4]", clean):
         return int(match[1]), None
+    if re.fullmatch(r"(3[4-9]|4[0-4])\d{3}(\.\d+)?", clean):
+        # days as Excel counts them, 1993 to 2023: a date cell that was saved as a number
+        day = dt.date(1899, 12, 30) + dt.timedelta(int(clean[:5]))
+        return day.year, day.month
     if named := _named_month(clean):
         return named
     match = re.match(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})(?!\d)", clean)

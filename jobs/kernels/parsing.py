@@ -26,7 +26,7 @@ FLOW_SEPARATORS = "[-_:.()（）：]"
 QUOTED = "[\"'\u2018\u2019`]"
 SCIENTIFIC_CODE = r"^[0-9]\.?([0-9]*)[eE]\+?0?([0-9])$"
 FLOAT_CODE = r"^([0-9]{5,10})\.0+$"
-DOTTED_CODE = r"^[0-9]{1,4}(\.[0-9]{2,4})+$"
+DOTTED_CODE = r"^[0-9]{1,4}([.-][0-9]{2,4})+$"
 # a value in hundredths of a cent is typed or computed, not declared: it is rounded, and said so
 MORE_THAN_CENTS = r"\.[0-9]{2}[0-9]*[1-9]"
 # partner codes that are no economy of destination
@@ -37,6 +37,7 @@ REPAIRS = (
     "hs_spaces", "hs_full_width", "hs_float", "hs_dotted", "hs_leading_zero", "hs_quoted", "hs_scientific",
     "firm_code_float", "firm_code_lost", "value_spaces", "value_full_width", "value_thousands", "value_scientific",
     "value_rounded", "postcode_spaces", "postcode_full_width", "postcode_leading_zero", "place_spaces", "partner_spaces",
+    "value_currency",
 )
 """Names of the repairs in the order they are recorded; a record's are bits of one number until they are spelt out."""
 PARSED_INPUTS = (
@@ -235,6 +236,7 @@ def parse_values(given: pl.DataFrame) -> pl.DataFrame:
                 "value_full_width": raw.str.contains(f"[{FULL_WIDTH}]"),
                 "value_thousands": text.str.contains(THOUSANDS_NUMBER),
                 "value_scientific": is_read & text.str.contains(SCIENTIFIC_NUMBER),
+                "value_currency": is_read & text.str.contains(r"[$美]|(?i)USD?"),
                 "value_rounded": is_read & text.str.contains(MORE_THAN_CENTS),
             }
         ),
@@ -306,7 +308,7 @@ def _exact_digits(text: pl.Expr) -> pl.Expr:
 def _code_digits(text: pl.Expr) -> pl.Expr:
     return (
         pl.when(text.str.contains(FLOAT_CODE)).then(text.str.extract(FLOAT_CODE))
-        .when(text.str.contains(DOTTED_CODE)).then(text.str.replace_all(".", "", literal=True))
+        .when(text.str.contains(DOTTED_CODE)).then(text.str.replace_all("[.-]", ""))
         .when(text.str.contains("^[0-9]+$")).then(text)
         .when(text.str.contains(SCIENTIFIC_CODE)).then(_exact_digits(text))
     )

@@ -6,6 +6,7 @@ that one task reads. Both go into a receipt as JSON, so that loading reads exact
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -66,6 +67,8 @@ class Part:
     pieces : tuple of Piece
     noticed : dict
         What was noticed or repaired, in words, and how often.
+    reading : str
+        Hash of what the layout makes of these headings (:meth:`conf.layouts.Layout.reading_of`); empty: not known.
     """
 
     member: str
@@ -83,6 +86,7 @@ class Part:
     flow: str = ""
     pieces: tuple[Piece, ...] = (Piece(),)
     noticed: Mapping[str, int] = field(default_factory=dict, hash=False)
+    reading: str = ""
 
 
 def parts_to_json(parts: Sequence[Part]) -> str:
@@ -97,6 +101,12 @@ def parts_from_json(text: str) -> tuple[Part, ...]:
         pieces = tuple(Piece(**piece) for piece in entry.pop("pieces"))
         found.append(Part(**entry | {"headings": tuple(entry["headings"]), "pieces": pieces}))
     return tuple(found)
+
+
+def reading_of_parts(text: str | None) -> str:
+    """How a receipt's file was read, all of its parts together; empty when a receipt of an older product does not say it."""
+    readings = [entry.get("reading", "") for entry in json.loads(text)] if text else []
+    return hashlib.sha256("".join(readings).encode()).hexdigest()[:16] if all(readings) and readings else ""
 
 
 def path_of(part: Part, source_file: str) -> str:

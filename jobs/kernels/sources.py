@@ -20,7 +20,7 @@ import pyarrow as pa
 from conf.layouts import Layout
 from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits, stata_tables
-from jobs.kernels.canonical import canonical_batch, is_heading_again, looked_at_batch
+from jobs.kernels.canonical import canonical_batch, is_heading_again, is_total_line, looked_at_batch
 from jobs.kernels.codes import REPAIRED, with_exact_codes
 from jobs.kernels.containers import Member, members_of
 from jobs.kernels.content import Content, summarise_batch
@@ -42,6 +42,7 @@ SUMMARISED = ["period", "flow", "hs_code", "firm_id", "value", "quantity", "post
 LOOKED_AT = (*SUMMARISED, *REPAIRED)
 GOES_ON = "sheets without headings that go on where another ends"
 HEADINGS_AGAIN = "headings repeated among the records"
+TOTAL_LINES = "lines of totals, left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,12 +404,15 @@ def _given(part: Part) -> dict[str, str]:
 def _records(
     opened: OpenFile, part: Part, piece: Piece, layout: Layout, wanted: frozenset[int] | None = None
 ) -> Iterator[Rows]:
-    """The rows of a piece without repeated headings, codes mended; of texts perhaps some columns only."""
-    n = 0
+    """The rows of a piece without repeated headings and totals, codes mended; of texts perhaps some columns only."""
+    n, looked_at = 0, sorted(_looked_at(part, layout))
     for rows in _reader(opened, part, piece, layout, wanted):
         again = is_heading_again(rows, part.headings, layout)
         if again is not None:
             rows = rows.keep(~again, {HEADINGS_AGAIN: int(again.sum())})
+        totals = is_total_line(rows, part.headings, layout, looked_at)
+        if totals is not None:
+            rows = rows.keep(~totals, {TOTAL_LINES: int(totals.sum())})
         n += len(rows)
         yield with_exact_codes(rows, part.headings, layout)
     if 0 <= piece.n_rows != n:
@@ -421,9 +425,7 @@ def _records(
 def _look(opened: OpenFile, part: Part, piece: Piece, layouts: Sequence[Layout]) -> PieceLook:
     look = PieceLook()
     layout = _layout(part, layouts)
-    assigned = layout.assign(part.headings)
-    wanted = frozenset(index for name in LOOKED_AT for index in assigned.get(name, ()))
-    for rows in _records(opened, part, piece, layout, wanted):
+    for rows in _records(opened, part, piece, layout, _looked_at(part, layout)):
         names = RAW_COLUMNS if rows.is_damaged else SUMMARISED
         batch = looked_at_batch(rows, part.headings, layout, names=names, constants=_given(part))
         content = summarise_batch(batch, may_be_damaged=rows.is_damaged)
@@ -432,6 +434,12 @@ def _look(opened: OpenFile, part: Part, piece: Piece, layouts: Sequence[Layout])
             look.suspicions + Suspicions.of(batch, rows.is_damaged), look.content + content,
         )
     return look
+
+
+def _looked_at(part: Part, layout: Layout) -> frozenset[int]:
+    """Columns that a look reads: those it sums up, and the first, where a line that is no record says so."""
+    assigned = layout.assign(part.headings)
+    return frozenset({0, *(index for name in LOOKED_AT for index in assigned.get(name, ()))})
 
 
 def _counted(part: Part, looks: Sequence[PieceLook]) -> Part:

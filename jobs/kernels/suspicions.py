@@ -14,16 +14,19 @@ import pyarrow.compute as pc
 
 from conf.layouts import Layout
 from jobs.core.errors import InputRefusedError
+from jobs.kernels.amounts import DECIMAL_COMMA
 from jobs.kernels.codes import count_rounded
 from jobs.kernels.parts import Part, add_counts
 from jobs.kernels.stata_tables import INEXACT
-from jobs.kernels.texts import count_damaged
+from jobs.kernels.texts import count_damaged, holds_any
 from schemas.fields import RAW_COLUMNS
 
 #: Columns that hold codes: another digit is another thing.
 CODE_COLUMNS = ("hs_code", "firm_id", "postcode", "production_place", "production_place_code", "partner")
 #: Columns in which codes may have been rounded for display, and the share of them beyond which the file is refused.
 ROUNDED, MAX_SHARE_ROUNDED = ("hs_code", "firm_id"), 0.5
+#: Numbers people read, and the share of them with a decimal comma beyond which every other comma is doubtful.
+AMOUNTS, MAX_SHARE_COMMAS = ("value", "quantity"), 0.005
 #: Column to the pattern of numbers that are not codes of its kind, and the share of them at which labels were lost.
 _SMALL = {
     "flow": (r"^\s*[2-9](\.0+)?\s*$", 0.005),
@@ -48,17 +51,21 @@ class Suspicions:
         Column to the rows with a damaged text.
     rounded : dict
         Column to the rows with a code written as a power of ten whose last digits are lost.
+    commas : dict
+        Column to the rows with a number whose comma, or several points, can only stand where we write a point, or nothing.
     """
 
     small: Mapping[str, int] = field(default_factory=dict)
     filled: Mapping[str, int] = field(default_factory=dict)
     damaged: Mapping[str, int] = field(default_factory=dict)
     rounded: Mapping[str, int] = field(default_factory=dict)
+    commas: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: Suspicions) -> Suspicions:
         return Suspicions(
             add_counts(self.small, other.small), add_counts(self.filled, other.filled),
             add_counts(self.damaged, other.damaged), add_counts(self.rounded, other.rounded),
+            add_counts(self.commas, other.commas),
         )
 
     @classmethod
@@ -71,13 +78,21 @@ class Suspicions:
             is_small = pc.match_substring_regex(distinct.dictionary, pattern).take(distinct.indices)
             small[column] = int(pc.sum(is_small).as_py() or 0)
         damaged = {name: count_damaged(batch.column(name)) for name in RAW_COLUMNS} if is_damaged else {}
-        filled |= {name: len(batch) - batch.column(name).null_count for name in ROUNDED}
+        filled |= {name: len(batch) - batch.column(name).null_count for name in (*ROUNDED, *AMOUNTS)}
         rounded = {name: count_rounded(batch.column(name)) for name in ROUNDED}
-        return cls(small, filled, _counted(damaged), _counted(rounded))
+        commas = {name: count_decimal_commas(batch.column(name)) for name in AMOUNTS}
+        return cls(small, filled, _counted(damaged), _counted(rounded), _counted(commas))
 
     def damage(self) -> dict[str, int]:
         """The damage in words."""
         return {f"damaged text in {name}": n for name, n in self.damaged.items()}
+
+
+def count_decimal_commas(column: pa.Array) -> int:
+    """Numbers with a comma before their decimals, or with several points."""
+    if not holds_any(column, (b",", b".")):
+        return 0
+    return int(pc.sum(pc.match_substring_regex(column, DECIMAL_COMMA)).as_py() or 0)
 
 
 def _counted(counts: Mapping[str, int]) -> dict[str, int]:
@@ -109,6 +124,13 @@ def refuse_suspicious(path: str, part: Part, suspicions: Suspicions, layout: Lay
                 " what a spreadsheet shows of a number; the last digits are lost. Open the source, format the column as a"
                 " number without decimals or as text, and export it again"
                 + (", or leave firm_id out of a layout of your own." if column == "firm_id" else ".")
+            )
+    for column, n in suspicions.commas.items():
+        if n > MAX_SHARE_COMMAS * suspicions.filled[column] and layout.form.decimal != ",":
+            raise InputRefusedError(
+                f"{path}: {column} is written with a decimal comma in {n:,} of {suspicions.filled[column]:,} rows, so that a"
+                " number such as 1,234 may be one thousand times too large. Say so in a layout of your own: `[file]`,"
+                " `decimal = \",\"` (docs/operations/layouts.md), or export the file again with a decimal point."
             )
     if strict and suspicions.damaged:
         found = ", ".join(f"{n:,} in {name}" for name, n in sorted(suspicions.damaged.items()))

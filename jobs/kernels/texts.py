@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -110,3 +112,13 @@ def count_inexact(values: np.ndarray) -> int:
 def count_damaged(column: pa.Array) -> int:
     """Texts that hold a mark of damage."""
     return int(pc.sum(pc.match_substring(column, DAMAGED)).as_py() or 0)
+
+
+def holds_any(column: pa.Array, words: Iterable[bytes]) -> bool:
+    """Tell whether any of some words stands anywhere in a column of texts; a search through its bytes, which costs little."""
+    _, offsets, letters = column.buffers()
+    if letters is None or not len(column):
+        return False
+    bounds = np.frombuffer(offsets, np.int32)
+    stored = memoryview(letters)[bounds[column.offset] : bounds[column.offset + len(column)]].tobytes()
+    return any(word in stored for word in words)

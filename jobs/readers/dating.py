@@ -43,6 +43,7 @@ def date_records(item: Inspection, layouts: Sequence[Layout], *, max_share: floa
         years, parts, note = _by_name(item, named, by_name, max_share, is_final="name" in decides)
     else:
         years, parts, note = _by_rows(item, named, by_name, max_share)
+    parts = tuple(replace(part, reading=by_name[part.layout].reading_of(part.headings)) for part in parts)
     return DeliveredFile(
         item.source_file, item.sha256, item.n_bytes, item.layout.name, item.encoding, item.delimiter, item.headings, years,
         parts_to_json(parts), item.content.n_postcodes > 0, _noticed(item), (note,) if note else (),

@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal, Protocol
 
 from jobs.kernels.content import Content, Part
+from jobs.kernels.parts import reading_of_parts
 from jobs.readers.overlaps import Holding, find_overlaps
 
 Kind = Literal[
@@ -156,8 +157,9 @@ class Delivery:
 
     Attributes
     ----------
-    new, corrected, unchanged, renamed, withdrawn : tuple of DeliveredFile
-        Never seen; known by name with other content; known by name and content; known by content only; taken back.
+    new, corrected, reread, unchanged, renamed, withdrawn : tuple of DeliveredFile
+        Never seen; known by name with other content; known by both and read by another layout now; known by name and
+        content; known by content only; taken back.
     left_out : tuple of LeftOut
         Files that are not taken, by name.
     replaced : tuple of str
@@ -168,6 +170,7 @@ class Delivery:
 
     new: tuple[DeliveredFile, ...] = ()
     corrected: tuple[DeliveredFile, ...] = ()
+    reread: tuple[DeliveredFile, ...] = ()
     unchanged: tuple[DeliveredFile, ...] = ()
     renamed: tuple[DeliveredFile, ...] = ()
     withdrawn: tuple[DeliveredFile, ...] = ()
@@ -178,7 +181,7 @@ class Delivery:
     @property
     def arrived(self) -> tuple[DeliveredFile, ...]:
         """Files that get a receipt."""
-        return (*self.new, *self.corrected)
+        return (*self.new, *self.corrected, *self.reread)
 
     @property
     def blocked_years(self) -> tuple[int, ...]:
@@ -205,21 +208,21 @@ def judge(
     aside: list[LeftOut] = [
         replace(item, is_accepted=bounds.accepts(item.source_file)) if item.blocked_years else item for item in left_out
     ]
-    corrected = []
-    for item in sorted_files.corrected:
+    kept: dict[str, list[DeliveredFile]] = {"corrected": [], "reread": []}
+    for sort, item in [(name, item) for name in kept for item in getattr(sorted_files, name)]:
         loss = _loss(item, [row for row in receipts if row["source_file"] == item.source_file], bounds.max_share_lost)
         if loss and not bounds.accepts(item.source_file):
             aside.append(LeftOut(item.source_file, "correction", loss))
         else:
-            corrected.append(item)
-    taken = [*sorted_files.new, *corrected]
+            kept[sort].append(item)
+    taken = [*sorted_files.new, *kept["corrected"], *kept["reread"]]
     found = find_overlaps(_holdings(taken, receipts, bounds), max_share=bounds.max_share_overlap)
     aside += [LeftOut(item.name, item.kind, item.reason) for item in found.set_aside]
     dropped = {item.name for item in found.set_aside}
     return replace(
         sorted_files,
         new=tuple(item for item in sorted_files.new if item.source_file not in dropped),
-        corrected=tuple(item for item in corrected if item.source_file not in dropped),
+        **{sort: tuple(item for item in items if item.source_file not in dropped) for sort, items in kept.items()},
         left_out=tuple(sorted(aside, key=lambda item: item.source_file)),
         replaced=found.replaced,
         notes=(*(note for item in taken for note in item.notes), *found.notes),
@@ -227,24 +230,29 @@ def judge(
 
 
 def sort_delivery(files: Iterable[DeliveredFile], receipts: Sequence[Receipt]) -> Delivery:
-    """Compare a delivery with the latest receipts of each file, by name and hash."""
+    """Compare a delivery with the latest receipts of each file, by name, hash and how it is read."""
     known = {row["source_file"]: row for row in receipts}
     in_force = {row["file_sha256"] for row in receipts if row["receipt_status"] == "received"}
     sorts: dict[str, list[DeliveredFile]] = {
-        name: [] for name in ("new", "corrected", "unchanged", "renamed", "withdrawn")
+        name: [] for name in ("new", "corrected", "reread", "unchanged", "renamed", "withdrawn")
     }
     for item in files:
         former = known.get(item.source_file)
         if former is not None and former["file_sha256"] == item.sha256:
-            sorts["unchanged" if former["receipt_status"] == "received" else "withdrawn"].append(item)
+            sorts[_sort_of_known(item, former)].append(item)
         elif former is not None:
             sorts["corrected"].append(item)
         else:
             sorts["renamed" if item.sha256 in in_force else "new"].append(item)
-    return Delivery(
-        tuple(sorts["new"]), tuple(sorts["corrected"]), tuple(sorts["unchanged"]), tuple(sorts["renamed"]),
-        tuple(sorts["withdrawn"]),
-    )
+    return Delivery(**{name: tuple(items) for name, items in sorts.items()})
+
+
+def _sort_of_known(item: DeliveredFile, former: Receipt) -> str:
+    if former["receipt_status"] != "received":
+        return "withdrawn"
+    readings = {reading_of_parts(item.parts), reading_of_parts(former["parts"])}
+    # a receipt of an older product does not say how its file was read
+    return "reread" if len(readings) == 2 and "" not in readings else "unchanged"
 
 
 def grouped(left_out: Iterable[LeftOut]) -> list[tuple[Kind, str, list[str]]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from conf.file_names import Period, period_of
-from conf.layouts import Layout, load_layouts, with_aliases
+from conf.layouts import Layout, load_layouts, match_layout, with_aliases
 from conf.settings import Settings
 from jobs.core.errors import InputRefusedError
 from jobs.core.progress import advance, expect
@@ -241,7 +241,7 @@ def carry_over(
 
 def _known(receipts: Sequence[Receipt], layouts: Sequence[Layout]) -> dict[str, DeliveredFile]:
     """Files by their receipts, where these say all that a look would."""
-    names = {layout.name for layout in layouts}
+    by_name = {layout.name: layout for layout in layouts}
     rows: dict[str, list[Receipt]] = {}
     for row in receipts:
         rows.setdefault(row["source_file"], []).append(row)
@@ -251,7 +251,8 @@ def _known(receipts: Sequence[Receipt], layouts: Sequence[Layout]) -> dict[str, 
         first = of_file[0]
         # what was left out of an archive or a workbook stands in no receipt: these are looked at again
         is_one_table = first["parts"] and not any(part.member or part.table for part in parts_from_json(first["parts"]))
-        if is_one_table and all(contents) and first["layout"] in names:
+        former = by_name.get(first["layout"])
+        if is_one_table and all(contents) and former is not None and _is_read_alike(first, former, layouts):
             years = tuple(
                 FileYear(row["source_year"], row["source_month"], row["n_lines"], content)
                 for row, content in zip(of_file, contents, strict=True)
@@ -262,6 +263,13 @@ def _known(receipts: Sequence[Receipt], layouts: Sequence[Layout]) -> dict[str, 
                 tuple(first["headings"]), years, first["parts"], bool(first["has_postcodes"]),
             )
     return known
+
+
+def _is_read_alike(receipt: Receipt, former: Layout, layouts: Sequence[Layout]) -> bool:
+    """Tell whether a file of one table would be read today as its receipt says; one of an older product does not say it."""
+    (part, *_) = parts_from_json(receipt["parts"])
+    now = match_layout(part.headings, layouts, receipt["source_file"]) or former
+    return part.reading in ("", now.reading_of(part.headings))
 
 
 def _members_left_out(found: Inspection) -> list[LeftOut]:

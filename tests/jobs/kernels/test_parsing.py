@@ -119,7 +119,11 @@ def test_values_are_read_exactly_or_not_at_all(check):
             ("1234,50", None),
             ("1.234,50", None),
             ("(15)", None),
-            ("15 USD", None),
+            ("15 USD", "15.00"),
+            ("US$ 1,500.5", "1500.50"),
+            ("15美元", "15.00"),
+            ("15元", None),
+            ("15万美元", None),
             # words for nothing, Stata's point and people's dash among them
             (".", None),
             ("-", None),
@@ -359,8 +363,8 @@ def hs_code(text):
         return None, None
     if matches(r"[0-9]{5,10}\.0+", text):
         digits = text.partition(".")[0]
-    elif matches(r"[0-9]{1,4}(\.[0-9]{2,4})+", text):
-        digits = text.replace(".", "")
+    elif matches(r"[0-9]{1,4}([.-][0-9]{2,4})+", text):
+        digits = re.sub("[.-]", "", text)
     elif matches(r"[0-9]+", text):
         digits = text
     else:
@@ -401,7 +405,7 @@ def expected(row):
     is_float, is_code_power = (matches(p, hs) for p in (r"[0-9]{5,10}\.0+", r"[0-9]\.?[0-9]*[eE]\+?0?[0-9]"))
     marks = {
         "hs_spaces": spaced("hs_code", hs), "hs_full_width": wide("hs_code"), "hs_float": is_float,
-        "hs_dotted": matches(r"[0-9]{1,4}(\.[0-9]{2,4})+", hs) and not is_float,
+        "hs_dotted": matches(r"[0-9]{1,4}([.-][0-9]{2,4})+", hs) and not is_float,
         "hs_leading_zero": digits is not None and len(digits) in (5, 7, 9),
         "hs_quoted": any(letter in "\"'‘’`" for letter in row["hs_code"] or ""), "hs_scientific": is_code_power,
         "firm_code_float": matches(r"[0-9]{5,10}\.0+", firm),
