@@ -26,7 +26,7 @@ from jobs.core import upkeep
 from jobs.core.errors import InputRefusedError, NotBalancedError
 from jobs.core.lake import Lake, Written
 from jobs.core.ledger import builds_of, files_in_force, record_builds, utc_now, years_text
-from jobs.core.privacy import protection_of
+from jobs.core.privacy import protection_of, refuse_other_policy
 from jobs.core.progress import expect
 from jobs.core.protection import Protection
 from jobs.kernels.loading import BRONZE_SCHEMA, FileToLoad, share_out, task_of
@@ -42,6 +42,7 @@ def run(context: JobContext) -> Outcome:
     """Append every file in force that bronze does not hold yet."""
     folder = raw_folder(context.require_raw())
     lake = context.lake
+    refuse_other_policy(lake, context.settings)
     layouts = with_aliases(load_layouts(), context.settings.aliases.headings)
     since = _read_anew_since(lake)
     with (lake.lock_whole if since else lake.lock)(bronze.DECLARATION):

@@ -21,10 +21,9 @@ from pyspark.sql import Row
 
 from conf.secrets import redact
 from jobs.core.ledger import latest_receipts, left_out_files, utc_now, years_text
-from jobs.core.privacy import wanted_protection
 from jobs.readers.delivery import DeliveredFile, Delivery, LeftOut
-from jobs.readers.receipts import receipt_rows
-from jobs.readers.receiving import Looked, carry_over, left_out_lines, look_at_folder, receive, unfinished_text
+from jobs.readers.receipts import receipt_rows, without_erased
+from jobs.readers.receiving import carry_over, left_out_lines, look_at_folder, receive, unfinished_text
 from jobs.runtime.context import JobContext, Outcome, job_main
 from jobs.runtime.executors import workers_elsewhere
 from schemas import ops
@@ -39,7 +38,7 @@ def run(context: JobContext) -> Outcome:
         receipts = latest_receipts(context.lake)
         former = left_out_files(context.lake)
         found = look_at_folder(raw, context.settings, receipts=receipts, run=workers_elsewhere(context.spark))
-        looked = _without_erased(context, found)
+        looked = without_erased(context.lake, context.settings, found)
         delivery = receive(
             looked, receipts, context.settings, years=context.years, accepted=context.accepted, former=former,
             all_or_nothing=context.all_or_nothing, where=str(raw),
@@ -60,19 +59,6 @@ def run(context: JobContext) -> Outcome:
         _message(delivery), changed=bool(rows) or is_said, unfinished=unfinished_text(delivery),
         # a file that is known costs its hash only: no lines were read, so there is no rate
         n_rows=sum(item.n_lines for item in arrived) if arrived else None,
-    )
-
-
-def _without_erased(context: JobContext, looked: Looked) -> Looked:
-    """What was found, without files that were erased on demand: they stay away, whatever name they come under."""
-    protection = wanted_protection(context.lake, context.settings)
-    if not protection.erased_files:
-        return looked
-    erased = [item for item in looked.files if protection.hash_of_file(item.sha256) in protection.erased_files]
-    reason = "it was erased from this lake on demand (ops.erasure); move it away"
-    return Looked(
-        tuple(item for item in looked.files if item not in erased),
-        (*looked.left_out, *(LeftOut(item.source_file, "useless", reason) for item in erased)),
     )
 
 

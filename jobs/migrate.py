@@ -23,7 +23,7 @@ from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, LakeError
 from jobs.core.lake import MARKER, Lake
 from jobs.core.ledger import new_run_id
 from jobs.core.privacy import policy_of, refuse_rewrite, stored_policy, wanted_protection, write_policy
-from jobs.runtime.context import (
+from jobs.runtime.context import (, shut_lake
     Outcome,
     command_main,
 )
@@ -156,6 +156,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     """Plan, show and, unless ``dry_run``, apply; return the exit code."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
     apply_rights(settings.privacy)
+    if not arguments.dry_run:
+        shut_lake(arguments.lake, settings)
     refuse_damage(arguments.lake, raw=arguments.raw)
     lake = Lake(build_session(settings), arguments.lake)
     try:

@@ -27,7 +27,9 @@ from jobs.cleaning.fingerprints import bronze_fingerprints, gold_fingerprints, s
 from jobs.core.damage import refuse_damage
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED
 from jobs.core.ledger import Builds, blocked_years, builds_of, latest_receipts, left_out_files
+from jobs.core.privacy import refuse_other_policy
 from jobs.readers.delivery import Delivery
+from jobs.readers.receipts import without_erased
 from jobs.readers.receiving import left_out_lines, look_at_folder, look_first, receive, unfinished_text
 from jobs.runtime.context import (
     JobContext,
@@ -79,6 +81,7 @@ class PlannedYear:
 
 def run(context: JobContext, *, as_json: bool = False) -> Outcome:
     """Show what the next run would do, in words or as JSON."""
+    refuse_other_policy(context.lake, context.settings)
     receipts = latest_receipts(context.lake)
     delivery = _delivery(context, receipts)
     future = receipts_after(receipts, delivery)
@@ -184,7 +187,8 @@ def delivery_lines(delivery: Delivery | None, receipts: Sequence[Row]) -> list[s
 def _delivery(context: JobContext, receipts: Sequence[Row]) -> Delivery | None:
     if context.raw is None:
         return None
-    looked = look_at_folder(context.raw, context.settings, receipts=receipts, run=workers_elsewhere(context.spark))
+    found = look_at_folder(context.raw, context.settings, receipts=receipts, run=workers_elsewhere(context.spark))
+    looked = without_erased(context.lake, context.settings, found)
     return receive(
         looked, receipts, context.settings, years=context.years, accepted=context.accepted,
         former=left_out_files(context.lake), all_or_nothing=context.all_or_nothing, where=str(context.raw),

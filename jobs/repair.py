@@ -22,6 +22,7 @@ if __package__ in (None, ""):
 
 from pyspark.sql import functions as F
 
+from conf.settings import load_settings
 from jobs.cleaning.balance import reconcile_years
 from jobs.cleaning.quality import record_quality
 from jobs.core.damage import Examined, examine, lines_of, repair_command
@@ -31,7 +32,7 @@ from jobs.core.ledger import files_in_force, forget_builds, recorded_builds, row
 from jobs.core.mending import Scope, alone, finish, lost_rows, make_readable, scopes_of
 from jobs.core.stored_files import StoredFiles
 from jobs.readers.receipts import receipts_again
-from jobs.runtime.context import JobContext, command_main, open_context, run_job
+from jobs.runtime.context import JobContext, command_main, open_context, run_job, shut_lake
 from schemas import bronze, firms, gold, ops, panel, results, silver
 from schemas import yearbook as yearbook_tables
 from schemas.places import TABLES as REFERENCES
@@ -189,11 +190,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Examine, say what is to be done, do it, and look again."""
+    settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    n_shut = 0 if arguments.dry_run else shut_lake(arguments.lake, settings)
     found = examine(arguments.lake, "log" if arguments.quick else "deep")
     scopes = scopes_of(found)
     if not found.damages:
         print("nothing is damaged; `customs-lake fsck` checks the rows, too")
-        return EXIT_NOTHING_TO_DO
+        return EXIT_DONE if n_shut else EXIT_NOTHING_TO_DO
     _say(planned_lines(found, scopes))
     _require_raw(arguments.raw, scopes)
     if arguments.dry_run:

@@ -114,6 +114,21 @@ def erasure_key(lake: Lake, privacy: Privacy) -> str:
     return keyed_hash(privacy.key, "erasure key")
 
 
+def refuse_other_policy(lake: Lake, settings: Settings) -> None:
+    """Refuse settings that ask for another policy than the one the lake says it was loaded under.
+
+    A run that has nothing to load and a plan call this: what the lake holds of persons may be against the settings although
+    nothing is new. A lake that does not say its policy, of an older product, goes on to be read.
+
+    Raises
+    ------
+    LakeError
+        With the way out.
+    """
+    if "personal_columns" in _state(lake):
+        _refuse_other_policy(lake, settings)
+
+
 def _refuse_other_policy(lake: Lake, settings: Settings) -> None:
     stored, wanted = stored_policy(lake), policy_of(settings)
     if stored is None:

@@ -9,10 +9,13 @@ from collections.abc import Mapping
 
 from pyspark.sql import functions as F
 
+from conf.settings import Settings
 from jobs.core.errors import InputRefusedError
+from jobs.core.lake import Lake
 from jobs.core.ledger import files_in_force, utc_now
-from jobs.readers.delivery import DeliveredFile
-from jobs.readers.receiving import look_at_folder
+from jobs.core.privacy import wanted_protection
+from jobs.readers.delivery import DeliveredFile, LeftOut
+from jobs.readers.receiving import Looked, look_at_folder
 from jobs.runtime.context import JobContext
 from schemas import bronze, ops
 
@@ -33,6 +36,19 @@ def receipt_rows(item: DeliveredFile, run_id: str, now: dt.datetime) -> list[dic
         }
         for year in item.years
     ]
+
+
+def without_erased(lake: Lake, settings: Settings, looked: Looked) -> Looked:
+    """What was found, without files that were erased on demand: they stay away, whatever name they come under."""
+    protection = wanted_protection(lake, settings)
+    if not protection.erased_files:
+        return looked
+    erased = [item for item in looked.files if protection.hash_of_file(item.sha256) in protection.erased_files]
+    reason = "it was erased from this lake on demand (ops.erasure); move it away"
+    return Looked(
+        tuple(item for item in looked.files if item not in erased),
+        (*looked.left_out, *(LeftOut(item.source_file, "useless", reason) for item in erased)),
+    )
 
 
 def receipts_again(context: JobContext) -> int:

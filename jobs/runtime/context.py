@@ -35,7 +35,7 @@ from jobs.runtime.ending import conclude
 from jobs.runtime.events import observe
 from jobs.runtime.preflight import Check, refuse_faults
 from jobs.runtime.session import build_session, is_local
-from jobs.runtime.surroundings import apply_rights
+from jobs.runtime.surroundings import apply_rights, shut_folder
 
 log = logging.getLogger("customs_lake")
 
@@ -139,6 +139,7 @@ def open_context(arguments: argparse.Namespace, *, create: bool = True, is_check
     # files that are cut or gone are told by name before Java stumbles over them
     if not (is_checked or getattr(arguments, "is_checked", False)):
         refuse_damage(arguments.lake, raw=raw)
+    shut_lake(arguments.lake, settings)
     with moving("spark", note="starts"):
         spark = build_session(settings)
     lake = Lake.open(spark, arguments.lake, create=create)
@@ -150,6 +151,15 @@ def open_context(arguments: argparse.Namespace, *, create: bool = True, is_check
         spark, lake, settings, new_run_id(), raw, years, getattr(arguments, "out", None),
         accepted=tuple(getattr(arguments, "accept", ())), all_or_nothing=getattr(arguments, "all_or_nothing", False),
     )
+
+
+def shut_lake(root: str, settings: Settings) -> int:
+    """Take from a lake's files the rights of others; say so and return how many had them."""
+    n_shut = shut_folder(root, settings.privacy)
+    if n_shut:
+        whom = "its owner and the owner's group" if settings.privacy.group_access else "its owner"
+        log.info("%s could be read by others: %d files and folders are %s's only now", root, n_shut, whom)
+    return n_shut
 
 
 def look_into(arguments: argparse.Namespace, *, may_be_new: bool = False) -> JobContext:

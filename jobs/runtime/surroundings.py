@@ -34,6 +34,25 @@ def apply_rights(privacy: Privacy) -> None:
     os.umask(privacy.umask)
 
 
+def shut_folder(root: str | Path, privacy: Privacy) -> int:
+    """Take from what lies in a lake of this machine the rights that the settings take; return how many files had them.
+
+    A lake of an older product, or one copied without its rights. Only a folder that itself is open is walked through: below
+    one that others cannot enter no right is of use to them.
+    """
+    folder = Path(str(root).removeprefix("file://").removeprefix("file:"))
+    taken, n_shut = privacy.umask, 0
+    if "://" in str(folder) or not folder.is_dir() or not folder.stat().st_mode & taken:
+        return 0
+    for path in (folder, *folder.rglob("*")):
+        with contextlib.suppress(OSError):
+            mode = path.lstat().st_mode
+            if mode & taken and not path.is_symlink():
+                path.chmod(mode & 0o777 & ~taken)
+                n_shut += 1
+    return n_shut
+
+
 @cache
 def scratch_folder(parent: str) -> Path:
     """A folder for Spark's shuffles and the JVM's temporary files that only the owner can enter; gone with the process.

@@ -8,10 +8,13 @@ import stat
 import pyarrow.parquet as pq
 import pytest
 
-from jobs import clean, count, erase, fsck, ingest, land, migrate, reconcile
+from jobs import clean, count, erase, fsck, ingest, land, migrate, plan, reconcile, repair
+from jobs.core.damage import examine
 from jobs.core.errors import LakeError
 from jobs.core.lake import Lake
 from jobs.core.ledger import new_run_id
+from jobs.core.mending import finish, make_readable, scopes_of
+from jobs.core.stored_files import StoredFiles
 from jobs.runtime.context import JobContext, run_job
 from schemas import bronze, gold, ops, silver
 
@@ -111,6 +114,10 @@ def test_kept_persons_are_rewritten_away_and_the_former_versions_go_too(site, re
     assert site.names(PERSONS[0])
     _write(site.raw, 2006)
     site.settings = relaxed
+    for job in (plan, ingest):
+        # before anything new has come
+        with pytest.raises(LakeError, match="loaded with privacy.personal_columns = keep.*customs-lake migrate"):
+            job.run(site.context())
     with pytest.raises(LakeError, match="loaded with privacy.personal_columns = keep.*customs-lake migrate"):
         run_job("land", land.run, context := site.context())
         run_job("ingest", ingest.run, context)
@@ -167,6 +174,21 @@ def test_erased_firm_is_in_no_file_balances_hold_and_it_does_not_come_back(site)
     assert not fsck.run(site.context()).changed
 
 
+def test_repair_builds_bronze_again_from_the_files_and_leaves_the_firm_out(site):
+    before = _counts(site.context())
+    bronze_files = sorted((site.root / "bronze" / "declaration").glob("source_year=2004/*.parquet"))
+    for path in bronze_files:
+        path.unlink()
+    found = examine(str(site.root), "deep")
+    scopes = scopes_of(found)
+    assert bronze_files and bronze.DECLARATION.name in scopes
+    make_readable(found, scopes)
+    assert repair.repair(site.context(), scopes) == []
+    finish(StoredFiles(str(site.root)))
+    assert site.names(FIRM, NAME) == [] and _counts(site.context()) == before
+    assert not fsck.run(site.context()).changed
+
+
 def test_erased_file_goes_with_its_rows_and_stays_away_under_any_name(site):
     context = site.context()
     target = erase.find(context, [], ["customs/data200601.csv"])
@@ -174,6 +196,8 @@ def test_erased_file_goes_with_its_rows_and_stays_away_under_any_name(site):
     run_job("erase", lambda given: erase.erase(given, target, "asked for"), context)
     path = site.raw / "customs" / "data200601.csv"
     path.rename(path.with_name("other200601.csv"))
+    planned = plan.run(site.context())
+    assert not planned.changed and "erased from this lake on demand" in planned.detail
     context = site.run()
     for table, year in ((bronze.DECLARATION, "source_year"), (silver.DECLARATION, "year"), (silver.QUARANTINE, "year")):
         assert context.lake.read(table).where(f"{year} = 2006").count() == 0

@@ -13,6 +13,7 @@ from conf.secrets import HIDDEN, redact
 from conf.settings import SettingsError, load_settings
 from jobs.commands.main import run_command
 from jobs.core.printing import GuardedStream, printable
+from jobs.runtime.context import shut_lake
 from jobs.runtime.ending import explained
 from jobs.runtime.session import build_session
 from jobs.runtime.surroundings import scratch_folder
@@ -127,6 +128,24 @@ def test_what_a_command_writes_is_its_owners_and_the_umask_comes_back(tmp_path):
         assert os.umask(0o022) == 0o022
     finally:
         os.umask(before)
+
+
+@pytest.mark.parametrize(("group_access", "left"), [(False, 0o700), (True, 0o750)])
+def test_a_lake_that_others_can_enter_is_shut_once(tmp_path, caplog, settings, group_access, left):
+    lake, outside = tmp_path / "lake", tmp_path / "outside"
+    (lake / "bronze").mkdir(parents=True)
+    for path in (lake / "bronze" / "part.parquet", outside):
+        path.write_text("x", encoding="utf-8")
+        path.chmod(0o644)
+    (lake / "link").symlink_to(outside)
+    for folder in (lake, lake / "bronze"):
+        folder.chmod(0o755)
+    now = settings.replaced("privacy", group_access=group_access)
+    with caplog.at_level("INFO", logger="customs_lake"):
+        assert shut_lake(str(lake), now) == shut_lake("file:" + str(lake), now) + 3
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (lake, lake / "bronze", lake / "bronze" / "part.parquet", outside)]
+    assert modes == [left, left, left & 0o666 & ~0o022, 0o644]
+    assert shut_lake("s3a://bucket/lake", now) == shut_lake(str(tmp_path / "absent"), now) == 0
 
 
 def test_scratch_folder_is_entered_by_its_owner_only(tmp_path):
