@@ -23,9 +23,10 @@ from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, LakeError
 from jobs.core.lake import MARKER, Lake
 from jobs.core.ledger import new_run_id
 from jobs.core.privacy import policy_of, refuse_rewrite, stored_policy, wanted_protection, write_policy
-from jobs.runtime.context import (, shut_lake
+from jobs.runtime.context import (
     Outcome,
     command_main,
+    shut_lake,
 )
 from jobs.runtime.session import build_session
 from jobs.runtime.surroundings import apply_rights
