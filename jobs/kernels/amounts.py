@@ -12,7 +12,8 @@ CURRENCY = r"(?i)^(?:US\$?|USD)?\$?([-+0-9.,]*[0-9.])(?:US\$|USD|\$|美元)?$"
 SCIENTIFIC_NUMBER = r"^[-+]?[0-9.]+[eE]"
 #: A number in which a comma, or several points, can only stand as in Europe: every other comma of its column is doubtful.
 DECIMAL_COMMA = (
-    r"^\s*[-+]?(?:[0-9]*,(?:[0-9]{1,2}|[0-9]{4,})|(?:0|[0-9]{4,}),[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]*"
+    "^\\s*[-+]?(?:[0-9 \u00a0\u202f]*,"
+    r"(?:[0-9]{1,2}|[0-9]{4,})|(?:0|[0-9]{4,}),[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]*"
     r"|[0-9]{1,3}(?:\.[0-9]{3}){2,})\s*$"
 )
 _EXACT = pl.Decimal(38, 18)

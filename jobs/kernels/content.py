@@ -306,7 +306,7 @@ def month_of(text: str | None) -> Month:
     """
     plain = unicodedata.normalize("NFKC", text or "").strip(" \t\n\x0b\x0c\r\u200b\ufeff").removeprefix("=").strip("\"'")
     clean = re.sub(r"[\sT:]+\d{1,2}:.*$|\s+", "", plain).removesuffix(".0")
-    match = re.match(rf"{_FULL_YEAR}(?:年|[-/._m]|)(0?[1-9](?!\d)|0[1-9]|1[0-2])?(.*)$", clean)
+    match = re.match(rf"{_FULL_YEAR}(?:年|[-/._mM]|)(0?[1-9](?!\d)|0[1-9]|1[0-2])?(.*)$", clean)
     if match and (match[2] or re.fullmatch(r"年?|0{2,4}|[-/.].*", match[3])):
         return int(match[1]), int(match[2]) if match[2] else None
     if match := re.fullmatch(rf"{_FULL_YEAR}[-_]?[Qq][1-4]", clean):
