@@ -111,7 +111,7 @@ def inspection_of(raw_file: RawFile, look: Look, layouts: Sequence[Layout], sha2
     main = max(parts, key=lambda part: part.n_rows)
     layout = by_name[main.layout]
     years = {part.year for part in parts} - {None}
-    year = main.year if len(years) == 1 else _year_of_rows(look.content)
+    year = main.year if len(years) == 1 else _year_of_rows(look.content) or main.year
     if year is None:
         raise InputRefusedError(
             f"{raw_file.source_file}: no year in the file's name. Expected a name with YYYY or YYYYMM, such as data200301.csv"

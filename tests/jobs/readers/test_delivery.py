@@ -9,6 +9,7 @@ import json
 import os
 import re
 import zipfile
+from dataclasses import replace
 from importlib.resources import files
 from types import SimpleNamespace
 
@@ -367,6 +368,72 @@ def test_known_file_without_a_cached_look_costs_its_hash_only(raw, settings, mon
     monkeypatch.setenv("CUSTOMS_LAKE_CACHE", str(raw.parent.parent / "other"))
     monkeypatch.setattr("jobs.readers.looks.look_at", lambda *_, **__: pytest.fail("the file was read"))
     assert _names(_delivery(raw, settings, receipts).unchanged) == ["data200401.csv"]
+
+
+def test_files_that_another_layout_reads_now_are_read_again_and_no_others(raw, settings, monkeypatch):
+    odd = HEADINGS.replace("邮编", "邮政代号")
+    _write(raw, "data200401.csv", _lines(200401), headings=odd)
+    _write(raw, "data200402.csv", _lines(200402))
+    with zipfile.ZipFile(raw / "2005.zip", "w") as archive:
+        archive.writestr("data200501.csv", "\n".join([odd, *_lines(200501)]))
+        archive.writestr("data200502.csv", "\n".join([HEADINGS, *_lines(200502)]))
+    first = _delivery(raw, settings)
+    receipts = _receipts(first.new)
+    assert len(receipts) == 3 and _names(_delivery(raw, settings, receipts).unchanged) == _names(first.new)
+    named = replace(settings, aliases=replace(settings.aliases, headings={"邮政代号": "postcode", "没有": "email"}))
+    again = _delivery(raw, named, receipts)
+    assert _names(again.reread) == ["2005.zip", "data200401.csv"] and _names(again.unchanged) == ["data200402.csv"]
+    assert again.arrived == again.reread and all(item.has_postcodes for item in again.arrived)
+    receipts = [row for row in receipts if "02" in row["source_file"]] + _receipts(again.arrived)
+    assert _names(_delivery(raw, named, receipts).unchanged) == ["2005.zip", "data200401.csv", "data200402.csv"]
+    # without the alias as they were; a withdrawn file, and one whose receipt does not say how it was read, stay what they are
+    assert _names(_delivery(raw, settings, receipts).reread) == ["2005.zip", "data200401.csv"]
+    older = [row | {"parts": re.sub('"reading":"[0-9a-f]*"', '"reading":""', row["parts"])} for row in receipts]
+    assert _delivery(raw, settings, older).reread == ()
+    gone = [row | {"receipt_status": "withdrawn"} for row in receipts]
+    assert len(_delivery(raw, settings, gone).withdrawn) == 3
+
+
+def test_reading_that_loses_most_dollars_waits_like_a_correction(raw, settings, monkeypatch, tmp_path):
+    _write(raw, "data200401.csv", _lines(200401), headings=HEADINGS.replace("金额", "金 额"))
+    receipts = _receipts(_delivery(raw, settings).new)
+    shipped = next(layout for layout in load_layouts() if layout.name == "monthly_chinese")
+    mine = replace(shipped, units={"value": 0.001})
+    monkeypatch.setattr("jobs.readers.receiving.load_layouts", lambda: (mine,))
+    assert _kinds(_delivery(raw, settings, receipts)) == {"data200401.csv": "correction"}
+    assert _names(_delivery(raw, settings, receipts, accepted=["data200401.csv"]).reread) == ["data200401.csv"]
+
+
+def test_members_without_dates_count_for_the_years_of_their_names(raw, settings):
+    with zipfile.ZipFile(raw / "both.zip", "w") as archive:
+        for year in (2004, 2005):
+            records = ["," + line.partition(",")[2] for line in _lines(year * 100 + 1, year - 2000)]
+            archive.writestr(f"data{year}01.csv", "\n".join([HEADINGS, *records]))
+    (item,) = _delivery(raw, settings).new
+    assert [(year.year, year.n_lines, year.content.n_rows) for year in item.years] == [(2004, 4, 4), (2005, 5, 5)]
+    assert all(year.content.value_usd > 0 for year in item.years)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_file_that_grows_while_it_is_read_is_refused_and_taken_when_it_is_complete(raw, settings, monkeypatch, in_memory):
+    path = _write(raw, "data200401.csv", _lines(200401))
+    _write(raw, "data200501.csv", _lines(200501))
+    real = looks.look_at
+
+    def look_at(file, *arguments, **options):
+        found = real(file, *arguments, **options)
+        if path.name in file.source_file:
+            with open(path, "a", encoding="utf-8") as stream:
+                stream.write(_lines(200401, first=12)[0] + "\n")
+        return found
+
+    monkeypatch.setattr(looks, "look_at", look_at)
+    monkeypatch.setattr(looks, "READ_WHOLE_BYTES", 1 << 20 if in_memory else 0)
+    delivery = _delivery(raw, settings)
+    assert _names(delivery.new) == ["data200501.csv"] and delivery.blocked_years == (2004,)
+    assert "still being written" in delivery.left_out[0].reason
+    monkeypatch.setattr(looks, "look_at", real)
+    assert [item.n_lines for item in _delivery(raw, settings).new] == [13, 12]
 
 
 def test_unreadable_file_is_named_with_its_permission(raw, settings):
