@@ -16,6 +16,8 @@ DECIMAL_COMMA = (
     r"(?:[0-9]{1,2}|[0-9]{4,})|(?:0|[0-9]{4,}),[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]*"
     r"|[0-9]{1,3}(?:\.[0-9]{3}){2,})\s*$"
 )
+#: One in which they can only stand between thousands.
+CLEAR_THOUSANDS = r"^\s*[-+]?[0-9]{1,3}(?:(?:,[0-9]{3})+\.[0-9]+|(?:,[0-9]{3}){2,})\s*$"
 _EXACT = pl.Decimal(38, 18)
 #: A text with more decimals than these is longer than so many bytes.
 _LONG = 19

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from conf.layouts import Layout
 from jobs.core.errors import InputRefusedError
-from jobs.kernels.amounts import DECIMAL_COMMA
+from jobs.kernels.amounts import CLEAR_THOUSANDS, DECIMAL_COMMA
 from jobs.kernels.codes import count_rounded
 from jobs.kernels.parts import Part, add_counts
 from jobs.kernels.stata_tables import INEXACT
@@ -25,8 +25,9 @@ from schemas.fields import RAW_COLUMNS
 CODE_COLUMNS = ("hs_code", "firm_id", "postcode", "production_place", "production_place_code", "partner")
 #: Columns in which codes may have been rounded for display, and the share of them beyond which the file is refused.
 ROUNDED, MAX_SHARE_ROUNDED = ("hs_code", "firm_id"), 0.5
-#: Numbers people read, and the share of them with a decimal comma beyond which every other comma is doubtful.
-AMOUNTS, MAX_SHARE_COMMAS = ("value", "quantity"), 0.005
+#: Numbers people read, and the share of them with a decimal comma beyond which their file is refused in any case.
+AMOUNTS, MAX_SHARE_COMMAS = ("value", "quantity"), 0.5
+_COMMAS = {"decimal": DECIMAL_COMMA, "thousands": CLEAR_THOUSANDS, "doubtful": r"^\s*[-+]?[0-9]{1,3},[0-9]{3}\s*$"}
 #: Column to the pattern of numbers that are not codes of its kind, and the share of them at which labels were lost.
 _SMALL = {
     "flow": (r"^\s*[2-9](\.0+)?\s*$", 0.005),
@@ -52,7 +53,8 @@ class Suspicions:
     rounded : dict
         Column to the rows with a code written as a power of ten whose last digits are lost.
     commas : dict
-        Column to the rows with a number whose comma, or several points, can only stand where we write a point, or nothing.
+        ``decimal``, ``thousands`` or ``doubtful`` and the column to the rows with a number whose comma can only stand before
+        decimals, only between thousands, or for either (``1,234``).
     """
 
     small: Mapping[str, int] = field(default_factory=dict)
@@ -80,7 +82,7 @@ class Suspicions:
         damaged = {name: count_damaged(batch.column(name)) for name in RAW_COLUMNS} if is_damaged else {}
         filled |= {name: len(batch) - batch.column(name).null_count for name in (*ROUNDED, *AMOUNTS)}
         rounded = {name: count_rounded(batch.column(name)) for name in ROUNDED}
-        commas = {name: count_decimal_commas(batch.column(name)) for name in AMOUNTS}
+        commas = {f"{kind} {name}": n for name in AMOUNTS for kind, n in count_commas(batch.column(name)).items()}
         return cls(small, filled, _counted(damaged), _counted(rounded), _counted(commas))
 
     def damage(self) -> dict[str, int]:
@@ -88,11 +90,16 @@ class Suspicions:
         return {f"damaged text in {name}": n for name, n in self.damaged.items()}
 
 
-def count_decimal_commas(column: pa.Array) -> int:
-    """Numbers with a comma before their decimals, or with several points."""
-    if not holds_any(column, (b",", b".")):
-        return 0
-    return int(pc.sum(pc.match_substring_regex(column, DECIMAL_COMMA)).as_py() or 0)
+def count_commas(column: pa.Array) -> dict[str, int]:
+    """How many numbers have a comma, by what it can stand for; several points stand as commas between thousands do."""
+    if not holds_any(column, (b",",)) and not _has_several_points(column):
+        return {}
+    return {kind: int(pc.sum(pc.match_substring_regex(column, form)).as_py() or 0) for kind, form in _COMMAS.items()}
+
+
+def _has_several_points(column: pa.Array) -> bool:
+    counts = pc.count_substring(column, ".") if holds_any(column, (b".",)) else None
+    return counts is not None and (pc.max(counts).as_py() or 0) > 1
 
 
 def _counted(counts: Mapping[str, int]) -> dict[str, int]:
@@ -125,8 +132,10 @@ def refuse_suspicious(path: str, part: Part, suspicions: Suspicions, layout: Lay
                 " number without decimals or as text, and export it again"
                 + (", or leave firm_id out of a layout of your own." if column == "firm_id" else ".")
             )
-    for column, n in suspicions.commas.items():
-        if n > MAX_SHARE_COMMAS * suspicions.filled[column] and layout.form.decimal != ",":
+    for column in AMOUNTS if layout.form.decimal != "," else ():
+        n, thousands, doubtful = (suspicions.commas.get(f"{kind} {column}", 0) for kind in _COMMAS)
+        # a few among others are typing errors, and refused one by one, unless they make others doubtful
+        if n > MAX_SHARE_COMMAS * suspicions.filled.get(column, 0) or (doubtful and n > thousands):
             raise InputRefusedError(
                 f"{path}: {column} is written with a decimal comma in {n:,} of {suspicions.filled[column]:,} rows, so that a"
                 " number such as 1,234 may be one thousand times too large. Say so in a layout of your own: `[file]`,"

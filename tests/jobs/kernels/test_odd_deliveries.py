@@ -107,6 +107,26 @@ def test_decimal_commas_are_refused_and_read_where_a_layout_says_so(deliver, num
     assert look.content.value_usd == TOTAL_USD and {row["quantity"] for row in found} == {"1.5"}
 
 
+@pytest.mark.parametrize(
+    ("numbers", "is_refused"),
+    [
+        # a typing error is a record's, unless it says what the doubtful ones mean
+        (["12", "13", "1234,5", "15.5", "16"], False), (["12", "1,234", "1234,5", "15.5", "16"], True),
+        (["1,234,567", "1,234", "1234,5", "15.5", "16"], False), (["1,234.5", "1,234", "1,5", "1,25", "16"], True),
+        (["1,5", "2,5", "3,5", "4", "5"], True), (["1,234", "2,345", "3,456", "4", "5"], False),
+        (["1.234.567", "1,234", "3", "4", "5"], True), (["1.234", "2.5", "3", "4", "5"], False),
+    ],
+)
+def test_what_a_comma_means_is_judged_by_the_file(deliver, numbers, is_refused):
+    given = iter(numbers)
+    content = lines(changed(value=lambda text: next(given)), delimiter=";").encode()
+    if not is_refused:
+        assert len(deliver(NAME, content)[1]) == 5
+        return
+    with pytest.raises(InputRefusedError, match="decimal comma"):
+        deliver(NAME, content)
+
+
 def test_thousands_separators_are_no_decimal_commas(deliver):
     look, _ = deliver(NAME, lines(changed(value=lambda text: f'"{float(text):,.2f}"')).encode())
     assert look.content.value_usd == TOTAL_USD
