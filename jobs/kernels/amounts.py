@@ -8,7 +8,7 @@ from jobs.kernels.plain_text import clean_text, unquoted
 
 THOUSANDS_NUMBER = r"^[-+]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$"
 #: Dollars written beside a number of dollars.
-CURRENCY = r"(?i)^(?:US\$?|USD)?\$?([-+0-9.,]*[0-9.])(?:US\$|USD|\$|美元)?$"
+CURRENCY = r"(?i)^(?:US\$|USD|\$)?([-+]?[0-9.,]+(?:E[-+]?[0-9]+)?)(?:US\$|USD|\$|美元)?$"
 SCIENTIFIC_NUMBER = r"^[-+]?[0-9.]+[eE]"
 #: A number in which a comma, or several points, can only stand as in Europe: every other comma of its column is doubtful.
 DECIMAL_COMMA = (
@@ -40,7 +40,7 @@ def read_numbers(texts: pl.Series, precision: int, scale: int) -> pl.Series:
     polars.Series of Decimal(precision, scale)
         Rounded half away from zero; null for what is no number, or too large.
     """
-    if (texts.str.len_bytes().max() or 0) > _LONG:
+    if (texts.str.len_bytes() > _LONG).any():
         # cut, not rounded: what decides between two cents stays what it was
         texts = texts.str.replace(r"(\.[0-9]{18})[0-9]+", "${1}")
     numbers = texts.cast(_EXACT, strict=False)

@@ -147,7 +147,7 @@ def _loaded_batches(
 ) -> Iterator[pa.RecordBatch]:
     periods = {layout.name: layout.period for layout in layouts}
     for part, batch in read_batches(raw, parts, layouts, pieces=file.pieces or None):
-        cents.append(read_cents(pl.Series(pl.from_arrow(batch.column("value")), dtype=pl.String)).sum() or 0)
+        cents.append(int(read_cents(pl.Series(pl.from_arrow(batch.column("value")), dtype=pl.String)).sum()))
         loaded = _bronze(part, batch, file, periods[part.layout])
         if file.wanted != file.years:
             loaded = loaded.filter(pc.is_in(loaded.column("source_year"), pa.array(file.wanted, pa.int32())))

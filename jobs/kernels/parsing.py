@@ -236,7 +236,7 @@ def parse_values(given: pl.DataFrame) -> pl.DataFrame:
                 "value_full_width": raw.str.contains(f"[{FULL_WIDTH}]"),
                 "value_thousands": text.str.contains(THOUSANDS_NUMBER),
                 "value_scientific": is_read & text.str.contains(SCIENTIFIC_NUMBER),
-                "value_currency": is_read & text.str.contains(r"[$美]|(?i)USD?"),
+                "value_currency": is_read & text.str.contains(r"(?i)\$|USD|美元"),
                 "value_rounded": is_read & text.str.contains(MORE_THAN_CENTS),
             }
         ),

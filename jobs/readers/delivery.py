@@ -244,7 +244,8 @@ def sort_delivery(files: Iterable[DeliveredFile], receipts: Sequence[Receipt]) -
             sorts["corrected"].append(item)
         else:
             sorts["renamed" if item.sha256 in in_force else "new"].append(item)
-    return Delivery(**{name: tuple(items) for name, items in sorts.items()})
+    new, corrected, reread, unchanged, renamed, withdrawn = (tuple(items) for items in sorts.values())
+    return Delivery(new, corrected, reread, unchanged, renamed, withdrawn)
 
 
 def _sort_of_known(item: DeliveredFile, former: Receipt) -> str:

@@ -319,6 +319,7 @@ NOTHING = {
     "#VALUE!", "#REF!", "#DIV/0!", "#NAME?", "#NUM!",
 }
 NUMBER = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"
+CURRENCY = r"(?i)\A(?:US\$|USD|\$)?([-+]?[0-9.,]+(?:e[-+]?[0-9]+)?)(?:US\$|USD|\$|美元)?\Z"
 THOUSANDS = r"[-+]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?"
 
 
@@ -340,6 +341,7 @@ def matches(pattern, text):
 def amount(text, whole, decimals):
     if text is None:
         return None
+    text = re.sub(CURRENCY, r"\1", text)
     if matches(THOUSANDS, text):
         text = text.replace(",", "")
     elif not matches(NUMBER, text):
@@ -415,6 +417,7 @@ def expected(row):
         "value_rounded": usd is not None and re.search(r"\.[0-9]{2}[0-9]*[1-9]", value) is not None,
         "postcode_spaces": spaced("postcode", postcode), "postcode_full_width": wide("postcode"),
         "postcode_leading_zero": postcode is not None and len(postcode) == 5,
+        "value_currency": usd is not None and re.search(r"(?i)\$|usd|美元", value) is not None,
     }
     six = postcode if matches("[0-9]{6}", postcode) else "0" + postcode if matches("[1-7][0-9]{4}", postcode) else None
     return {
