@@ -188,7 +188,8 @@ def _is_workbook(stream: BinaryIO) -> bool:
     except zipfile.BadZipFile:
         names = set()
     stream.seek(0)
-    return not names.isdisjoint(("xl/workbook.xml", "xl/workbook.bin"))
+    is_open_document = {"mimetype", "content.xml"} <= names
+    return is_open_document or not names.isdisjoint(("xl/workbook.xml", "xl/workbook.bin"))
 
 
 @dataclass(frozen=True, slots=True)

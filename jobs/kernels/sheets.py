@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,7 @@ from jobs.kernels import limits
 from jobs.kernels.reasons import not_now, reason_of
 from jobs.kernels.rows import Rows, strings
 from jobs.kernels.stata_tables import INEXACT
-from jobs.kernels.texts import count_inexact, decode_distinct, number_texts
+from jobs.kernels.texts import count_damaged, count_inexact, decode_distinct, number_texts
 
 CHUNK_ROWS = 50_000
 #: Character set of Access 97 files, which do not say theirs.
@@ -329,16 +329,40 @@ def _statistics(stream: BinaryIO, where: str, folder: Path) -> list[Table]:
     readers = {".sas7bdat": pyreadstat.read_sas7bdat, ".xpt": pyreadstat.read_xport, ".por": pyreadstat.read_por}
     ending = next((ending for ending in readers if where.lower().endswith(ending)), ".sav")
     is_sas, reader = ending in (".sas7bdat", ".xpt"), readers.get(ending, pyreadstat.read_sav)
-    path = _copied(stream, folder, ending)
-    _, meta = reader(str(path), metadataonly=True)
+    path = str(_copied(stream, folder, ending))
+    # labels are SPSS's; of SAS they lie in a catalogue beside the file
+    options: dict[str, object] = {} if is_sas else {"apply_value_formats": True}
+    if is_sas and not _is_decoded(reader, path):
+        # a transport file does not say its encoding, and others say a wrong one
+        options["encoding"] = "GB18030"
+    _, meta = reader(path, metadataonly=True)
 
     def read(n_skipped: int, n_columns: int) -> Iterator[Rows]:
-        chunks = pyreadstat.read_file_in_chunks(reader, str(path), chunksize=CHUNK_ROWS, apply_value_formats=not is_sas)
-        for frame, _ in chunks:
+        for frame, _ in pyreadstat.read_file_in_chunks(reader, path, chunksize=CHUNK_ROWS, **options):
             table = pa.Table.from_pandas(frame, preserve_index=False).combine_chunks()
+            if ending == ".por" and any(count_damaged(column.chunk(0)) for column in table.columns if _is_text(column)):
+                raise InputRefusedError(
+                    f"{where}: its texts are not ASCII, and a portable file does not say their encoding. Save it in SPSS as"
+                    " .sav, or as CSV UTF-8."
+                )
             yield _rows_of_arrays([column.chunk(0) for column in table.columns], table.column_names)
 
     return [Table("", tuple(meta.column_names), (), read)]
+
+
+def _is_decoded(reader: Callable[..., tuple[Any, Any]], path: str) -> bool:
+    """Tell whether the first texts of a SAS file are of the encoding it says, or of UTF-8 where it says none."""
+    import pyreadstat
+
+    try:
+        reader(path, row_limit=CHUNK_ROWS)
+    except (UnicodeDecodeError, pyreadstat.ReadstatError):
+        return False
+    return True
+
+
+def _is_text(column: pa.ChunkedArray) -> bool:
+    return pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
 
 
 def _unreadable(kind: str, where: str, error: Exception) -> str:

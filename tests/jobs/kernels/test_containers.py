@@ -16,15 +16,18 @@ import py7zr
 import pyarrow as pa
 import pyreadstat
 import pytest
-from deliveries import HEADINGS, RECORDS, ROWS, lines, values
+from deliveries import COLUMNS, HEADINGS, RECORDS, ROWS, lines, values
 
-from conf.layouts import load_layouts
+from conf.layouts import load_layouts, parse_layout
 from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits, sheets
 from jobs.kernels.kinds import kind_of
 
 TEXT = lines().encode("gb18030")
 FRAME = pd.DataFrame(ROWS, columns=HEADINGS)
+ENGLISH = "shipment_date exp_or_imp hs_id party_id company zip city CompanyType country shipment value quantity".split()
+SHORT = [f"V{number:02}" for number in range(len(ENGLISH))]
+NUMBERS = {"value": float, "quantity": float}
 
 
 def packed(**members: bytes) -> bytes:
@@ -114,10 +117,84 @@ def test_parquet_comes_back_with_whole_numbers_as_such(deliver, tmp_path):
 
 def test_labels_of_an_spss_file_win_over_its_numbers(deliver, tmp_path):
     path = tmp_path / "x.sav"
-    headings = "shipment_date exp_or_imp hs_id party_id company zip city CompanyType country shipment value quantity".split()
-    frame = FRAME.set_axis(headings, axis=1).assign(exp_or_imp=[1.0, 1.0, 1.0, 2.0, 1.0])
+    frame = FRAME.set_axis(ENGLISH, axis=1).assign(exp_or_imp=[1.0, 1.0, 1.0, 2.0, 1.0])
     pyreadstat.write_sav(frame, path, variable_value_labels={"exp_or_imp": {1.0: "出口", 2.0: "进口"}})
     assert values(deliver("200506.sav", path.read_bytes())[1]) == RECORDS
+
+
+def english_frame(rows=ROWS):
+    frame = pd.DataFrame(rows, columns=ENGLISH)
+    return frame.assign(**{name: frame[name].map(kind) for name, kind in NUMBERS.items()}).set_axis(SHORT, axis=1)
+
+
+def own_layout():
+    columns = "".join(f'{column} = "{short}"\n' for column, short in zip(COLUMNS.values(), SHORT, strict=True))
+    return parse_layout(f'name = "own"\nperiod = "month"\n[columns]\n{columns}', "own.toml")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+@pytest.mark.parametrize("version", [5, 8])
+@pytest.mark.parametrize("ending", [".xpt", ".sas7bdat"])
+def test_sas_files_give_the_records_in_either_encoding(deliver, tmp_path, monkeypatch, encoding, version, ending):
+    path = tmp_path / "x.xpt"
+    # no free program writes .sas7bdat: its reader stands in with the other's, which takes the same arguments
+    monkeypatch.setattr(pyreadstat, "read_sas7bdat", pyreadstat.read_xport)
+    pyreadstat.write_xport(english_frame(), path, file_format_version=version)
+    content = path.read_bytes()
+    for text in {text for row in ROWS for text in row if not text.isascii()}:
+        stored = text.encode()
+        content = content.replace(stored, text.encode(encoding).ljust(len(stored)))
+    assert values(deliver(f"200506{ending}", content, layouts=(own_layout(),))[1]) == RECORDS
+
+
+def test_sas_readers_take_what_they_are_given():
+    assert "apply_value_formats" not in pyreadstat.read_sas7bdat.__doc__.partition("Returns")[0]
+    assert "encoding" in pyreadstat.read_sas7bdat.__doc__ and "row_limit" in pyreadstat.read_sas7bdat.__doc__
+
+
+def test_a_portable_file_of_spss_is_read_as_far_as_it_says_its_letters(deliver, tmp_path):
+    plain = {"出口": "E", "进口": "I", "江苏省常州": "32049", "福建省厦门": "35029", "浙江省杭州": "33019"}
+    plain |= {"上海市浦东": "31049", "广东省深圳": "44039", "美国": "502", "日本": "116", "德国": "304", "韩国": "133", "香港": "110"}
+    rows = [[plain.get(text, text if text.isascii() else "x") for text in row] for row in ROWS]
+    pyreadstat.write_por(english_frame(rows), tmp_path / "x.por")
+    content = (tmp_path / "x.por").read_bytes()
+    _, found = deliver("200506.por", content, layouts=(own_layout(),))
+    assert [list(row.values()) for row in values(found, *COLUMNS.values())] == rows
+    with pytest.raises(InputRefusedError, match="not ASCII.*Save it in SPSS as .sav"):
+        deliver("200506.por", content.replace(b"32049", "江苏1".encode("gbk")), layouts=(own_layout(),))
+
+
+def open_document(rows) -> bytes:
+    """An OpenDocument sheet: texts as texts, amounts as numbers, an empty row repeated a million times at its end."""
+    def cell(text, heading):
+        if heading in ("金额", "数量"):
+            return f'<table:table-cell office:value-type="float" office:value="{text}"/>'
+        return f'<table:table-cell office:value-type="string"><text:p>{text}</text:p></table:table-cell>'
+
+    lines_ = [[cell(text, "") for text in HEADINGS]]
+    lines_ += [[cell(*pair) for pair in zip(row, HEADINGS, strict=True)] for row in rows]
+    body = "".join(f"<table:table-row>{''.join(line)}</table:table-row>" for line in lines_)
+    empty = '<table:table-row table:number-rows-repeated="1048000"><table:table-cell/></table:table-row>'
+    spaces = " ".join(
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
+    )
+    content = (
+        f'<?xml version="1.0" encoding="UTF-8"?><office:document-content {spaces} office:version="1.2"><office:body>'
+        f'<office:spreadsheet><table:table table:name="6月">{body}{empty}</table:table></office:spreadsheet></office:body>'
+        "</office:document-content>"
+    )
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    manifest = (
+        '<?xml version="1.0"?><manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">'
+        f'<manifest:file-entry manifest:full-path="/" manifest:media-type="{kind}"/></manifest:manifest>'
+    )
+    return packed(mimetype=kind.encode(), **{"content.xml": content.encode(), "META-INF__manifest.xml": manifest.encode()})
+
+
+@pytest.mark.parametrize("name", ["200506.ods", "200506.xlsx", "200506"])
+def test_an_open_document_sheet_gives_the_records_under_any_ending(deliver, name):
+    look, rows = deliver(name, open_document(ROWS))
+    assert values(rows) == RECORDS and look.parts[0].table == "6月"
 
 
 def test_texts_of_access_97_are_gb18030_and_numbers_have_no_point():
