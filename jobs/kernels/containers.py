@@ -188,8 +188,7 @@ def _is_workbook(stream: BinaryIO) -> bool:
     except zipfile.BadZipFile:
         names = set()
     stream.seek(0)
-    is_open_document = {"mimetype", "content.xml"} <= names
-    return is_open_document or not names.isdisjoint(("xl/workbook.xml", "xl/workbook.bin"))
+    return {"mimetype", "content.xml"} <= names or not names.isdisjoint(("xl/workbook.xml", "xl/workbook.bin"))
 
 
 @dataclass(frozen=True, slots=True)
