@@ -121,4 +121,6 @@ def holds_any(column: pa.Array, words: Iterable[bytes]) -> bool:
         return False
     bounds = np.frombuffer(offsets, np.int32)
     stored = memoryview(letters)[bounds[column.offset] : bounds[column.offset + len(column)]].tobytes()
-    return any(word in stored for word in words)
+    # a letter beyond ASCII is not looked for where there is none
+    is_ascii = stored.isascii()
+    return any(word in stored for word in words if not is_ascii or word.isascii())
