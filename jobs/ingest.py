@@ -8,7 +8,6 @@ looked at.
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from conf.layouts import Layout, load_layouts, with_aliases
@@ -44,10 +43,10 @@ def run(context: JobContext) -> Outcome:
     lake = context.lake
     refuse_other_policy(lake, context.settings)
     layouts = with_aliases(load_layouts(), context.settings.aliases.headings)
-    since = _read_anew_since(lake)
-    with (lake.lock_whole if since else lake.lock)(bronze.DECLARATION):
+    anew = _read_anew(lake)
+    with (lake.lock_whole if anew else lake.lock)(bronze.DECLARATION):
         receipts = _files_of_changed_years(context)
-        n_outdated = _remove_outdated(context, receipts, since)
+        n_outdated = _remove_outdated(context, receipts, anew)
         waiting = _files_to_load(context, receipts)
         if not waiting:
             _record_years(context, receipts, Written(lake.version(bronze.DECLARATION), 0))
@@ -55,12 +54,14 @@ def run(context: JobContext) -> Outcome:
         _refuse_moved_files(folder, waiting)
         lake.note_origin("generated" if is_generated_folder(context.require_raw()) else "delivered")
         files = files_to_load(folder, waiting, files_in_force(lake), layouts)
-        load_id = _load_id(files, since)
+        load_id = _load_id(files, anew)
         expect(sum(row["n_lines"] for row in waiting), "lines", n_bytes=sum(file.n_bytes for file in files))
+        rows = read_files(context.spark, folder, files, layouts, load_id, protection_of(lake, context.settings))
+        if own := {file.file_sha256: anew[file.file_sha256] for file in files if file.file_sha256 in anew}:
+            rows = rows.withColumn("load_id", F.coalesce(_by_file(F.col("file_sha256"), own), F.lit(load_id)))
         with explained_refusals():
             written = lake.append(
-                bronze.DECLARATION,
-                read_files(context.spark, folder, files, layouts, load_id, protection_of(lake, context.settings)),
+                bronze.DECLARATION, rows,
                 # a transaction that is known is skipped: rows that were lost with their file are loaded under another name
                 transaction=f"bronze:{load_id}" + (f":{context.run_id}" if context.repairs else ""),
                 metadata={"run": context.run_id, "load": load_id},
@@ -176,43 +177,49 @@ def _files_to_load(context: JobContext, receipts: Sequence[Row]) -> list[Row]:
     return sorted(waiting, key=lambda row: (row["source_file"], row["source_year"]))
 
 
-def _read_anew_since(lake: Lake) -> dict[str, dt.datetime]:
-    """SHA-256 of files that are read by another layout than before, and since when; rows loaded before are out of date."""
-    since: dict[str, dt.datetime] = {}
+def _read_anew(lake: Lake) -> dict[str, str]:
+    """SHA-256 of files that are read by another layout than before, and the load id of rows of the present reading.
+
+    The id follows from the run whose receipt says the reading, not from a clock: rows under any other are out of date.
+    """
+    anew: dict[str, str] = {}
     last: dict[str, tuple[str, str]] = {}
     for row in sorted(lake.rows(ops.FILE_RECEIPT), key=lambda row: row["received_at"]):
-        reading = reading_of_parts(row["parts"])
+        reading, sha256 = reading_of_parts(row["parts"]), row["file_sha256"]
         if not reading:
             continue
         former = last.get(row["source_file"])
-        if former is not None and former[0] == row["file_sha256"] and former[1] != reading:
-            since[row["file_sha256"]] = row["received_at"]
-        last[row["source_file"]] = row["file_sha256"], reading
-    return since
+        if former is not None and former[0] == sha256 and former[1] != reading:
+            anew[sha256] = hashlib.sha256(f"{sha256}:{reading}:{row['run_id']}".encode()).hexdigest()[:16]
+        last[row["source_file"]] = sha256, reading
+    return anew
 
 
-def _remove_outdated(context: JobContext, receipts: Sequence[Row], since: Mapping[str, dt.datetime]) -> int:
+def _remove_outdated(context: JobContext, receipts: Sequence[Row], anew: Mapping[str, str]) -> int:
     """Take rows out of bronze that would be counted beside those of a new reading of their file; return their number."""
-    lake, anew = context.lake, sorted(row["file_sha256"] for row in receipts if row["file_sha256"] in since)
-    if not anew or not lake.exists(bronze.DECLARATION):
+    lake, hashes = context.lake, sorted({row["file_sha256"] for row in receipts if row["file_sha256"] in anew})
+    if not hashes or not lake.exists(bronze.DECLARATION):
         return 0
     rows = lake.read(bronze.DECLARATION)
-    moments = F.create_map(*(F.lit(item) for sha256 in set(anew) for item in (sha256, since[sha256])))
-    is_outdated = F.col("file_sha256").isin(anew) & (F.col("loaded_at") < moments[F.col("file_sha256")])
+    present = _by_file(F.col("file_sha256"), {sha256: anew[sha256] for sha256 in hashes})
+    is_outdated = F.col("file_sha256").isin(hashes) & (F.col("load_id") != present)
     found = rows.where(is_outdated).groupBy("source_year").count().collect()
     years = sorted(row["source_year"] for row in found if context.selects(row["source_year"]))
     if years:
-        kept = rows.where(F.col("source_year").isin(years) & ~is_outdated)
+        kept = rows.where(F.col("source_year").isin(years) & F.coalesce(~is_outdated, F.lit(True)))
         # killed before the new rows are appended, the next run finds that these files are not loaded
         upkeep.rewrite_years(lake, bronze.DECLARATION, kept, years, metadata={"run": context.run_id, "read_anew": True})
     return sum(row["count"] for row in found if row["source_year"] in years)
 
 
-def _load_id(files: Iterable[FileToLoad], since: Mapping[str, dt.datetime]) -> str:
+def _by_file(sha256: Column, ids: Mapping[str, str]) -> Column:
+    return F.create_map(*(F.lit(text) for item in ids.items() for text in item))[sha256]
+
+
+def _load_id(files: Iterable[FileToLoad], anew: Mapping[str, str]) -> str:
     """Hash of what is loaded; of a file of several years the years count too, for it may be loaded year by year."""
     took = [
-        file.file_sha256 + (f":{file.wanted}" if len(file.years) > 1 else "")
-        + (f":{since[file.file_sha256].isoformat()}" if file.file_sha256 in since else "")
+        file.file_sha256 + (f":{file.wanted}" if len(file.years) > 1 else "") + anew.get(file.file_sha256, "")
         for file in files
     ]
     return hashlib.sha256("".join(sorted(took)).encode()).hexdigest()[:16]
