@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import sys
 
@@ -13,6 +15,9 @@ def main() -> int:
     """Run the command line of the lake, which ends the program with its own exit code."""
     if "_ARGCOMPLETE" in os.environ:
         _complete()
+    ending: list[int] = []
+    # registered before all others, so it is called after them
+    atexit.register(_leave, ending)
     try:
         from jobs.commands.main import main as run
 
@@ -26,10 +31,26 @@ def main() -> int:
             file=sys.stderr,
         )
         return NEEDS_SPARK
+    except SystemExit as end:
+        ending.append(end.code if isinstance(end.code, int) else int(end.code is not None))
+        raise
     except KeyboardInterrupt:
         # before there was anything to end
         return 130
     return 0
+
+
+def _leave(ending: list[int]) -> None:
+    """End the process with its exit code, before libraries take their threads down.
+
+    One of them aborts now and then while it does ("terminate called without an active exception", once in 26 calls of
+    `fsck` on a busy machine), and a command that did its work then looks like one that crashed.
+    """
+    if ending:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(ending[0])
 
 
 def _complete() -> None:

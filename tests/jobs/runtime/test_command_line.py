@@ -269,3 +269,10 @@ def test_every_command_line_of_the_documentation_parses(page, line):
     words = shlex.split(text)
     assert words[0] in commands(), line
     parser_of(words[0]).parse_args(words[1:])
+
+
+def test_what_libraries_do_while_the_process_ends_does_not_change_its_exit_code():
+    crash = "import os\nclass Crash:\n    def __del__(self): os._exit(77)\nimport builtins\nbuiltins.crash = Crash()\n"
+    given = [sys.executable, "-c", f"{crash}import sys\nsys.argv = ['customs-lake', 'fsckk']\n{START}"]
+    done = subprocess.run(given, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 4 and "Did you mean fsck?" in done.stderr
