@@ -7,8 +7,6 @@ import polars as pl
 from jobs.kernels.plain_text import clean_text, unquoted
 
 THOUSANDS_NUMBER = r"^[-+]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$"
-#: Dollars written beside a number of dollars.
-CURRENCY = r"(?i)^(?:US\$|USD|\$)?([-+]?[0-9.,]+(?:E[-+]?[0-9]+)?)(?:US\$|USD|\$|美元)?$"
 SCIENTIFIC_NUMBER = r"^[-+]?[0-9.]+[eE]"
 #: A number in which a comma, or several points, can only stand as in Europe: every other comma of its column is doubtful.
 DECIMAL_COMMA = (
@@ -26,8 +24,8 @@ _LONG = 19
 def read_numbers(texts: pl.Series, precision: int, scale: int) -> pl.Series:
     """Read numbers as people and programs write them.
 
-    ``1234.5``, ``.5`` and ``1.`` (Stata), ``1,234.50``, ``1.5E+03``, ``US$ 5``, full-width digits, spaces, and the quotes a
-    spreadsheet puts to a text (``="5"``). A comma before decimals is not read: ``1,234`` would be two numbers.
+    ``1234.5``, ``.5`` and ``1.`` (Stata), ``1,234.50``, ``1.5E+03``, full-width digits, spaces, and the quotes a
+    spreadsheet puts to a text (``="5"``). A unit beside a number is not read, for it may be another; a comma before decimals is not read: ``1,234`` would be two numbers.
 
     Parameters
     ----------
@@ -48,7 +46,7 @@ def read_numbers(texts: pl.Series, precision: int, scale: int) -> pl.Series:
     if is_odd.any():
         odd = texts.filter(is_odd)
         distinct = odd.unique().to_frame("text")
-        plain = unquoted(clean_text(pl.col("text"))).str.replace(CURRENCY, "${1}")
+        plain = unquoted(clean_text(pl.col("text")))
         known = distinct.select(
             "text",
             pl.when(plain.str.contains(THOUSANDS_NUMBER)).then(plain.str.replace_all(",", "", literal=True)).otherwise(plain)

@@ -37,7 +37,6 @@ REPAIRS = (
     "hs_spaces", "hs_full_width", "hs_float", "hs_dotted", "hs_leading_zero", "hs_quoted", "hs_scientific",
     "firm_code_float", "firm_code_lost", "value_spaces", "value_full_width", "value_thousands", "value_scientific",
     "value_rounded", "postcode_spaces", "postcode_full_width", "postcode_leading_zero", "place_spaces", "partner_spaces",
-    "value_currency",
 )
 """Names of the repairs in the order they are recorded; a record's are bits of one number until they are spelt out."""
 PARSED_INPUTS = (
@@ -236,7 +235,6 @@ def parse_values(given: pl.DataFrame) -> pl.DataFrame:
                 "value_full_width": raw.str.contains(f"[{FULL_WIDTH}]"),
                 "value_thousands": text.str.contains(THOUSANDS_NUMBER),
                 "value_scientific": is_read & text.str.contains(SCIENTIFIC_NUMBER),
-                "value_currency": is_read & text.str.contains(r"(?i)\$|USD|美元"),
                 "value_rounded": is_read & text.str.contains(MORE_THAN_CENTS),
             }
         ),

@@ -132,14 +132,14 @@ def test_thousands_separators_are_no_decimal_commas(deliver):
     assert look.content.value_usd == TOTAL_USD
 
 
-@pytest.mark.parametrize("number", ["({})", "{}元", "{}万美元"])
+@pytest.mark.parametrize("number", ["({})", "{}元", "{}万美元", "US$ {}", "{} USD"])
 def test_numbers_of_another_meaning_are_not_read(deliver, number):
     look, rows = deliver(NAME, lines(changed(value=number.format)).encode())
     assert len(rows) == 5 and look.content.value_usd == 0 and look.content.n_unreadable_values == 5
 
 
-@pytest.mark.parametrize("number", ["US$ {}", "{}美元", "USD{}", "'{}", "{} "])
-def test_numbers_of_dollars_are(deliver, number):
+@pytest.mark.parametrize("number", ["'{}", '"=""{}"""', "{} ", " {}"])
+def test_numbers_kept_as_texts_are(deliver, number):
     look, _ = deliver(NAME, lines(changed(value=number.format)).encode())
     assert look.content.value_usd == TOTAL_USD
 

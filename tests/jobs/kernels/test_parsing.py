@@ -119,10 +119,8 @@ def test_values_are_read_exactly_or_not_at_all(check):
             ("1234,50", None),
             ("1.234,50", None),
             ("(15)", None),
-            ("15 USD", "15.00"),
-            ("US$ 1,500.5", "1500.50"),
-            ("15美元", "15.00"),
-            ("15元", None),
+            # a unit beside a number may be another than dollars
+            ("15 USD", None),
             ("15万美元", None),
             # words for nothing, Stata's point and people's dash among them
             (".", None),
@@ -319,7 +317,6 @@ NOTHING = {
     "#VALUE!", "#REF!", "#DIV/0!", "#NAME?", "#NUM!",
 }
 NUMBER = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"
-CURRENCY = r"(?i)\A(?:US\$|USD|\$)?([-+]?[0-9.,]+(?:e[-+]?[0-9]+)?)(?:US\$|USD|\$|美元)?\Z"
 THOUSANDS = r"[-+]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?"
 
 
@@ -341,7 +338,6 @@ def matches(pattern, text):
 def amount(text, whole, decimals):
     if text is None:
         return None
-    text = re.sub(CURRENCY, r"\1", text)
     if matches(THOUSANDS, text):
         text = text.replace(",", "")
     elif not matches(NUMBER, text):
@@ -417,7 +413,6 @@ def expected(row):
         "value_rounded": usd is not None and re.search(r"\.[0-9]{2}[0-9]*[1-9]", value) is not None,
         "postcode_spaces": spaced("postcode", postcode), "postcode_full_width": wide("postcode"),
         "postcode_leading_zero": postcode is not None and len(postcode) == 5,
-        "value_currency": usd is not None and re.search(r"(?i)\$|usd|美元", value) is not None,
     }
     six = postcode if matches("[0-9]{6}", postcode) else "0" + postcode if matches("[1-7][0-9]{4}", postcode) else None
     return {
