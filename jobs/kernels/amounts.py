@@ -24,8 +24,9 @@ _LONG = 19
 def read_numbers(texts: pl.Series, precision: int, scale: int) -> pl.Series:
     """Read numbers as people and programs write them.
 
-    ``1234.5``, ``.5`` and ``1.`` (Stata), ``1,234.50``, ``1.5E+03``, full-width digits, spaces, and the quotes a
-    spreadsheet puts to a text (``="5"``). A unit beside a number is not read, for it may be another; a comma before decimals is not read: ``1,234`` would be two numbers.
+    ``1234.5``, ``.5`` and ``1.`` (Stata), ``1,234.50``, ``1.5E+03``, full-width digits, spaces, and the quotes a spreadsheet
+    puts to a text (``="5"``). A comma before decimals is not read: ``1,234`` would be two numbers. A unit beside a number is
+    not read either: it may be another than ours.
 
     Parameters
     ----------
