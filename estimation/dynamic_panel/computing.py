@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -110,8 +109,6 @@ def _begin(function: Callable[[Any, Any], Any], shared: Any) -> None:
     """Remember, in a process of its own, what to do."""
     global _task
     _task = (function, shared)
-    # Ctrl-C reaches every process of a terminal: this one ends without a stack trace, the first one says what there is to say
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     _controller.cache_clear()
     _controller().limit(limits=1)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -50,33 +52,53 @@ def write_years(world: World, tasks: Sequence[YearTask], processes: int) -> Iter
         yield from (write_year(world, task) for task in tasks)
         return
     world.prepare()
-    # spawned, not forked: a fork of a process with threads (Arrow's, a JVM's gateway) may never end
-    with ProcessPoolExecutor(n_processes, get_context("spawn"), _receive, (world,)) as pool, _ended_with_us():
-        with _interrupts_left_out():
-            # not `map`, which cancels what waits: a broken pool of Python 3.11 fails, or never ends, over a cancelled task
-            written = [pool.submit(_write, task) for task in tasks]
-        for year in written:
-            yield year.result()
+    yield from _side_by_side(world, tasks, n_processes)
 
 
-_world: World
+def _side_by_side(world: World, tasks: Sequence[YearTask], n_processes: int) -> Iterator[WrittenYear]:
+    """Hand the years to processes one by one and pass their results on in order.
 
-
-@contextlib.contextmanager
-def _ended_with_us() -> Iterator[None]:
-    """End the processes started here at once when their work is no longer wanted: whoever interrupts waits for no year."""
-    before = set(active_children())
+    Each process has a pipe of its own: one that is ended in the middle of an answer leaves an end of file, where a pool's
+    common queue would wait for the rest for ever.
+    """
+    workers = _start(world, n_processes)
+    waiting, busy, done = deque(enumerate(tasks)), {}, {}
     try:
-        yield
-    except BaseException:
-        for process in set(active_children()) - before:
-            process.terminate()
-        raise
+        for pipe in workers.values():
+            busy[pipe] = _hand_over(pipe, waiting)
+        for number in range(len(tasks)):
+            while number not in done:
+                for pipe in cast(list[Connection], wait(list(busy))):
+                    done[busy.pop(pipe)] = _answer(pipe)
+                    if waiting:
+                        busy[pipe] = _hand_over(pipe, waiting)
+            yield done.pop(number)
+    finally:
+        for process, pipe in workers.items():
+            process.kill()
+            process.join()
+            pipe.close()
+
+
+def _start(world: World, n_processes: int) -> dict[Any, Any]:
+    """Processes, each with our end of its pipe; an interrupt passes them by, and the one that started them ends them.
+
+    They are spawned, not forked: a fork of a process with threads (Arrow's, a JVM's gateway) may never end.
+    """
+    context, workers = get_context("spawn"), {}
+    with _interrupts_left_out():
+        for _ in range(n_processes):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_work, args=(world, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            workers[process] = ours
+    return workers
 
 
 @contextlib.contextmanager
 def _interrupts_left_out() -> Iterator[None]:
-    """Start processes that print no stack trace when Ctrl-C reaches all of a terminal's: they inherit what is set here."""
+    """Processes started inside inherit that Ctrl-C, which reaches all of a terminal's, is not for them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -87,15 +109,38 @@ def _interrupts_left_out() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _receive(world: World) -> None:
-    global _world
-    _world = world
-    # from here on an interrupt simply ends this process; the sentence is the main program's
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@contextlib.contextmanager
+def _ended_explained() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, OSError) as error:
+        raise RuntimeError("a process that wrote a year was ended; the machine may be out of memory.") from error
 
 
-def _write(task: YearTask) -> WrittenYear:
-    return write_year(_world, task)
+def _hand_over(pipe: Connection, waiting: deque[tuple[int, YearTask]]) -> int:
+    number, task = waiting.popleft()
+    with _ended_explained():
+        pipe.send(task)
+    return number
+
+
+def _answer(pipe: Connection) -> WrittenYear:
+    with _ended_explained():
+        answer = pipe.recv()
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+def _work(world: World, pipe: Connection) -> None:
+    """What a process does: a year at a time, until nobody asks any more."""
+    with contextlib.suppress(EOFError):
+        while True:
+            task = pipe.recv()
+            try:
+                pipe.send(write_year(world, task))
+            except Exception as error:
+                pipe.send(error)
 
 
 def write_year(world: World, task: YearTask) -> WrittenYear:

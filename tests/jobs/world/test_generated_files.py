@@ -323,3 +323,17 @@ def test_impossible_options_are_refused_with_what_is_possible(tmp_path, options,
     with pytest.raises(WorldOptionError, match=f"{message}.*expected"):
         generate(tmp_path / "world", **options)
     assert not (tmp_path / "world").exists()
+
+
+def test_a_process_that_is_ended_is_an_error_and_no_endless_wait(tmp_path, monkeypatch):
+    from jobs.world import years
+
+    def start(world, n_processes, begin=years._start):
+        workers = begin(world, n_processes)
+        next(iter(workers)).kill()
+        return workers
+
+    monkeypatch.setattr(years, "_start", start)
+    with pytest.raises(RuntimeError, match="was ended"):
+        generate(tmp_path / "w", preset="small", records=5_000, n_cities=4, years=(2003, 2004, 2005), processes=2)
+    assert list((tmp_path / "w").iterdir()) == []
