@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from conf.errors import SettingsError
@@ -9,6 +10,7 @@ from conf.errors import SettingsError
 DAY_HOURS = 24
 # Delta refuses to vacuum closer than this: a reader or a slow writer may still need the files
 SHORTEST_RETENTION_DAYS = 7
+_ADDRESS = re.compile(r"(mailto:[^@\s]+@\S+|https?://\S+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Operations:
         A year (or an unpartitioned table) with more small files is compacted.
     bronze_retention_days, silver_retention_days, gold_retention_days, ops_retention_days : int
         Replaced files younger than this are kept by vacuum; pinned versions are kept beyond it.
+    owner, contact : str
+        Who answers for the lake, and the address for questions (``mailto:``, ``https://``): named in data contracts.
     max_log_entries : int
         A table whose log has more entries since its last checkpoint is reported.
     max_skew : float
@@ -49,6 +53,8 @@ class Operations:
     ops_retention_days: int = 30
     max_log_entries: int = 100
     max_skew: float = 4.0
+    owner: str = "data owner of the lake"
+    contact: str = ""
 
     def __post_init__(self) -> None:
         short = [
@@ -67,6 +73,8 @@ class Operations:
             )
         if self.small_file_mb < 1 or self.max_small_files < 1:
             raise SettingsError("operations: small_file_mb and max_small_files must be at least 1.")
+        if self.contact and not _ADDRESS.match(self.contact):
+            raise SettingsError(f"operations.contact: expected mailto:NAME or https://PAGE; found {self.contact!r}.")
 
     def retention_hours(self, layer: str) -> int:
         """Hours for which replaced files of a layer are kept."""

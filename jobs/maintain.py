@@ -12,7 +12,6 @@ import argparse
 import datetime as dt
 import logging
 import math
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,9 +54,8 @@ def compact_years(context: JobContext, table: Table, crowded: Sequence[str]) -> 
 
 def retention_hours(context: JobContext, table: Table) -> int:
     """Hours of replaced files to keep: the layer's retention, or back to the oldest pinned version."""
-    promised = re.match(r"interval (\d+) days", table.properties.get("delta.deletedFileRetentionDuration", ""))
     # Delta refuses less than the table itself promises its readers
-    hours = max(context.settings.operations.retention_hours(table.layer), 24 * int(promised.group(1)) if promised else 0)
+    hours = max(context.settings.operations.retention_hours(table.layer), 24 * table.promised_days)
     pinned = [version for name, version in pins_in_force(context.lake).items() if name[1] == table.name]
     if pinned:
         # files of the pinned version that were replaced later were replaced after the commit that followed it

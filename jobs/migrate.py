@@ -38,6 +38,7 @@ from schemas.migrations import (
     RenameColumn,
     ReplaceCheck,
     SetProperties,
+    Stated,
     Step,
     WidenColumn,
     pending_migrations,
@@ -66,7 +67,7 @@ def migrate(lake: Lake, migrations: Sequence[Migration], *, run_id: str = "") ->
         with lake.lock_whole(*tables.values()):
             for step in migration.steps:
                 table = tables[step.table]
-                if lake.exists(table):
+                if lake.exists(table) and not isinstance(step, Stated):
                     with lake.committing(table, {"run": run_id, "migration": migration.format}):
                         apply_step(lake, table, step)
                     floors[step.table] = lake.version(table)

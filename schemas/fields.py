@@ -131,6 +131,10 @@ CARRIED_COLUMNS = (
     "quantity_unit", "firm_id", "firm_name", "firm_type", "trade_regime", "customs_port", "postcode", "production_place",
 )
 PERSONAL_COLUMNS = ("phone", "fax", "email", "contact_person")
+#: Columns in which a person may stand although they are not meant for persons.
+OPEN_COLUMNS = ("extra", "malformed_row")
+#: Columns that name a firm.
+FIRM_COLUMNS = ("firm_id", "firm_name", "firm_address", "legal_person_code")
 #: What bronze says, in place of the line, of a record that was erased on demand.
 ERASED = "erased"
 for _name, _meaning in RAW_MEANINGS.items():

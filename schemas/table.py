@@ -92,6 +92,12 @@ class Table:
         """Path below the lake's root."""
         return self.name.replace(".", "/")
 
+    @property
+    def promised_days(self) -> int:
+        """Days for which its own properties keep replaced files; 0 where they say nothing."""
+        promise = self.properties.get("delta.deletedFileRetentionDuration", "")
+        return int(promise.split()[1]) if promise.startswith("interval ") and promise.endswith(" days") else 0
+
     def ddl(self) -> str:
         """Columns as Spark DDL, for inline frames in tests."""
         return ", ".join(

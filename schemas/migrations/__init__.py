@@ -14,7 +14,18 @@ from schemas.migrations.m0002_manifest import MIGRATION as MANIFEST
 from schemas.migrations.m0003_content import MIGRATION as CONTENT
 from schemas.migrations.m0004_reading import MIGRATION as READING
 from schemas.migrations.m0005_checks import MIGRATION as CHECKS
-from schemas.migrations.steps import AddColumns, Migration, RenameColumn, ReplaceCheck, SetProperties, Step, WidenColumn
+from schemas.migrations.steps import (
+    AddColumns,
+    ExtendKey,
+    LeaveTable,
+    Migration,
+    RenameColumn,
+    ReplaceCheck,
+    SetProperties,
+    Stated,
+    Step,
+    WidenColumn,
+)
 
 MIGRATIONS: tuple[Migration, ...] = (MANIFEST, CONTENT, READING, CHECKS)
 LAKE_FORMAT = 1 + len(MIGRATIONS)
@@ -26,6 +37,6 @@ def pending_migrations(written: int) -> tuple[Migration, ...]:
 
 
 __all__ = [
-    "LAKE_FORMAT", "MIGRATIONS", "AddColumns", "Migration", "RenameColumn", "ReplaceCheck", "SetProperties", "Step",
-    "WidenColumn", "pending_migrations",
+    "LAKE_FORMAT", "MIGRATIONS", "AddColumns", "ExtendKey", "LeaveTable", "Migration", "RenameColumn", "ReplaceCheck",
+    "SetProperties", "Stated", "Step", "WidenColumn", "pending_migrations",
 ]

@@ -1,7 +1,8 @@
 """The steps a migration is made of, as values; jobs/migrate.py carries them out.
 
 Only what Delta can do without rewriting files: add a nullable column, widen a type, rename a column (column mapping),
-set properties, replace a check. A step never drops data.
+set properties, replace a check. A step never drops data. What readers of the tables must know and no file needs (another
+key, a table that is left) is a step, too: data contracts count it as the migration of a breaking change.
 """
 
 from __future__ import annotations
@@ -87,7 +88,33 @@ class ReplaceCheck:
         return f"{self.table}: check {self.name} becomes {self.expression}"
 
 
-Step = AddColumns | WidenColumn | RenameColumn | SetProperties | ReplaceCheck
+@dataclass(frozen=True, slots=True)
+class ExtendKey:
+    """Identify rows by more columns than before; stored rows are unique under the new key, too, and nothing is carried out."""
+
+    table: str
+    key: tuple[str, ...]
+
+    def describe(self) -> str:
+        """One line for the plan."""
+        return f"{self.table}: a row is identified by {', '.join(self.key)}"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveTable:
+    """Write and read a table no more; what is stored stays where it is, and nothing is carried out."""
+
+    table: str
+    instead: str
+
+    def describe(self) -> str:
+        """One line for the plan."""
+        return f"{self.table}: used no more, its place is taken by {self.instead}; its files stay"
+
+
+Step = AddColumns | WidenColumn | RenameColumn | SetProperties | ReplaceCheck | ExtendKey | LeaveTable
+#: Steps that only state what a newer product no longer does.
+Stated = ExtendKey | LeaveTable
 
 
 @dataclass(frozen=True, slots=True)
