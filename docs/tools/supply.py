@@ -1,7 +1,8 @@
 """Supply chain: pins with hashes, the bill of materials and the licences of what is installed.
 
-``supply.py lock``      writes requirements.lock, every pin of constraints.txt with the SHA-256 of its archive, and the
-                        licences in docs/operations/supply_chain.md; asks pip, which asks its index
+``supply.py lock``      writes requirements.lock, every pin of constraints.txt with the SHA-256 of its archive, the part
+                        of it that the image installs (conf/kubernetes/requirements.lock), and the licences in
+                        docs/operations/supply_chain.md; asks pip, which asks its index
 ``supply.py sbom OUT``  writes a CycloneDX 1.5 document of the packages, Delta's JARs and their hashes
 """
 
@@ -17,8 +18,11 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "requirements.lock"
+IMAGE_LOCK = ROOT / "conf" / "kubernetes" / "requirements.lock"
 PAGE = ROOT / "docs" / "operations" / "supply_chain.md"
 TABLE_HEAD = "| package | version | licence |\n|---|---|---|\n"
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)")
@@ -55,6 +59,10 @@ STATED = {
     "werkzeug": "BSD-3-Clause",
     "xmltodict": "MIT",
 }
+IMAGE_HEADING = """\
+# The part of requirements.lock that the image installs: what the package and its extra `spark` need to run, and the build
+# backend. Written by `python docs/tools/supply.py lock`.
+"""
 LOCK_HEADING = """\
 # Every package of constraints.txt with the SHA-256 of the archive that Python 3.11 on Linux (x86-64) installs, and the build
 # backend. Used by `make setup LOCKED=1` (pip --require-hashes); other platforms install by constraints.txt. Written by
@@ -98,6 +106,7 @@ def write_lock() -> None:
         subprocess.run([sys.executable, *command, "-r", str(wanted)], check=True)
         found = json.loads(report.read_text("utf-8"))
         LOCK.write_text(lock_text(found), "utf-8")
+        IMAGE_LOCK.write_text(image_lock_text(), "utf-8")
         page = PAGE.read_text("utf-8").partition(TABLE_HEAD)[0]
         PAGE.write_text(page + TABLE_HEAD + licence_rows(found), "utf-8")
 
@@ -110,6 +119,30 @@ def lock_text(report: Mapping) -> str:
         for item in report["install"]
     )
     return LOCK_HEADING + "\n".join(sorted(lines, key=str.lower)) + "\n"
+
+
+def image_lock_text() -> str:
+    """The lines of the lock file that running the lake needs."""
+    wanted = needed_to_run() | {canonical(item.split("==")[0]) for item in build_backend()}
+    lines = LOCK.read_text("utf-8").splitlines(keepends=True)
+    return IMAGE_HEADING + "".join(line for line in lines if (pin := PIN.match(line)) and canonical(pin[1]) in wanted)
+
+
+def needed_to_run() -> set[str]:
+    """Names of the package's dependencies, its extra ``spark`` and all that these need, as installed here."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    waiting = [Requirement(text) for text in (*project["dependencies"], *project["optional-dependencies"]["spark"])]
+    found: dict[str, set[str]] = {}
+    while waiting:
+        requirement = waiting.pop()
+        name, extras = canonical(requirement.name), requirement.extras | {""}
+        new = extras - found.get(name, set())
+        found[name] = found.get(name, set()) | extras
+        needed = [Requirement(text) for text in metadata.requires(name) or ()] if new else []
+        waiting += [
+            item for item in needed if item.marker is None or any(item.marker.evaluate({"extra": one}) for one in new)
+        ]
+    return set(found)
 
 
 def locked_hashes() -> dict[str, str]:

@@ -29,6 +29,13 @@ def test_the_lock_holds_every_pin_and_the_build_backend_with_its_hash():
     assert "://" not in supply.LOCK.read_text("utf-8"), "an index is the machine's own business"
 
 
+def test_the_image_installs_what_running_needs_and_no_more():
+    assert supply.IMAGE_LOCK.read_text("utf-8") == supply.image_lock_text(), "python docs/tools/supply.py lock"
+    names = set(supply.pins(supply.IMAGE_LOCK))
+    assert {"pyspark", "delta-spark", "polars", "scipy", "rich", "py4j", "numpy"} <= names
+    assert not {"pytest", "mypy", "mkdocs", "moto"} & names
+
+
 def test_every_pin_has_a_licence_on_the_page():
     known = supply.licences()
     assert set(supply.pins(supply.LOCK)) == set(known)
