@@ -33,6 +33,7 @@ test-spark: $(READY) zip  ## the rest: sessions, Delta tables, processes
 	@$(BIN)/python -m pytest --durations=10 -m "not ($(PURE))"
 
 test-cluster: $(READY) zip  ## on demand: kills, full disks, processes side by side, the object store
+	@bash tests/cluster/install_builder.sh
 	@CUSTOMS_LAKE_CLUSTER_TESTS=1 $(BIN)/python -m pytest --durations=10 -m cluster
 
 coverage: $(READY)  ## lines that the tests without Java reach, against the floor in pyproject.toml

@@ -131,9 +131,9 @@ def load_manifests(path: Path | None = None) -> Manifests:
         is_open = key in ("volumes", "secrets", "spark")
         values[key] = values[key] | value if isinstance(value, dict) and not is_open else value
     schedule = values.pop("schedule")
-    texts = {key: tuple(map(str, values.pop(key))) for key in ("arguments", "packages")}
-    spark = {key: _text(value) for key, value in values.pop("spark").items()}
-    return Manifests(**values, **texts, spark=spark, cron=schedule["cron"], time_zone=schedule["time_zone"])
+    values |= {key: tuple(map(str, values[key])) for key in ("arguments", "packages")}
+    values["spark"] = {key: _text(value) for key, value in values["spark"].items()}
+    return Manifests(**values, cron=schedule["cron"], time_zone=schedule["time_zone"])
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -11,13 +11,29 @@ from typing import Any
 import yaml
 
 from conf.settings import Settings, load_settings
-from jobs.core.errors import InputRefusedError
+from jobs.core.errors import EXIT_DONE, EXIT_QUALITY, InputRefusedError
+from jobs.core.printing import printable
 from schemas.catalog import TABLES
 from schemas.contract_changes import Change, breaking_changes, lake_format_of, unmigrated
 from schemas.contracts import Terms, lake_contract, table_contract
 from schemas.migrations import LAKE_FORMAT, MIGRATIONS
 
 ENDING = ".odcs.yaml"
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Write contracts, compare older ones with today's, or both; exit code 6 when no migration covers a loss."""
+    if arguments.out is None and arguments.compare is None:
+        raise InputRefusedError("contracts: expected --out FOLDER or FILE.yaml, --compare OLD, or both.")
+    settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    open_ones: list[Change] = []
+    if arguments.compare is not None:
+        changes, open_ones = compare_contracts(arguments.compare)
+        print(printable(render_changes(changes, open_ones)))
+    if arguments.out is not None:
+        written = write_contracts(arguments.out, terms_of(settings, arguments.lake or ""))
+        print(printable(f"{len(TABLES)} tables in {len(written)} documents: {arguments.out}"))
+    return EXIT_QUALITY if open_ones else EXIT_DONE
 
 
 class _Plain(yaml.SafeDumper):
@@ -107,8 +123,3 @@ def _read(path: Path) -> Mapping[str, Any]:
     if not isinstance(document, dict) or document.get("kind") != "DataContract" or not document.get("schema"):
         raise InputRefusedError(f"{path}: not a data contract; expected kind: DataContract and a schema.")
     return document
-
-
-if __name__ == "__main__":
-    for written in write_contracts(Path(sys.argv[1]), terms_of(load_settings(environment={}))):
-        print(written)

@@ -6,13 +6,16 @@ webhook, which its chart switches on.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from conf.manifests import Manifests
+from conf.manifests import Manifests, load_manifests
+from jobs.core.errors import EXIT_DONE
+from jobs.core.printing import printable
 
 API_VERSION = "sparkoperator.k8s.io/v1beta2"
 SPARK_VERSION = "4.2.0"
@@ -20,6 +23,13 @@ MAIN_FILE = "local:///opt/customs-lake/jobs/pipeline.py"
 #: User and group of the image (Containerfile).
 USER_ID = 185
 Document = dict[str, Any]
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Write both manifests."""
+    for path in write_manifests(arguments.out, load_manifests(arguments.manifests)):
+        print(printable(str(path)))
+    return EXIT_DONE
 
 
 def spark_application(manifests: Manifests) -> Document:

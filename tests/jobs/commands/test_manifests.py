@@ -75,7 +75,7 @@ def test_the_operators_models_read_back_what_was_written(tmp_path, own):
 
 def test_a_key_the_operator_does_not_know_would_be_seen(tmp_path):
     document = _written(tmp_path)["SparkApplication"]
-    document["spec"]["driver"]["memmory"] = "4g"
+    document["spec"]["driver"]["memories"] = "4g"
     assert models.SparkV1beta2SparkApplication.from_dict(document).to_dict() != document
     document["spec"]["driver"]["cores"] = "one"
     with pytest.raises(ValueError, match="cores"):
@@ -103,7 +103,7 @@ def test_a_file_of_ones_own_changes_what_it_names_and_keeps_the_rest(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('nmae = "x"', "unknown keys nmae; expected some of name, namespace, image"),
+        ('nickname = "x"', "unknown keys nickname; expected some of name, namespace, image"),
         ('image = 3', "image: expected a str; found 3"),
         ('name = "Customs Lake"', "name 'Customs Lake': expected lower-case letters, digits and hyphens"),
         ('arguments = ["--raw", "/mnt/raw"]', "arguments: --lake is missing"),
