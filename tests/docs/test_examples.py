@@ -35,6 +35,13 @@ def test_examples_know_the_exit_codes_and_ask_for_the_one_of_nothing_new(name):
     assert ["run", "--raw", "--lake", "--exit-code"] in calls and ["report", "--lake", "--out"] in calls
 
 
+def test_the_pages_table_has_every_code_an_example_tells_apart():
+    page = (ROOT / "docs" / "operations" / "image_and_schedulers.md").read_text("utf-8")
+    lines = page.partition("| exit code |")[2].partition("\n\n")[0].splitlines()[2:]
+    codes = [line.split("|")[1].split()[0].rstrip(",") for line in lines]
+    assert [int(code) for code in codes] == [*CODES.values(), errors.EXIT_REFUSED]
+
+
 @pytest.fixture(scope="module")
 def bundle():
     return yaml.safe_load((EXAMPLES / "databricks.yml").read_text("utf-8"))

@@ -132,6 +132,16 @@ def test_all_faults_are_named_at_once_and_a_secret_is_not_shown(tmp_path):
     assert "wJalr" not in str(refused.value)
 
 
+def test_the_file_on_the_page_is_one(tmp_path):
+    page = (ROOT / "docs" / "operations" / "image_and_schedulers.md").read_text("utf-8")
+    lines = page.partition("For a lake on `s3a://`:")[2].partition("\n\n")[2].partition("\n\n")[0].splitlines()
+    manifests = load_manifests(_own(tmp_path, "\n".join(line.removeprefix("    ") for line in lines)))
+    assert manifests.packages and not manifests.volumes and len(manifests.secrets) == 2
+    # what its sentences say of the rest
+    assert (manifests.retries, manifests.retry_seconds) == (2, 600)
+    assert "tried again twice, ten\nminutes apart" in page
+
+
 def test_manifests_and_image_agree():
     image = (ROOT / "Containerfile").read_text("utf-8")
     assert f"USER {USER_ID}\n" in image and f"--uid {USER_ID} " in image
