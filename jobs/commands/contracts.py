@@ -31,9 +31,18 @@ def run_command(arguments: argparse.Namespace) -> int:
         changes, open_ones = compare_contracts(arguments.compare)
         print(printable(render_changes(changes, open_ones)))
     if arguments.out is not None:
-        written = write_contracts(arguments.out, terms_of(settings, arguments.lake or ""))
+        written = _written(arguments.out, terms_of(settings, arguments.lake or ""))
         print(printable(f"{len(TABLES)} tables in {len(written)} documents: {arguments.out}"))
     return EXIT_QUALITY if open_ones else EXIT_DONE
+
+
+def _written(target: Path, terms: Terms) -> list[Path]:
+    try:
+        return write_contracts(target, terms)
+    except OSError as error:
+        raise InputRefusedError(
+            f"--out {target}: expected a folder, or a file that ends in .yaml; it cannot be written ({error.strerror})."
+        ) from error
 
 
 class _Plain(yaml.SafeDumper):

@@ -14,7 +14,8 @@ from open_data_contract_standard.model import OpenDataContractStandard
 
 from conf.settings import SettingsError, load_settings
 from jobs.commands.contracts import compare_contracts, read_contracts, render_changes, terms_of, write_contracts
-from jobs.core.errors import InputRefusedError
+from jobs.commands.main import run_command
+from jobs.core.errors import EXIT_DONE, EXIT_QUALITY, EXIT_REFUSED, InputRefusedError
 from schemas.catalog import TABLES
 from schemas.contract_changes import breaking_changes, lake_format_of, unmigrated
 from schemas.contracts import Terms, lake_contract, table_contract
@@ -227,3 +228,27 @@ def test_what_is_no_contract_is_refused(tmp_path, text, message):
         compare_contracts(path)
     with pytest.raises(InputRefusedError, match=r"no contracts there; expected files that end in \.odcs\.yaml"):
         read_contracts(tmp_path)
+
+
+def test_command_writes_compares_and_ends_with_6_when_readers_lose_something(tmp_path, capsys):
+    out = tmp_path / "deep" / "lake.odcs.yaml"
+    assert run_command(["contracts", "--out", str(out), "--set", "operations.owner=Customs desk"]) == EXIT_DONE
+    (document,) = read_contracts(out)
+    assert document["team"] == {"name": "Customs desk"} and "servers" not in document
+    assert run_command(["contracts", "--compare", str(out)]) == EXIT_DONE
+    # an older product that had a table and a column more, of the present lake format: no migration can cover them
+    document["schema"][0]["properties"].append({"name": "seal", "physicalType": "string", "required": False})
+    document["schema"].append({"name": "gold.seals", "properties": []})
+    out.write_text(yaml.safe_dump(document), encoding="utf-8")
+    assert run_command(["contracts", "--compare", str(out)]) == EXIT_QUALITY
+    said = capsys.readouterr().out
+    assert "bronze.declaration.seal: column gone, from string to nothing\n" in said and "gold.seals: table gone" in said
+
+
+def test_command_refuses_what_it_cannot_do_in_a_sentence(tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    assert run_command(["contracts"]) == EXIT_REFUSED
+    assert run_command(["contracts", "--out", str(tmp_path / "file" / "contracts")]) == EXIT_REFUSED
+    said = capsys.readouterr().err
+    assert "expected --out FOLDER or FILE.yaml, --compare OLD, or both" in said
+    assert "expected a folder, or a file that ends in .yaml; it cannot be written (Not a directory)" in said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from jobs.runtime.command_line import options
 from jobs.runtime.command_line.catalogue import KEEPING, command
 from jobs.runtime.command_line.parser import Parser
@@ -156,3 +158,22 @@ def _migrate(parser: Parser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show the steps, change nothing")
     options.nothing_new(parser)
     options.settings(parser)
+
+
+@command(
+    "manifests", KEEPING, "manifests of the Spark Operator: the pipeline on Kubernetes, once and at an hour",
+    module="jobs.commands.manifests", lake="any", writes_folder=True,
+    examples=[
+        ("--out FOLDER", "as shipped"),
+        ("--manifests MINE.toml --out FOLDER", "with your image, volumes, secrets and hour"),
+    ],
+)
+def _manifests(parser: Parser) -> None:
+    """Manifests: write what the Spark Operator needs to run the pipeline on Kubernetes. No cluster is asked.
+
+    docs/operations/image_and_schedulers.md explains the file and the image.
+    """
+    options.out(parser, "folder for spark-application.yaml and scheduled-spark-application.yaml", required=True)
+    parser.add_argument(
+        "--manifests", type=Path, metavar="FILE", help="a TOML file; it names what differs from conf/kubernetes/manifests.toml"
+    )

@@ -246,6 +246,23 @@ def _export(parser: Parser) -> None:
 
 
 @command(
+    "contracts", LOOKING, "every table as a data contract (ODCS 3.1); --compare OLD: what a newer version takes away",
+    module="jobs.commands.contracts", lake="any",
+    examples=[
+        ("--out FOLDER", "a document for each table"),
+        ("--out lake.odcs.yaml --lake LAKE --set operations.owner=TEAM", "all tables in one, of this lake and its owner"),
+        ("--compare old.odcs.yaml", "ends with 6 when readers lose what no migration covers"),
+    ],
+)
+def _contracts(parser: Parser) -> None:
+    """Contracts: every table as a document of the Open Data Contract Standard. No lake is read, no Spark is started."""
+    parser.add_argument("--out", type=Path, metavar="PLACE", help="a folder, or a file ending in .yaml for one document")
+    parser.add_argument("--compare", type=Path, metavar="OLD", help="an older document, or a folder of them")
+    parser.add_argument("--lake", help="root of the lake that the documents name as the place of the tables")
+    options.settings(parser)
+
+
+@command(
     "handoff", LOOKING, "a study as a replication package: data, tables.do, tables.R, README", module="jobs.commands.handoff",
     is_long=True, writes_folder=True,
     examples=[

@@ -11,7 +11,9 @@ from kubeflow_spark_api import models
 
 from conf.errors import SettingsError
 from conf.manifests import load_manifests
+from jobs.commands.main import run_command
 from jobs.commands.manifests import MAIN_FILE, SPARK_VERSION, USER_ID, write_manifests
+from jobs.core.errors import EXIT_REFUSED
 from jobs.runtime.jars import DELTA_COORDINATES
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -152,3 +154,13 @@ def test_manifests_and_image_agree():
     assert DELTA_COORDINATES[0].split("_")[0] == "io.delta:delta-spark" and SPARK_VERSION.startswith(
         DELTA_COORDINATES[0].split("_")[1]
     )
+
+
+def test_command_writes_both_and_refuses_a_wrong_file_before_it_writes(tmp_path, capsys):
+    assert run_command(["manifests", "--out", str(tmp_path / "out"), "--manifests", str(_own(tmp_path))]) == 0
+    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == [
+        "scheduled-spark-application.yaml", "spark-application.yaml",
+    ]
+    bad = _own(tmp_path, "image = 3")
+    assert run_command(["manifests", "--out", str(tmp_path / "no"), "--manifests", str(bad)]) == EXIT_REFUSED
+    assert "image: expected a str; found 3" in capsys.readouterr().err and not (tmp_path / "no").exists()
