@@ -71,8 +71,9 @@ def main(tree: Path, out: Path) -> None:
         content = {name: content_of(table) for name, table in tables_of(folder / "lake").items()}
         (folder / "content.json").write_text(json.dumps(content) + "\n")
         with tarfile.open(out, "w:xz", preset=9) as archive:
-            for path in (folder / "lake", folder / "world" / "raw", folder / "content.json"):
-                archive.add(path, path.name, filter=_anonymous)
+            for path in (folder / "lake", folder / "world" / "raw" / "customs", folder / "content.json"):
+                inside = "raw/customs" if path.name == "customs" else path.name
+                archive.add(path, inside, filter=_anonymous)
     if out.stat().st_size > MAX_BYTES:
         raise SystemExit(f"{out} has {out.stat().st_size:,} bytes, more than {MAX_BYTES:,}")
 
