@@ -92,7 +92,8 @@ def _brings_about(step: Step, change: Change) -> bool:
 
 
 def _schema_objects(documents: Iterable[Document]) -> dict[str, Document]:
-    return {item["name"]: item for document in documents for item in document.get("schema", ())}
+    # other tools may leave the second name out
+    return {item.get("businessName") or item["name"]: item for document in documents for item in document.get("schema", ())}
 
 
 def _of_table(name: str, old: Document, new: Document) -> Iterator[Change]:
@@ -107,18 +108,19 @@ def _of_table(name: str, old: Document, new: Document) -> Iterator[Change]:
     columns, newer = _columns(old), _columns(new)
     for column, described in columns.items():
         if column not in newer:
-            yield Change(name, column, "column gone", described["physicalType"], "")
+            yield Change(name, column, "column gone", described.get("physicalType", ""), "")
         else:
             yield from _of_column(name, described, newer[column])
     for column, described in newer.items():
         if column not in columns and described.get("required"):
-            yield Change(name, column, "column required", "", described["physicalType"])
+            yield Change(name, column, "column required", "", described.get("physicalType", ""))
 
 
 def _of_column(table: str, old: Document, new: Document) -> Iterator[Change]:
     column = old["name"]
-    if old["physicalType"] != new["physicalType"]:
-        yield Change(table, column, "type", old["physicalType"], new["physicalType"])
+    types = [item.get("physicalType", "") for item in (old, new)]
+    if types[0] != types[1]:
+        yield Change(table, column, "type", *types)
     units = [_custom(item).get("unit", "") for item in (old, new)]
     if units[0] != units[1]:
         yield Change(table, column, "unit", *units)

@@ -132,8 +132,9 @@ def _server(lake: str, tables: list[Table]) -> Document:
 
 def _schema_object(table: Table) -> Document:
     described: Document = {
-        "name": table.name,
-        "physicalName": table.relative_path,
+        # a name that tools take for a view of their own; the lake's is beside it
+        "name": table.name.replace(".", "_"),
+        "businessName": table.name,
         "physicalType": "delta table",
         "logicalType": "object",
         "description": table.description,
@@ -204,7 +205,7 @@ def _rules(table: Table) -> list[Document]:
             "name": name,
             "dimension": "conformity",
             "description": expression,
-            "query": f"SELECT COUNT(*) FROM {table.name} WHERE ({expression}) IS NOT TRUE",
+            "query": f"SELECT COUNT(*) FROM ${{table}} WHERE ({expression}) IS NOT TRUE",
             "mustBe": 0,
         }
         for name, expression in table.checks.items()

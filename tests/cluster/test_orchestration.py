@@ -1,4 +1,4 @@
-"""The examples for schedulers, run by the schedulers themselves in environments of their own, on demand.
+"""The examples for schedulers and the data contracts, run by others' programs in environments of their own, on demand.
 
 A stand-in for `customs-lake` ends with the codes a test gives it and notes its arguments, which the real parsers then take.
 The environments are made once, in ``.cache/orchestration``, of the versions below.
@@ -12,17 +12,28 @@ import shutil
 import subprocess
 import sys
 import venv
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from jobs.commands.contracts import write_contracts
+from schemas.catalog import TABLES
+from schemas.contracts import Terms, table_contract
+
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
 ROOT = Path(__file__).resolve().parents[2]
+EXPORTS = TABLES["gold.city_exports"]
 EXAMPLES = ROOT / "docs" / "examples"
 HERE = Path(__file__).parent
 ENVIRONMENTS = ROOT / ".cache" / "orchestration"
-PINNED = {"airflow": "apache-airflow==3.3.2", "dagster": "dagster==1.13.29", "databricks": "databricks-sdk==0.162.0"}
+PINNED = {
+    "airflow": "apache-airflow==3.3.2", "dagster": "dagster==1.13.29", "databricks": "databricks-sdk==0.162.0",
+    "contracts": "datacontract-cli[duckdb]==1.2.8",
+}
 STAND_IN = """#!/bin/sh
 echo "$@" >> '{calls}'
 code=$(head -n 1 '{codes}'); sed -i 1d '{codes}'; exit "$code"
@@ -131,3 +142,42 @@ def test_databricks_jobs_are_read_back_by_its_own_types(scheduler, tmp_path):
     )
     ended, _ = scheduler(str(python), str(program), str(tmp_path / "jobs.json"))
     assert ended == list(bundle["resources"]["jobs"].values())
+
+
+def _table(**changes):
+    """Two rows of gold.city_exports that keep all its rules."""
+    columns = {
+        "year": [2003, 2004], "city_id": ["320400"] * 2, "value_usd": [Decimal("5.00")] * 2,
+        "n_products": [3, 3], "n_products_converted": [3, 3], "n_products_family": [3, 3], "n_pairs": [3, 3],
+        "n_firms": [3, 3], "n_records": [3, 3], "n_destinations": [1, 1], "n_partner_codes": [2, 2],
+    }
+    empty = {name: pa.nulls(2, pa.string()) for name in EXPORTS.columns if name not in columns}
+    return pa.table(empty | columns | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "broken"),
+    [
+        ({}, set()),
+        ({"value_usd": [Decimal("5.00"), Decimal("0.00")]}, {"quality_sql_1"}),
+        ({"year": [2003, 2003], "n_pairs": [3, 1]}, {"primary_key_unique", "model_duplicate_values", "quality_sql_2"}),
+    ],
+    ids=["sound", "no value", "twice"],
+)
+def test_data_contract_tool_takes_the_contract_and_holds_a_table_against_it(tmp_path, changes, broken):
+    command = str(environment("contracts").with_name("datacontract"))
+    whole, one = tmp_path / "lake.odcs.yaml", tmp_path / "one.odcs.yaml"
+    write_contracts(whole, Terms("1.0.0", 5))
+    assert subprocess.run([command, "lint", str(whole)], capture_output=True, check=False).returncode == 0
+    pq.write_table(_table(**changes), tmp_path / "rows.parquet")
+    contract = table_contract(EXPORTS, Terms("1.0.0", 5, lake=str(tmp_path)))
+    # its reader of Delta tables is fetched when it runs: the same rows as a file
+    contract["servers"][0] |= {"path": str(tmp_path / "rows.parquet"), "format": "parquet"}
+    one.write_text(yaml.safe_dump(contract))
+    out = tmp_path / "result.json"
+    test = [command, "test", str(one), "--output", str(out), "--output-format", "json"]
+    subprocess.run(test, capture_output=True, check=False)
+    checks = json.loads(out.read_text("utf-8"))["checks"]
+    assert len(checks) > 40 and {item["result"] for item in checks} <= {"passed", "failed", "warning"}
+    failed = {item["key"].partition("__")[2] for item in checks if item["result"] == "failed"}
+    assert failed == broken
