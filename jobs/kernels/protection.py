@@ -67,6 +67,7 @@ def protect_batch(batch: pa.RecordBatch, protection: Protection) -> pa.RecordBat
         nothing = pa.nulls(batch.num_rows, pa.string())
         columns |= {"firm_name": nothing} | ({} if protection.keeps_address else {"firm_address": nothing})
     if (protection.personal_columns, protection.firm_codes) != ("keep", "as_is"):
+        columns |= _fields_of_whole_lines(columns)
         columns["malformed_row"] = _each_distinct(columns["malformed_row"], _length_only)
         columns["extra"] = _harmless(columns["extra"], protection)
     return pa.RecordBatch.from_arrays(
@@ -165,6 +166,14 @@ def _names_erased(text: str | None, protection: Protection, known: dict[str, boo
         if token not in known:
             known[token] = protection.hash_of_firm(token) in protection.erased_firms
     return any(known[token] for token in tokens)
+
+
+def _fields_of_whole_lines(columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
+    """Clear the fields of lines that cannot be split: 0.1.0 kept them beside the line, and in any a person may stand."""
+    is_split = pc.is_null(columns["malformed_row"])
+    if pc.all(is_split).as_py():
+        return {}
+    return {name: pc.if_else(is_split, columns[name], pa.scalar(None, columns[name].type)) for name in RAW_COLUMNS}
 
 
 def _emptied(columns: dict[str, pa.Array], mask: np.ndarray) -> dict[str, pa.Array]:

@@ -46,6 +46,15 @@ def test_persons_are_left_out_by_default_with_lines_and_columns_that_may_hold_th
     assert "张三" not in str(found) and "138" not in str(found)
 
 
+def test_fields_that_an_older_lake_kept_of_a_line_that_cannot_be_split_are_cleared():
+    shifted = {"malformed_row": "0;张三;公司", "flow": "0", "firm_name": "张三", "postcode": "13812345678"}
+    sound = {"flow": "1", "firm_name": "公司"}
+    found = protect_batch(_batch(shifted, sound), Protection()).to_pylist()
+    assert [found[0][name] for name in ("flow", "firm_name", "postcode")] == [None] * 3
+    assert found[0]["malformed_row"].startswith("(left out, ")
+    assert (found[1]["flow"], found[1]["firm_name"]) == ("1", "公司")
+
+
 def test_kept_batch_is_what_was_delivered():
     batch = _batch(PERSON | {"firm_id": CODE}, {"malformed_row": "a,b"})
     assert protect_batch(batch, Protection(personal_columns="keep")).equals(batch)
