@@ -14,6 +14,7 @@ from schemas.migrations.m0002_manifest import MIGRATION as MANIFEST
 from schemas.migrations.m0003_content import MIGRATION as CONTENT
 from schemas.migrations.m0004_reading import MIGRATION as READING
 from schemas.migrations.m0005_checks import MIGRATION as CHECKS
+from schemas.migrations.m0006_panel_check import MIGRATION as PANEL_CHECK
 from schemas.migrations.steps import (
     AddColumns,
     ExtendKey,
@@ -27,7 +28,7 @@ from schemas.migrations.steps import (
     WidenColumn,
 )
 
-MIGRATIONS: tuple[Migration, ...] = (MANIFEST, CONTENT, READING, CHECKS)
+MIGRATIONS: tuple[Migration, ...] = (MANIFEST, CONTENT, READING, CHECKS, PANEL_CHECK)
 LAKE_FORMAT = 1 + len(MIGRATIONS)
 
 
