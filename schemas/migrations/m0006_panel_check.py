@@ -1,4 +1,4 @@
-"""Format 6: the panel's CHECK constraint in a function that Delta's own library knows, which writes the panel without Spark."""
+"""Format 6: the panel's CHECK constraint in a function of Delta's own library, which writes the panel without Spark."""
 
 from __future__ import annotations
 
