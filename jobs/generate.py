@@ -56,7 +56,7 @@ PRESETS: dict[str, dict[str, object]] = {
 MANIFEST = "world.json"
 FIRMS = ("tfp", "survey")
 #: Records from which a second process is worth its start.
-RECORDS_PER_PROCESS = 300_000
+RECORDS_PER_PROCESS = 1_000_000
 #: Share of the records asked for by which a world may miss them without a word.
 TOLERANCE = 0.02
 #: Raise when the same options give other bytes.

@@ -219,7 +219,7 @@ def _bronze(part: Part, batch: pa.RecordBatch, file: FileToLoad, period: str) ->
     years = years_of_rows(part, batch, file.years)
 
     def constant(text: str | None) -> pa.Array:
-        return pa.nulls(n, pa.string()) if text is None else pa.array(np.full(n, text, object), pa.string())
+        return pa.nulls(n, pa.string()) if text is None else pa.repeat(pa.scalar(text, pa.string()), n)
 
     name = "/".join(item for item in (part.member, part.table) if item)
     given = {
