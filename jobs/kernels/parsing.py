@@ -29,6 +29,7 @@ FLOAT_CODE = r"^([0-9]{5,10})\.0+$"
 DOTTED_CODE = r"^[0-9]{1,4}([.-][0-9]{2,4})+$"
 # a value in hundredths of a cent is typed or computed, not declared: it is rounded, and said so
 MORE_THAN_CENTS = r"\.[0-9]{2}[0-9]*[1-9]"
+PLAIN_AMOUNT = r"^[0-9]{1,15}(\.[0-9]{1,2})?$"
 # partner codes that are no economy of destination
 NOT_AN_ECONOMY = ("self", "unknown", "residual", "organisation")
 # HS revisions by the first year they are in force (WCO; applied on 1 January)
@@ -222,7 +223,26 @@ def parse_postcodes(given: pl.DataFrame) -> pl.DataFrame:
 
 
 def parse_values(given: pl.DataFrame) -> pl.DataFrame:
-    """``value_text``, ``value_usd`` (null in a malformed line) and the marks of ``value, malformed_row``."""
+    """``value_text``, ``value_usd`` (null in a malformed line) and the marks of ``value, malformed_row``.
+
+    Nearly all are dollars and cents as they should be, with nothing to repair: only the others are read with care.
+    """
+    is_plain = given.get_column("value").str.contains(PLAIN_AMOUNT).fill_null(False)
+    if not is_plain.any():
+        return _read_with_care(given)
+    plain = given.filter(is_plain).select(
+        pl.col("value").alias("value_text"),
+        pl.when(pl.col("malformed_row").is_null()).then(pl.col("value").cast(pl.Decimal(20, 2))).alias("value_usd"),
+        pl.lit(0, pl.UInt32).alias("_marks"),
+    )
+    if len(plain) == len(given):
+        return plain
+    # where each row of the two lies when one is set behind the other
+    order = pl.concat([is_plain.arg_true(), (~is_plain).arg_true()]).arg_sort()
+    return pl.concat([plain, _read_with_care(given.filter(~is_plain))])[order]
+
+
+def _read_with_care(given: pl.DataFrame) -> pl.DataFrame:
     raw, text, is_read = pl.col("value"), pl.col("value_text"), pl.col("value_usd").is_not_null()
     texts = given.with_columns(unquoted(clean_text(raw)).alias("value_text"))
     usd = read_numbers(given.get_column("value"), *DOLLARS).cast(pl.Decimal(20, 2)).alias("value_usd")

@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--factor", type=float, default=10)
     parser.add_argument("--tasks", type=int, default=8)
     options = parser.parse_args()
-    session = build_session(load_settings(None))
+    session = build_session(load_settings())
     session.conf.set("spark.sql.adaptive.enabled", "false")  # which would join small partitions
     session.conf.set("spark.sql.shuffle.partitions", str(options.tasks))
     build_cube(drawn(session, 10_000, 1)).count()  # compilation
