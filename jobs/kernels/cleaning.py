@@ -165,7 +165,9 @@ def place_sites(parsed: pl.DataFrame, cleaning: Cleaning) -> pl.DataFrame:
     inputs = sites.select(name for name in PLACE_INPUTS if name in sites.columns)
     placed = place_records(inputs, cleaning.places, cleaning.policy)
     known = pl.concat([sites.select(site.columns), placed], how="horizontal")
-    return site.join(known, on=site.columns, how="left", nulls_equal=True, maintain_order="left").select(PLACE_COLUMNS)
+    # what is nowhere said tells no sites apart
+    keys = [column.name for column in site if column.null_count() < len(column)]
+    return site.join(known, on=keys, how="left", nulls_equal=True, maintain_order="left").select(PLACE_COLUMNS)
 
 
 def _frames_of(batches: Iterable[pa.RecordBatch]) -> Iterator[pl.DataFrame]:

@@ -32,6 +32,8 @@ def main() -> int:
     print("| step | processor seconds at the start | microseconds a record |\n|---|---|---|")
     for step, (fixed, rate) in steps.items():
         print(f"| {step} | {fixed:.0f} | {1e6 * rate:.1f} |")
+    if len({run["records"] for run in runs}) < 2:
+        print("\nruns of one size only: the start lies inside the rate")
     fixed, rate = (sum(part) for part in zip(*steps.values(), strict=True))
     print(f"| all five | {fixed:.0f} | {1e6 * rate:.1f} |\n")
     for run in runs:
@@ -39,7 +41,8 @@ def main() -> int:
     largest = max(runs, key=lambda run: run["records"])
     use = largest["cpu"] / largest["wall"] / largest["machine"]["cores"]
     print(f"\ntwo cores were busy to {use:.0%} with {largest['records']:,} records\n")
-    print(f"| records | {' | '.join(f'{cores} cores' for cores in options.cores)} |\n|---|{'---|' * len(options.cores)}")
+    names = [f"{cores} core{'s' * (cores > 1)}" for cores in options.cores]
+    print(f"| records | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
     for records in options.records:
         walls = [fixed / min(cores, 2) + rate * records / (cores * use) for cores in options.cores]
         print(f"| {records:,} | {' | '.join(shown(wall) for wall in walls)} |")
