@@ -221,15 +221,15 @@ def test_fingerprint_names_the_part_that_differs():
 
 def test_delivery_is_sorted_by_name_and_content():
     receipts = [
-        {"source_file": "a", "file_sha256": "1", "receipt_status": "received"},
+        {"source_file": "a", "file_sha256": "1", "receipt_status": "received", "parts": None},
         {"source_file": "b", "file_sha256": "2", "receipt_status": "withdrawn"},
     ]
     files = {"a": "1", "b": "2", "c": "1", "d": "4"}
-    found = sort_delivery([SimpleNamespace(source_file=name, sha256=sha) for name, sha in files.items()], receipts)
+    found = sort_delivery([SimpleNamespace(source_file=name, sha256=sha, parts="") for name, sha in files.items()], receipts)
     kinds = ("new", "corrected", "unchanged", "renamed", "withdrawn")
     named = {kind: [item.source_file for item in getattr(found, kind)] for kind in kinds}
     assert named == {"new": ["d"], "corrected": [], "unchanged": ["a"], "renamed": ["c"], "withdrawn": ["b"]}
-    again = sort_delivery([SimpleNamespace(source_file="b", sha256="9")], receipts)
+    again = sort_delivery([SimpleNamespace(source_file="b", sha256="9", parts="")], receipts)
     assert [item.source_file for item in again.corrected] == ["b"], "other content under a withdrawn name counts"
 
 
