@@ -30,11 +30,13 @@ from jobs.core.privacy import erasure_key, wanted_protection
 from jobs.core.protection import Protection
 from jobs.kernels.protection import plain_code, pseudonym
 from jobs.runtime.context import JobContext, Outcome, command_main, open_context, run_job
-from schemas import bronze, gold, ops, silver
+from schemas import bronze, gold, indicators, ops, silver
 from schemas.table import Table
 
 #: Built anew from bronze; their older versions hold what was erased.
-FOLLOWING = (silver.DECLARATION, silver.QUARANTINE, gold.CITY_PRODUCT_DESTINATION, gold.CITY_EXPORTS)
+FOLLOWING = (
+    silver.DECLARATION, silver.QUARANTINE, gold.CITY_PRODUCT_DESTINATION, gold.CITY_EXPORTS, *indicators.TABLES,
+)
 SHORTEST_CODE = 6
 NOT_REACHED = (
     "Not reached, and to be seen to by hand: the raw folder (a later load leaves the records out), exports and reports made"
@@ -204,7 +206,7 @@ def _build_again(context: JobContext, target: Target) -> list[str]:
     notes = []
     if built:
         again = replace(context, years=frozenset(built), rebuild=True)
-        for name in ("clean", "count"):
+        for name in ("clean", "count", "indicators"):
             try:
                 outcome = run_job(name, importlib.import_module(f"jobs.{name}").run, again)
                 notes += [outcome.unfinished] if outcome.unfinished else []

@@ -49,6 +49,8 @@ from jobs.study.handoff import (
     check_tables,
     city_classes,
     collect_panel,
+    measures_hash,
+    named_measures,
     paper_numbers,
     result_tables,
     results_folder,
@@ -102,7 +104,7 @@ def run(
     chosen = [table for profile in profiles for table in result_tables(tables, profile, table_files)]
     # p-values are adjusted over all tables, so evidence on some of them would be another one; columns of one's own are not in
     # the panel that robustness starts from
-    judged = [table for table in chosen if table.profile == profiles[0] and not table.extra]
+    judged = [table for table in chosen if table.profile == profiles[0] and not table.extra and not named_measures(table)]
     judged = judged if tables.strip().lower() in ("", "all") else []
     usual = at is None and not _other_form(layout, language)
     is_current = usual and not context.rebuild and _is_current(context, handed, chosen, folder)
@@ -268,8 +270,10 @@ def _evidence_mark(
 def _fingerprint(context: JobContext, handed: HandOff, table: ResultTable, with_truth: bool) -> str:
     """Hash of all that a table's numbers depend on."""
     regions = user_files_hash(context.settings.places.user_regions)
+    measures = measures_hash(context.lake, handed, table)
     return fingerprint(
         panel=handed.sha256, spec=spec_hash(table), config=context.settings.sha256(), truth=with_truth,
+        **({"measures": measures} if measures else {}),
         **({"regions": regions} if regions else {}),
     )
 

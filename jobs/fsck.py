@@ -42,12 +42,12 @@ from jobs.runtime.context import (
     command_main,
     open_context,
 )
-from schemas import bronze, gold, ops, silver
+from schemas import bronze, gold, indicators, ops, silver
 from schemas.catalog import TABLES
 from schemas.table import Table
 
 Kind = Literal["error", "notice"]
-BUILT = (bronze.DECLARATION, silver.DECLARATION, gold.CITY_EXPORTS)
+BUILT = (bronze.DECLARATION, silver.DECLARATION, gold.CITY_EXPORTS, indicators.CITY_FIRM, indicators.CITY_DYNAMICS)
 # a file younger than this may belong to a writer that is at work
 SETTLED_SECONDS = 3600.0
 MAX_SHOWN = 5

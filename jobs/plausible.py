@@ -3,7 +3,7 @@
 In: ``bronze.declaration`` (files in force, kept and refused records alike). Out: text, and ``ops.quality``. Held against
 official totals 2000-2016 and the descriptive statistics that the literature prints of 2000-2006; on a generated world
 against that world's own totals; beside them against a file of your own (``--totals``). A figure outside its bounds ends
-with exit code 6.
+with exit code 6. As a step of a run only years are compared whose files, or what is published of them, changed.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ from jobs.cleaning.plausibility import EXTRACT, OFF, Figure, found_figures, judg
 from jobs.cleaning.plausible_reasons import explain, lost_chapters
 from jobs.cleaning.plausible_text import table_text
 from jobs.cleaning.published import read_totals, shipped_totals, world_totals
+from jobs.core.commits import Written
 from jobs.core.errors import EXIT_DONE, EXIT_QUALITY, InputRefusedError
-from jobs.core.ledger import files_in_force, utc_now
+from jobs.core.ledger import Fingerprint, files_in_force, fingerprint, record_builds, recorded_builds, utc_now
 from jobs.runtime.context import JobContext, Outcome, command_main, open_context, run_job
 from jobs.transforms.trade_sums import RECORD_COLUMNS, exporter_statistics, trade_records, trade_sums
 from schemas import bronze, ops
 
 #: What sums of records answer; anything else is a statistic of exporters, which needs each firm's records.
 OF_SUMS = ("value", "share")
+#: Figures that an alarm names.
+SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,6 +53,13 @@ class Plausibility:
 
     figures: list[Figure]
     notes: dict[int, str]
+
+    def of_years(self, years: Sequence[int]) -> Plausibility:
+        """What concerns some years only."""
+        return Plausibility(
+            [item for item in self.figures if item.year in years],
+            {year: note for year, note in self.notes.items() if year in years},
+        )
 
     @property
     def problems(self) -> list[str]:
@@ -70,9 +80,58 @@ PREFLIGHT = (check_totals,)
 
 
 def run(context: JobContext) -> Outcome:
-    """Compare, record and print; ``changed`` is true when a figure is off."""
+    """Compare the years that changed since they were compared; what is off is an alarm, and the run goes on."""
+    published = published_for(context.raw, context.settings.plausible.totals)
+    if context.lake.origin() == "generated" and world_totals(context.raw) is None:
+        return Outcome("records are generated and the totals of their world are not at hand (--raw)", changed=False)
+    receipts = [row for row in files_in_force(context.lake) if context.selects(row["source_year"])]
+    wanted = _fingerprints(context, receipts, published)
+    years = sorted(wanted) if context.rebuild else recorded_builds(context.lake, ops.QUALITY).stale(wanted)
+    if not years:
+        return Outcome("held against what is published before", changed=False)
+    # entry and exit need the years beside
+    beside = frozenset(year + step for year in years for step in (-1, 0, 1))
+    found = compare_with_published(dataclasses.replace(context, years=beside)).of_years(years)
+    _record(context, found.figures)
+    built = Written(context.lake.version(ops.QUALITY), 0)
+    record_builds(context.lake, context.run_id, ops.QUALITY, built, {year: wanted[year] for year in years}, {})
+    return Outcome(_message(found), detail=table_text(found.figures, found.notes), alarm=_alarm(found))
+
+
+def compare(context: JobContext) -> Outcome:
+    """Compare all years, record and print; ``changed`` is true when a figure is off."""
     found = compare_with_published(context)
     _record(context, found.figures)
+    detail = table_text(found.figures, found.notes)
+    return Outcome(_message(found), changed=bool(found.problems), detail=detail, alarm=_alarm(found))
+
+
+def _fingerprints(context: JobContext, receipts: Sequence[Any], published: pd.DataFrame) -> dict[int, Fingerprint]:
+    """What each year's comparison depends on: files of the year and the years beside it, figures, bounds."""
+    files: dict[int, list[str]] = {}
+    for row in receipts:
+        files.setdefault(row["source_year"], []).append(row["file_sha256"])
+    bounds = dataclasses.asdict(context.settings.plausible)
+    return {
+        year: fingerprint(
+            files={year + step: sorted(files.get(year + step, [])) for step in (-1, 0, 1)}, bounds=bounds,
+            published=published[published["year"] == year].to_csv(index=False),
+        )
+        for year in sorted(files)
+    }
+
+
+def _alarm(found: Plausibility) -> str:
+    if not found.problems:
+        return ""
+    more = f" ({len(found.problems) - SHOWN} more)" * (len(found.problems) > SHOWN)
+    return (
+        f"Not plausible: {'; '.join(found.problems[:SHOWN])}{more}. Everything is written; `customs-lake plausible` prints all"
+        " figures."
+    )
+
+
+def _message(found: Plausibility) -> str:
     off, extract = (sum(item.verdict == verdict for item in found.figures) for verdict in (OFF, EXTRACT))
     if not found.figures:
         message = "nothing is published for the years of this lake"
@@ -82,7 +141,7 @@ def run(context: JobContext) -> Outcome:
         message = f"{len(found.figures)} published figures compared, {off} off"
     if found.notes:
         message += "; " + "; ".join(f"{year}: {note}" for year, note in found.notes.items())
-    return Outcome(message, changed=bool(found.problems), detail=table_text(found.figures, found.notes))
+    return message
 
 
 def compare_with_published(context: JobContext) -> Plausibility:
@@ -157,7 +216,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         if arguments.totals is not None:
             settings = context.settings.replaced("plausible", totals=str(arguments.totals))
             context = dataclasses.replace(context, settings=settings)
-        outcome = run_job("plausible", run, context)
+        outcome = run_job("plausible", compare, context)
     print(outcome.detail)
     return EXIT_QUALITY if outcome.changed else EXIT_DONE
 

@@ -35,6 +35,7 @@ from jobs.readers.receipts import receipts_again
 from jobs.runtime.context import JobContext, command_main, open_context, run_job, shut_lake
 from schemas import bronze, firms, gold, ops, panel, results, silver
 from schemas import yearbook as yearbook_tables
+from schemas.indicators import CITY_DIVERSITY, CITY_DYNAMICS, CITY_FIRM, CITY_MARGINS, TRADE_MIX
 from schemas.places import TABLES as REFERENCES
 from schemas.table import Table
 
@@ -46,12 +47,14 @@ MAKERS: tuple[tuple[str, tuple[Table, ...], Table | None], ...] = (
     ("references", REFERENCES, None),
     ("clean", (silver.DECLARATION, silver.QUARANTINE), silver.DECLARATION),
     ("count", (gold.CITY_PRODUCT_DESTINATION, gold.CITY_EXPORTS), gold.CITY_EXPORTS),
+    ("indicators", (CITY_FIRM, TRADE_MIX, CITY_MARGINS, CITY_DIVERSITY), CITY_FIRM),
+    ("indicators", (CITY_DYNAMICS,), CITY_DYNAMICS),
     ("yearbook", yearbook_tables.TABLES, yearbook_tables.YEARBOOK),
     ("productivity", firms.TABLES, firms.CITY_PRODUCTIVITY),
     ("panel", (panel.CITY_PANEL, panel.PANEL_CONSTANTS, panel.PANEL_MISSING), panel.CITY_PANEL),
     ("estimate", results.TABLES, None),
 )
-BY_YEAR = frozenset({"ingest", "clean", "count"})
+BY_YEAR = frozenset({"ingest", "clean", "count", "indicators"})
 NEED_RAW = frozenset({"ingest", "yearbook", "productivity"})
 LEDGER_NEEDS_RAW = (ops.FILE_RECEIPT.name, ops.LEFT_OUT.name)
 

@@ -20,6 +20,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
+from pyspark.sql import Row
 
 from conf.secrets import redact
 from conf.tables import STUDY_PROFILES
@@ -47,6 +48,7 @@ from jobs.study.handoff import (
 )
 from jobs.study.recorded import recorded_estimates, recorded_evidence, recorded_tables
 from jobs.study.result_tables import estimate_options
+from jobs.study.small_cells import panel_without_small_cells
 from schemas import gold, ops, silver
 from schemas.panel import CITY_PANEL, PANEL_MISSING
 from schemas.reference.shipped import read_shipped
@@ -107,7 +109,7 @@ def run(
     )
     log.info("report: numbers read after %.0f s", time.monotonic() - start)
     advance(0, note="drawing and writing the page")
-    report = StudyReport(printed, evidence, handed.panel.natural, paper_numbers(), provenance)
+    report = StudyReport(printed, evidence, _shown_panel(context, handed), paper_numbers(), provenance)
     page = write_report(report, folder)
     missing = [name for name in ROBUSTNESS if name not in evidence]
     hint = " Robustness is not recorded: `customs-lake estimate --robustness` adds it." if missing else ""
@@ -172,6 +174,7 @@ def _provenance(
         funnel=_funnel(context, handed, next(iter(tables.values()))),
         rejects=_rejects(context),
         missing=_missing(context),
+        plausibility=_plausibility(context),
         outline=outline,
         coordinates=_coordinates(),
     )
@@ -253,6 +256,34 @@ def _missing(context: JobContext) -> pd.DataFrame:
     rows = context.lake.arrow(PANEL_MISSING, columns=("variable", "missing_reason")).to_pandas()
     counts = rows.value_counts().rename("city_years").reset_index()
     return counts.sort_values(["variable", "city_years"], ascending=[True, False], ignore_index=True)
+
+
+def _shown_panel(context: JobContext, handed: HandOff) -> pd.DataFrame:
+    """The panel as it may leave the lake: maps and plots show no city-year of few firms."""
+    smallest = context.settings.privacy.smallest_cell
+    if smallest < 2 or not context.lake.exists(gold.CITY_EXPORTS):
+        return handed.panel.natural
+    firms = context.lake.arrow(gold.CITY_EXPORTS, columns=("city_id", "year", "n_firms")).to_pandas()
+    return panel_without_small_cells(handed.panel.natural, firms, smallest)
+
+
+def _plausibility(context: JobContext) -> pd.DataFrame:
+    """The latest comparison of each published figure, totals first."""
+    prefix = "plausible_"
+    latest: dict[tuple[int, str], Row] = {}
+    # a part is recorded only when it is off: of each year the rows of its latest comparison count
+    for row in sorted(context.lake.rows(ops.QUALITY), key=lambda row: row["built_at"]):
+        if row["metric"].startswith(prefix):
+            latest = {key: one for key, one in latest.items() if key[0] != row["year"] or one["run_id"] == row["run_id"]}
+            latest[row["year"], row["metric"]] = row
+    rows = [
+        {
+            "year": row["year"], "figure": row["metric"].removeprefix(prefix).replace("_", " "), "ratio": row["metric_value"],
+            "lowest": row["metric_low"], "highest": row["metric_high"], "agrees": row["is_within"],
+        }
+        for row in latest.values()
+    ]
+    return pd.DataFrame(rows).sort_values(["agrees", "year", "figure"], ignore_index=True) if rows else pd.DataFrame()
 
 
 def _coordinates() -> pd.DataFrame:

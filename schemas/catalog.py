@@ -7,7 +7,7 @@ from importlib import import_module
 
 from schemas.table import Table
 
-MODULES = ("places", "bronze", "yearbook", "firms", "silver", "gold", "panel", "results", "ops")
+MODULES = ("places", "bronze", "yearbook", "firms", "silver", "gold", "indicators", "panel", "results", "ops")
 
 
 def _collect() -> dict[str, Table]:

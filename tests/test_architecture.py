@@ -36,7 +36,7 @@ WORLD_READERS = {"jobs.world.equation"}
 SUBMITTED = {
     "land", "ingest", "references", "clean", "count", "yearbook", "productivity", "panel", "estimate", "report", "pipeline",
     "reconcile", "verify", "compare", "describe", "explain", "resolve", "plan", "withdraw", "maintain", "fsck", "restore",
-    "repair", "erase", "migrate", "generate", "montecarlo", "sniff", "plausible",
+    "repair", "erase", "migrate", "generate", "montecarlo", "sniff", "plausible", "indicators",
 }
 ACTIONS = {
     "collect", "toPandas", "toArrow", "toLocalIterator", "first", "head", "take", "write", "writeTo", "save", "saveAsTable",

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 SHARED = "model.toml"
+#: Folder of tables that show what can be written in ten lines; not part of a study unless it is asked for.
+EXAMPLES = "examples"
 #: Sections of options that a table can be estimated under.
 STUDY_PROFILES = ("defensible", "paper")
 
@@ -26,7 +28,8 @@ def read_table_files(user_folder: str | Path | None = None) -> tuple[dict[str, A
     Parameters
     ----------
     user_folder : path, optional
-        A folder with further ``*.toml`` files; a file of the same name replaces the shipped one.
+        A folder with further ``*.toml`` files; a file of the same name replaces the shipped one. ``examples``, where there
+        is no such folder: the shipped examples.
 
     Raises
     ------
@@ -36,7 +39,10 @@ def read_table_files(user_folder: str | Path | None = None) -> tuple[dict[str, A
     shipped = resources.files("conf") / "tables"
     files = {entry.name: entry for entry in shipped.iterdir() if entry.name.endswith(".toml")}
     if user_folder is not None:
-        own = {path.name: path for path in sorted(Path(user_folder).glob("*.toml"))}
+        folder = Path(user_folder)
+        if str(user_folder) == EXAMPLES and not folder.is_dir():
+            folder = Path(str(shipped / EXAMPLES))
+        own = {path.name: path for path in sorted(folder.glob("*.toml"))}
         if not own:
             raise TableFileError(f"{user_folder}: expected result tables as *.toml, found none.")
         files |= own

@@ -38,6 +38,8 @@ class Provenance:
         Years by reasons, records; empty when unknown.
     missing : DataFrame
         Variable, reason, city-years.
+    plausibility : DataFrame
+        Year, published figure, ratio of the lake's to it, bounds and verdict; empty when nothing was compared.
     outline : dict or None
         The user's GeoJSON.
     coordinates : DataFrame
@@ -52,6 +54,7 @@ class Provenance:
     funnel: Sequence[tuple[str, int]] = ()
     rejects: pd.DataFrame = field(default_factory=pd.DataFrame)
     missing: pd.DataFrame = field(default_factory=pd.DataFrame)
+    plausibility: pd.DataFrame = field(default_factory=pd.DataFrame)
     outline: Mapping[str, object] | None = None
     coordinates: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -113,4 +116,5 @@ class StudyReport:
             "coverage": by_year.assign(share=by_year["complete"] / by_year["city_years"]),
             "missing": self.provenance.missing,
             "rejects": self.provenance.rejects,
+            "plausibility": self.provenance.plausibility,
         }

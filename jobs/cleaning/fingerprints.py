@@ -68,3 +68,21 @@ def gold_fingerprints(context: JobContext, silver: Mapping[int, str]) -> dict[in
     """Fingerprint of each year's counts: its declarations and the references."""
     references = reference_hash(context.settings)
     return {year: fingerprint(silver=str(value), references=references) for year, value in sorted(silver.items())}
+
+
+def cube_fingerprints(gold: Mapping[int, str], years: Iterable[int]) -> dict[int, Fingerprint]:
+    """Fingerprint of each year's firm cube: its counts, and those of the years beside it that the lake holds."""
+    return {year: fingerprint(**_neighbours(gold, year, (-1, 0, 1))) for year in sorted(years)}
+
+
+def dynamics_fingerprints(
+    gold: Mapping[int, str], years: Iterable[int], *, borders_year: int, annexations: str
+) -> dict[int, Fingerprint]:
+    """Fingerprint of each year's dynamics: the year before, three years ahead, and the constant borders."""
+    borders = {"borders": [borders_year, annexations]}
+    return {year: fingerprint(**borders, **_neighbours(gold, year, (-1, 0, 1, 2, 3))) for year in sorted(years)}
+
+
+def _neighbours(gold: Mapping[int, str], year: int, steps: Sequence[int]) -> dict[str, str]:
+    """Parts of a fingerprint, named by their distance from the year; a year that the lake lacks is part of it, too."""
+    return {f"year{step:+d}": str(gold.get(year + step, "")) for step in steps}

@@ -13,16 +13,11 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from conf.plausible import Plausible
+from jobs.kernels.trade_codes import section_of
 
 #: What a figure is told apart by.
 KEY = ("year", "flow", "measure", "dimension", "member")
 REFERENCE_COLUMNS = (*KEY, "value", "precision", "edition", "source")
-#: First chapters of the 21 sections of the Harmonized System.
-SECTION_STARTS = (1, 6, 15, 16, 25, 28, 39, 41, 44, 47, 50, 64, 68, 71, 72, 84, 86, 90, 93, 94, 97)
-ROMAN = (
-    "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII", "XIII", "XIV", "XV", "XVI", "XVII", "XVIII",
-    "XIX", "XX", "XXI",
-)
 #: Groups that customs' releases print: the EU of 2007-2013, and ASEAN.
 GROUPS = {
     "EU27": "AUT BEL BGR CYP CZE DEU DNK ESP EST FIN FRA GBR GRC HUN IRL ITA LTU LUX LVA MLT NLD POL PRT ROU SVK SVN SWE",
@@ -82,13 +77,6 @@ class Figure:
         """In words, such as ``export value, partner USA``."""
         part = "" if self.dimension == "all" else f", {self.dimension.replace('_', ' and ')} {self.member}"
         return f"{self.flow} {self.measure.replace('_', ' ')}{part}"
-
-
-def section_of(chapter: str) -> str:
-    """Section of a two-digit HS chapter in Roman numerals; empty for what is no chapter."""
-    if not (chapter.isdigit() and 1 <= int(chapter) <= 97):
-        return ""
-    return ROMAN[sum(int(chapter) >= start for start in SECTION_STARTS) - 1]
 
 
 def found_figures(sums: pd.DataFrame, statistics: pd.DataFrame | None = None) -> pd.DataFrame:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from jobs.cleaning.plausibility import REFERENCE_COLUMNS, ROMAN
+from jobs.cleaning.plausibility import REFERENCE_COLUMNS
 from jobs.core.errors import InputRefusedError
+from jobs.kernels.trade_codes import ROMAN
 from schemas.reference.shipped import read_shipped
 
 DIMENSIONS = (

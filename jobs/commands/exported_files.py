@@ -39,12 +39,18 @@ class Changed:
         Texts cut to the length that Excel can hold.
     renamed : int
         Columns under another name, for Stata allows 32 characters and reserves some words.
+    emptied : int
+        Rows with cells of fewer than ``smallest`` firms, which are left empty.
+    smallest : int
+        Least number of firms of a cell.
     """
 
     prefixed: int = 0
     replaced: int = 0
     cut: int = 0
     renamed: int = 0
+    emptied: int = 0
+    smallest: int = 0
 
     def text(self) -> str:
         """In words, empty when nothing was changed."""
@@ -54,6 +60,8 @@ class Changed:
             f"{self.replaced:,} texts hold characters that Excel cannot, replaced by {REPLACEMENT}" * bool(self.replaced),
             f"{self.cut:,} texts were longer than {EXCEL_MAX_TEXT:,} characters and are cut" * bool(self.cut),
             f"{self.renamed:,} columns have a name that Stata allows" * bool(self.renamed),
+            f"{self.emptied:,} rows have cells of fewer than {self.smallest} firms, which are left empty"
+            " (--set privacy.smallest_cell=0 shows them)" * bool(self.emptied),
         ]
         return "; ".join(part for part in parts if part)
 

@@ -12,9 +12,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from conf.settings import load_settings
 from jobs.commands.exported_files import write_file
 from jobs.core.errors import EXIT_DONE, InputRefusedError
 from jobs.core.reading import LakeReader, as_pandas
+from jobs.study.small_cells import LOOKED_UP, RULES, lookups_of, suppressed_sql
 from schemas.catalog import TABLES
 
 if TYPE_CHECKING:
@@ -25,8 +27,14 @@ LIMIT_ROWS = 40
 PROMPT = "lake> "
 
 
-def connect(lake: LakeReader) -> duckdb.DuckDBPyConnection:
+def connect(lake: LakeReader, *, smallest: int = 0) -> duckdb.DuckDBPyConnection:
     """A DuckDB in memory whose views are the lake's tables, at the versions of this moment.
+
+    Parameters
+    ----------
+    lake : LakeReader
+    smallest : int
+        Cells of fewer firms are empty.
 
     Raises
     ------
@@ -42,12 +50,35 @@ def connect(lake: LakeReader) -> duckdb.DuckDBPyConnection:
     for layer in sorted({name.partition(".")[0] for name in TABLES}):
         connection.execute(f"CREATE SCHEMA {layer}")
     for name in lake:
-        source = f"_{name.replace('.', '_')}"
-        connection.register(source, lake.delta_table(TABLES[name]).to_pyarrow_dataset())
-        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {source}")
+        connection.register(_source(name), lake.delta_table(TABLES[name]).to_pyarrow_dataset())
+    for name in lake:
+        connection.execute(f"CREATE VIEW {name} AS {_rows_of(lake, name, smallest)}")
     # nothing from here on touches files: a query can neither read others nor write some
     connection.execute("SET enable_external_access = false")
     return connection
+
+
+def small_cells_note(sql: str, smallest: int) -> str:
+    """A sentence for queries of tables whose small cells are empty; empty for others."""
+    named = sorted(name for name in RULES if name in sql.lower()) if smallest > 1 else []
+    if not named:
+        return ""
+    return f"Cells of fewer than {smallest} firms are empty in {', '.join(named)} (setting privacy.smallest_cell)."
+
+
+def _rows_of(lake: LakeReader, name: str, smallest: int) -> str:
+    needed = {place: _source(table.name) for place, table in LOOKED_UP.items()}
+    if smallest < 2 or name not in RULES or not all(lake.exists(LOOKED_UP[place]) for place in lookups_of(name)):
+        return f"SELECT * FROM {_source(name)}"
+    there = [column for column in TABLES[name].columns if column in lake.delta_table(TABLES[name]).schema().to_arrow().names]
+    # an older lake may lack a column
+    if len(there) < len(TABLES[name].columns):
+        return f"SELECT * FROM {_source(name)}"
+    return f"SELECT * EXCLUDE (_small_cell) FROM ({suppressed_sql(TABLES[name], _source(name), smallest, needed)})"
+
+
+def _source(name: str) -> str:
+    return f"_{name.replace('.', '_')}"
 
 
 def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
@@ -85,7 +116,10 @@ def render(rows: pa.Table) -> str:
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Answer one SQL query over the lake's tables."""
-    rows = ask(connect(LakeReader.look(arguments.lake)), arguments.sql)
+    smallest = smallest_cell(arguments)
+    rows = ask(connect(LakeReader.look(arguments.lake), smallest=smallest), arguments.sql)
+    if note := small_cells_note(arguments.sql, smallest):
+        print(note, file=sys.stderr)
     if arguments.out is not None:
         write(rows, arguments.out)
         print(f"{len(rows):,} rows written to {arguments.out}")
@@ -97,9 +131,15 @@ def run_command(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def shell(lake: LakeReader) -> None:
+def smallest_cell(arguments: argparse.Namespace) -> int:
+    """Least number of firms of a cell, by the settings of a command line."""
+    settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    return settings.privacy.smallest_cell
+
+
+def shell(lake: LakeReader, *, smallest: int = 0) -> None:
     """Answer queries line by line until the input ends; ``tables`` lists what there is."""
-    connection = connect(lake)
+    connection = connect(lake, smallest=smallest)
     print(f"{lake.root}: {', '.join(lake)}\nSQL ending in ; is run, 'tables' lists, 'quit' or Ctrl-D ends.")
     pending = ""
     while (line := _read_line("   -> " if pending else PROMPT)) is not None:
@@ -113,6 +153,8 @@ def shell(lake: LakeReader) -> None:
             continue
         try:
             print(render(ask(connection, pending)))
+            if note := small_cells_note(pending, smallest):
+                print(note, file=sys.stderr)
         except InputRefusedError as error:
             print(error, file=sys.stderr)
         pending = ""

@@ -11,5 +11,5 @@ from jobs.core.reading import LakeReader
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Answer SQL queries until the input ends."""
-    query.shell(LakeReader.look(arguments.lake))
+    query.shell(LakeReader.look(arguments.lake), smallest=query.smallest_cell(arguments))
     return EXIT_DONE

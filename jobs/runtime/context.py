@@ -21,6 +21,7 @@ from jobs.core.damage import refuse_damage
 from jobs.core.errors import (
     EXIT_DONE,
     EXIT_NOTHING_TO_DO,
+    EXIT_QUALITY,
     EXIT_REFUSED,
     InputRefusedError,
 )
@@ -59,6 +60,8 @@ class Outcome:
         Identifier of the rows the job appended to bronze.
     unfinished : str
         What could not be done although the job went on, and what to do; it ends the command with exit code 4.
+    alarm : str
+        Figures outside their bounds although everything is written; it ends the command with exit code 6.
     """
 
     message: str
@@ -67,6 +70,7 @@ class Outcome:
     n_rows: int | None = None
     load_id: str = ""
     unfinished: str = ""
+    alarm: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +193,12 @@ def run_job(name: str, run: Callable[[JobContext], Outcome], context: JobContext
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """Say what could not be done and return the exit code of jobs that ended."""
+    """Say what could not be done and what is out of bounds, and return the exit code of jobs that ended."""
     unfinished = list(dict.fromkeys(outcome.unfinished for outcome in outcomes if outcome.unfinished))
-    if unfinished:
-        print("\n" + "\n".join(unfinished), file=sys.stderr)
-        return EXIT_REFUSED
+    alarms = list(dict.fromkeys(outcome.alarm for outcome in outcomes if outcome.alarm))
+    if unfinished or alarms:
+        print("\n" + "\n".join([*unfinished, *alarms]), file=sys.stderr)
+        return EXIT_REFUSED if unfinished else EXIT_QUALITY
     return EXIT_DONE if any(outcome.changed for outcome in outcomes) else EXIT_NOTHING_TO_DO
 
 

@@ -11,7 +11,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ import pandas as pd
 from conf.settings import Places, Settings
 from conf.tables import STUDY_PROFILES, TableFileError, read_table_files
 from estimation.report.study_report import Origin
+from estimation.stata.conditions import named_columns
 from estimation.tables import (
     CityClasses,
     Constant,
@@ -38,8 +39,10 @@ from jobs.core.lake import Lake
 from jobs.reference.place_book import load_region_classes
 from jobs.runtime.context import JobContext, is_generated_folder
 from jobs.runtime.preflight import no_folder
+from jobs.study.city_measures import MEASURED, city_measures
 from schemas.catalog import TABLES
 from schemas.gold import CITY_EXPORTS
+from schemas.indicators import measure_names
 from schemas.panel import CITY_PANEL, MODEL_VARIABLES, PANEL_CONSTANTS, PRODUCTS, product_name, scaled_name
 from schemas.reference.shipped import read_shipped
 from schemas.table import Table
@@ -60,6 +63,8 @@ class HandOff:
         Table to version, all tables behind the panel.
     sha256 : str
         Hash of the collected numbers.
+    measured : dict
+        Table of indicators to the version that a result table's measures are read from.
     """
 
     panel: StudyPanel
@@ -67,6 +72,7 @@ class HandOff:
     constants_version: int
     lineage: dict[str, int]
     sha256: str
+    measured: Mapping[str, int | None] = field(default_factory=dict)
 
 
 def collect_panel(context: JobContext, *, at: int | None = None) -> HandOff:
@@ -94,7 +100,7 @@ def collect_panel(context: JobContext, *, at: int | None = None) -> HandOff:
     panel = study_panel(frame, rows)
     return HandOff(
         _with_counts(lake, panel, version), version, constants_version, lineage_of(lake, version, constants_version),
-        _hash_of(panel.natural),
+        _hash_of(panel.natural), _versions_behind(lake, None if at is None else version),
     )
 
 
@@ -113,6 +119,48 @@ def _with_counts(lake: Lake, panel: StudyPanel, panel_version: int) -> StudyPane
         natural=panel.natural.assign(**{name: values.to_numpy() for name, values in counted.items()}),
         counts={("lnnumcou", way): f"lnnumcou_{way}" for way in columns},
     )
+
+
+def _versions_behind(lake: Lake, panel_version: int | None) -> dict[str, int | None]:
+    """Version of each table of indicators: the latest, or the one that was there when a version of the panel was written."""
+    known = [table for table in MEASURED if lake.exists(table)]
+    if panel_version is None:
+        return {table.name: lake.version(table) for table in known}
+    return {table.name: _written_before(lake, table, panel_version) for table in known}
+
+
+def named_measures(table: ResultTable) -> list[str]:
+    """Indicators that a result table names, in its columns or in a condition."""
+    named = {factor for column in table.columns for name in column.variables for factor in name.split("*")}
+    named |= {name for column in table.columns for name in named_columns(column.sample.where)}
+    named |= {column.sample.by for column in table.columns}
+    return sorted(named & set(measure_names()))
+
+
+def measured_panel(lake: Lake, handed: HandOff, table: ResultTable) -> StudyPanel:
+    """The panel with the indicators that a table names; the panel itself where it names none.
+
+    Raises
+    ------
+    InputRefusedError
+        If it names some and they were not computed yet.
+    """
+    names, panel = named_measures(table), handed.panel
+    if not names:
+        return panel
+    if not handed.measured:
+        raise InputRefusedError(
+            f"{table.name}: {', '.join(names[:3])} come from tables that are not in {lake.root} yet. Run `customs-lake"
+            " indicators` first, or `customs-lake run` for all steps."
+        )
+    measures = city_measures(lake, panel.natural[[panel.entity, panel.time]], handed.measured)[names]
+    return replace(panel, natural=pd.concat([panel.natural, measures], axis=1))
+
+
+def measures_hash(lake: Lake, handed: HandOff, table: ResultTable) -> str:
+    """Hash of the indicators that a table names; empty where it names none."""
+    names = named_measures(table)
+    return _hash_of(measured_panel(lake, handed, table).natural[["city_id", "year", *names]]) if names else ""
 
 
 def study_panel(frame: pd.DataFrame, constants: Iterable[Mapping[str, Any]]) -> StudyPanel:
@@ -204,8 +252,9 @@ def check_tables(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 def panel_columns() -> tuple[str, ...]:
-    """Columns that every panel has: those of its table, and the ways to count destinations."""
-    return (*(name for name in CITY_PANEL.columns if name != "missing_variables"), "lnnumcou_economies", "lnnumcou_codes")
+    """Columns that every panel has: those of its table, the ways to count destinations, and the indicators."""
+    counts = ("lnnumcou_economies", "lnnumcou_codes")
+    return (*(name for name in CITY_PANEL.columns if name != "missing_variables"), *counts, *measure_names())
 
 
 def spec_hash(table: ResultTable) -> str:

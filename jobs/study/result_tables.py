@@ -37,6 +37,7 @@ from jobs.runtime.context import (
 from jobs.study.handoff import (
     HandOff,
     city_classes,
+    measured_panel,
     origin_of,
     paper_numbers,
     result_tables,
@@ -60,7 +61,7 @@ def print_tables(
     for profile in profiles:
         for table in chosen[profile]:
             advance(0, note=f"{table.name} ({profile})")
-            panel, notes = own_panel(handed.panel, table.extra)
+            panel, notes = own_panel(measured_panel(context.lake, handed, table), table.extra)
             fits = estimate_tables([table], panel, classes)[table.name]
             printed.append(
                 print_table(table, fits, paper=paper, truth=truth, generated=generated, notes=notes)

@@ -12,16 +12,8 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-#: Customs' regime codes 14 (processing with supplied materials) and 15 (with imported materials), and their names.
-PROCESSING = "^(0?14|0?15)$|^加工贸易$|来料加工|进料加工|來料加工|進料加工|(?i)process"
-ORDINARY = "^(0?10)$|一般贸易|一般貿易|(?i)ordinary"
-# by the text of the record; customs' list of enterprise types: 1 state, 2-4 foreign, 5 collective, 6 private, 7 individual
-OWNERSHIPS = {
-    "foreign": "^[234]$|外商|合资|合作|外资|独资|(?i)foreign|joint",
-    "state": "^1$|国有|国企|(?i)state",
-    "collective": "^5$|集体|(?i)collective",
-    "private": "^[67]$|私营|民营|个体|(?i)private",
-}
+from jobs.kernels.trade_codes import ORDINARY, OWNERSHIP_PATTERNS, PROCESSING
+
 #: What is asked of a record.
 RECORD_COLUMNS = (
     "year", "flow_kind", "value_usd", "month", "file_sha256", "country_iso3", "hs8_code", "firm_type", "trade_regime",
@@ -145,6 +137,6 @@ def _regime() -> Column:
 
 def _ownership(text: Column) -> Column:
     chosen = reduce(
-        lambda found, item: found.when(text.rlike(item[1]), item[0]), OWNERSHIPS.items(), F.when(text == "", None)
+        lambda found, item: found.when(text.rlike(item[1]), item[0]), OWNERSHIP_PATTERNS.items(), F.when(text == "", None)
     )
     return chosen.otherwise("other")

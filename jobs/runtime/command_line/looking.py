@@ -211,6 +211,7 @@ def _query(parser: Parser) -> None:
         "--out", type=Path, metavar="FILE", help="a .csv, .parquet or .xlsx file for all rows; else the first are printed"
     )
     options.as_json(parser, "print all rows as JSON, one object a line")
+    options.settings(parser)
 
 
 @command(
@@ -220,6 +221,7 @@ def _query(parser: Parser) -> None:
 def _shell(parser: Parser) -> None:
     """Shell: SQL over the lake's tables, query by query, in DuckDB."""
     options.lake(parser)
+    options.settings(parser)
 
 
 @command(

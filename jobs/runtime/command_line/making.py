@@ -10,7 +10,10 @@ from jobs.runtime.command_line.catalogue import MAKING, command
 from jobs.runtime.command_line.parser import Parser
 
 #: Steps of a run, in order.
-STEPS = ("land", "ingest", "references", "clean", "count", "yearbook", "productivity", "panel", "estimate")
+STEPS = (
+    "land", "ingest", "references", "clean", "count", "indicators", "plausible", "yearbook", "productivity", "panel",
+    "estimate",
+)
 # of the estimator, as options.LANGUAGES
 TABLE_LAYOUTS = ("beside_paper", "plain")
 
@@ -28,8 +31,8 @@ TABLE_LAYOUTS = ("beside_paper", "plain")
 def _run(parser: Parser) -> None:
     """Run: all steps in order, from delivered files to the result tables; only what is new or changed is built.
 
-    The steps are land, ingest, references, clean, count, yearbook, productivity, panel and estimate. A lake that holds
-    records goes on without --raw from what it holds.
+    The steps are land, ingest, references, clean, count, indicators, plausible, yearbook, productivity, panel and estimate.
+    A lake that holds records goes on without --raw from what it holds.
     """
     options.lake(parser)
     options.raw(parser, "folder with the delivered files, or an address such as hdfs:// or s3a://; a new lake needs it")
@@ -131,6 +134,18 @@ def _clean(parser: Parser) -> None:
 )
 def _count(parser: Parser) -> None:
     """Count: declarations to the city x product x destination cube, then export value, products and destinations."""
+    options.lake(parser)
+    options.years(parser)
+    options.nothing_new(parser)
+    options.settings(parser)
+
+
+@command(
+    "indicators", MAKING, "firm cube, exporter dynamics, margins, trade mix and diversity of every city-year", is_long=True,
+    examples=[("--lake LAKE", "compute the years that were counted anew, and those beside them")],
+)
+def _indicators(parser: Parser) -> None:
+    """Indicators: the firm cube, trade mix, exporter dynamics, margins and diversity of every city-year."""
     options.lake(parser)
     options.years(parser)
     options.nothing_new(parser)

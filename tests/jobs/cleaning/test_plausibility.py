@@ -8,10 +8,11 @@ import pytest
 
 from conf.plausible import Plausible
 from conf.settings import SettingsError
-from jobs.cleaning.plausibility import AGREES, EXTRACT, OFF, found_figures, judge, section_of
+from jobs.cleaning.plausibility import AGREES, EXTRACT, OFF, found_figures, judge
 from jobs.cleaning.plausible_reasons import explain, lost_chapters
 from jobs.cleaning.plausible_text import table_text
 from jobs.cleaning.published import TotalsFileError, read_totals, shipped_totals
+from jobs.kernels.trade_codes import section_of
 
 YEARS, MONTHS = (2004, 2005, 2006), range(1, 13)
 PARTNERS = ("USA", "HKG", "JPN", "KAZ", "DEU")

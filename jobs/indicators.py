@@ -1,0 +1,286 @@
+"""Indicators: the firm cube, trade mix, exporter dynamics, margins and diversity of every city-year.
+
+In: ``silver.declaration``, ``silver.quarantine`` (sound exports from outside the districts) and
+``gold.city_product_destination``. Out: ``gold.city_firm``, ``gold.trade_mix``, ``gold.city_margins``,
+``gold.city_diversity``, ``gold.city_dynamics``. Records are read once and summed in the kernel; a year is computed again when
+its counts, or those of a year it is compared with, changed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pyspark import StorageLevel
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from jobs.cleaning.fingerprints import cube_fingerprints, dynamics_fingerprints, gold_fingerprints
+from jobs.core.commits import Written
+from jobs.core.frames import arrow_to_frame
+from jobs.core.ledger import Builds, Fingerprint, build_metadata, builds_of, record_builds, years_text
+from jobs.kernels.indicators import batches as kernel
+from jobs.kernels.indicators.dynamics import CUBE_INPUTS, constant_dynamics, dynamics
+from jobs.kernels.indicators.margins import hummels_klenow
+from jobs.kernels.trade_codes import INTERMEDIARY_WORDS, regions_of
+from jobs.reference.annexations import annexations_hash, annexed_units
+from jobs.runtime.context import JobContext, Outcome, job_main
+from jobs.runtime.executors import map_batches
+from jobs.transforms import indicators as transforms
+from schemas import gold, silver
+from schemas.fields import MONEY_TYPE
+from schemas.indicators import CITY_DIVERSITY, CITY_DYNAMICS, CITY_FIRM, CITY_MARGINS, SERIES_BREAKS, TABLES, TRADE_MIX
+from schemas.reference.shipped import read_shipped
+from schemas.table import Table
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+#: A partition of records this large takes the kernel some hundred megabytes; that of the largest city may be larger.
+RECORDS_OF_A_PARTITION = 1_000_000
+CITY_YEAR = ["city_id", "year"]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be computed.
+
+    Attributes
+    ----------
+    known : tuple of int
+        Years with declarations.
+    cube, dynamics : dict
+        Years to compute, with the fingerprint of each.
+    n_records : int
+        Declarations behind the cube's years and their neighbours.
+    """
+
+    known: tuple[int, ...]
+    cube: Mapping[int, Fingerprint] = field(default_factory=dict)
+    dynamics: Mapping[int, Fingerprint] = field(default_factory=dict)
+    n_records: int = 0
+
+    @property
+    def read(self) -> list[int]:
+        """Years whose records are read: those of the cube and the years beside them."""
+        return sorted({year + step for year in self.cube for step in (-1, 0, 1)} & set(self.known))
+
+
+def run(context: JobContext) -> Outcome:
+    """Compute the years that changed, or beside which a year changed."""
+    work = planned(context)
+    if not work.cube and not work.dynamics:
+        return Outcome("indicators are up to date", changed=False)
+    lake = context.lake
+    with lake.lock(*TABLES):
+        n_firms = _build_cube(context, work) if work.cube else 0
+        n_cities = _build_dynamics(context, work) if work.dynamics else 0
+    done = years_text({*work.cube, *work.dynamics})
+    return Outcome(f"{done}: {n_firms:,} firm-years, dynamics of {n_cities:,} city-years", n_rows=work.n_records)
+
+
+def planned(context: JobContext) -> Work:
+    """Compare the fingerprints wanted with those built; a year that is not counted yet, or beside such a year, waits."""
+    lake = context.lake
+    source, counted = builds_of(lake, silver.DECLARATION), builds_of(lake, gold.CITY_EXPORTS)
+    of_counts = gold_fingerprints(context, source.fingerprints)
+    waiting = set(counted.stale(of_counts))
+    known = tuple(sorted(year for year, n_rows in source.n_rows.items() if n_rows))
+    held = {year: of_counts[year] for year in known}
+    asked = [year for year in of_counts if context.selects(year)]
+    cube = cube_fingerprints(held, [year for year in asked if not waiting & {year - 1, year, year + 1}])
+    ahead = dynamics_fingerprints(
+        held, [year for year in asked if not waiting & set(range(year - 1, year + 4))],
+        borders_year=context.settings.study.last_year, annexations=annexations_hash(),
+    )
+    stale = _stale(context, builds_of(lake, CITY_FIRM), cube)
+    work = Work(known, stale, _stale(context, builds_of(lake, CITY_DYNAMICS), ahead))
+    return Work(known, work.cube, work.dynamics, sum(source.n_rows[year] for year in work.read))
+
+
+def _stale(context: JobContext, built: Builds, wanted: Mapping[int, Fingerprint]) -> dict[int, Fingerprint]:
+    years = sorted(wanted) if context.rebuild else built.stale(wanted)
+    return {year: wanted[year] for year in years}
+
+
+def _build_cube(context: JobContext, work: Work) -> int:
+    """The firm cube, and what needs each firm's products and destinations; returns the rows of the cube."""
+    lake, years = context.lake, sorted(work.cube)
+    metadata = build_metadata(context.run_id, work.cube)
+    parts = _computed(context, work).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        firms = transforms.table_rows(parts.where(F.col("part") == kernel.FIRMS), CITY_FIRM)
+        cube = lake.replace_years(CITY_FIRM, firms, years, metadata=metadata)
+        rest = parts.where(F.col("part") != kernel.FIRMS).toArrow()
+    finally:
+        parts.unpersist()
+    per_year = lake.rows_by_year(CITY_FIRM, cube)
+    small = _polars(rest)
+    margins = _part(small, kernel.MARGINS).drop("hk_extensive", "hk_intensive")
+    margins = margins.join(_hummels_klenow(context, years), on=[*CITY_YEAR, "destination"], how="left")
+    for table, frame in (
+        (TRADE_MIX, _part(small, kernel.MIX)), (CITY_MARGINS, margins), (CITY_DIVERSITY, _part(small, kernel.DIVERSITY)),
+    ):
+        _replace(context, table, frame, years, metadata)
+    record_builds(lake, context.run_id, CITY_FIRM, cube, work.cube, per_year)
+    _refresh_spans(context, work)
+    return cube.n_rows
+
+
+def _computed(context: JobContext, work: Work) -> DataFrame:
+    """Rows of all parts, from the records of the years and those beside them, each city in one partition."""
+    lake = context.lake
+    declarations = lake.read(silver.DECLARATION).where(F.col("year").isin(work.read))
+    records = transforms.indicator_records(declarations)
+    others = sorted(set(work.known) - set(work.read))
+    if others and lake.exists(CITY_FIRM):
+        elsewhen = lake.read(CITY_FIRM).where(F.col("year").isin(others))
+        records = records.unionByName(transforms.firms_elsewhen(elsewhen))
+    partitions = max(context.settings.spark.shuffle_partitions, -(-work.n_records // RECORDS_OF_A_PARTITION))
+    plan = kernel.IndicatorPlan(
+        tuple(sorted(set(work.cube) & set(work.known))), work.known, _regions(), _possible(),
+        names_left_out=context.settings.privacy.firm_codes == "pseudonymise",
+    )
+    by_city = records.repartition(partitions, "city_id")
+    return map_batches(by_city, "jobs.kernels.indicators.batches.indicator_batches", (plan,), kernel.PART_DDL)
+
+
+def _build_dynamics(context: JobContext, work: Work) -> int:
+    """Dynamics from the firm cube, under both borders; returns the city-years."""
+    lake, years = context.lake, sorted(work.dynamics)
+    asked = sorted(set(years) & set(work.known))
+    window = sorted({year + step for year in asked for step in (-1, 0, 1, 2, 3)} & set(work.known))
+    cube = _polars(
+        lake.read(CITY_FIRM).where(F.col("year").isin(window)).select(*_in_cents(CITY_FIRM, CUBE_INPUTS)).toArrow()
+    )
+    spread = _polars(lake.read(CITY_DIVERSITY).where(F.col("year").isin(asked)).toArrow())
+    outside = _outside(context, window)
+    borders_year = context.settings.study.last_year
+    found = _concat([
+        dynamics(cube, spread, outside, asked, known_years=work.known),
+        constant_dynamics(cube, outside, asked, known_years=work.known, borders_year=borders_year),
+    ])
+    metadata = build_metadata(context.run_id, work.dynamics)
+    written = _replace(context, CITY_DYNAMICS, found, years, metadata)
+    per_year = lake.rows_by_year(CITY_DYNAMICS, written)
+    record_builds(lake, context.run_id, CITY_DYNAMICS, written, work.dynamics, per_year)
+    return found.select(CITY_YEAR).n_unique()
+
+
+def _outside(context: JobContext, years: Sequence[int]) -> pl.DataFrame:
+    """Exports from outside the districts, with the year in which their place became a district of the city."""
+    import polars as pl
+
+    quarantine = context.lake.read(silver.QUARANTINE).where(F.col("year").isin(list(years)))
+    rows = _polars(transforms.outside_exports(quarantine).toArrow())
+    annexed = pl.DataFrame(
+        {"unit_code": list(annexed_units()), "annexed_year": list(annexed_units().values())},
+        schema={"unit_code": pl.String, "annexed_year": pl.Int32},
+    )
+    return rows.join(annexed, on="unit_code", how="left").with_columns(
+        pl.col("firm_name").str.contains_any(list(INTERMEDIARY_WORDS["ahn"])).alias("is_intermediary_ahn")
+    )
+
+
+def _hummels_klenow(context: JobContext, years: Sequence[int]) -> pl.DataFrame:
+    """Both margins, a year at a time: the products and destinations of all cities of a year fit into the driver."""
+    cube = context.lake.read(gold.CITY_PRODUCT_DESTINATION)
+    return _concat([
+        hummels_klenow(_polars(transforms.city_products(cube.where(F.col("year") == year)).toArrow())) for year in years
+    ])
+
+
+def _refresh_spans(context: JobContext, work: Work) -> None:
+    """Bring first and last year up to date in the years that were not computed, where a firm's span changed."""
+    lake = context.lake
+    others = sorted(set(work.known) - set(work.cube))
+    if not others:
+        return
+    cube = lake.read(CITY_FIRM)
+    spans = cube.groupBy("city_id", "firm_id").agg(F.min("year").alias("first"), F.max("year").alias("last"))
+    joined = cube.where(F.col("year").isin(others)).join(spans, ["city_id", "firm_id"])
+    changed = joined.where((F.col("first") != F.col("first_year")) | (F.col("last") != F.col("last_year")))
+    years = sorted(row["year"] for row in changed.select("year").distinct().collect())
+    built = builds_of(lake, CITY_FIRM)
+    years = [year for year in years if year in built.fingerprints]
+    if not years:
+        return
+    current = {"first_year": F.col("first"), "last_year": F.col("last")}
+    rows = joined.where(F.col("year").isin(years)).withColumns(current)
+    # the fingerprints stay: nothing that these years are computed from changed
+    kept = {year: _again(built, year) for year in years}
+    written = lake.replace_years(CITY_FIRM, rows, years, metadata=build_metadata(context.run_id, kept))
+    record_builds(lake, context.run_id, CITY_FIRM, written, kept, lake.rows_by_year(CITY_FIRM, written))
+
+
+def _again(built: Builds, year: int) -> Fingerprint:
+    value = Fingerprint(built.fingerprints[year])
+    value.parts = built.inputs.get(year, {})
+    return value
+
+
+def _replace(
+    context: JobContext, table: Table, frame: pl.DataFrame, years: Sequence[int], metadata: dict[str, object]
+) -> Written:
+    """Replace years of a small table with rows made on the driver, in one file a year."""
+    import polars as pl
+
+    if "series_break" in table.columns:
+        breaks = pl.col("year").replace_strict(SERIES_BREAKS, default=None, return_dtype=pl.String)
+        frame = frame.with_columns(breaks.alias("series_break"))
+    rows = arrow_to_frame(context.spark, frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    return context.lake.replace_years(table, transforms.table_rows(rows, table).coalesce(1), years, metadata=metadata)
+
+
+def _in_cents(table: Table, names: Sequence[str]) -> list[Column]:
+    """Columns of a table by the names they have in kernels: dollars in cents."""
+    in_dollars = {kernel.cents_name(column.name): column.name for column in table.fields if column.type == MONEY_TYPE}
+    return [
+        transforms.in_cents(in_dollars[name]).alias(name) if name in in_dollars else F.col(name) for name in names
+    ]
+
+
+def _part(rows: pl.DataFrame, part: str) -> pl.DataFrame:
+    import polars as pl
+
+    return rows.filter(pl.col("part") == part)
+
+
+def _polars(table: pa.Table) -> pl.DataFrame:
+    import polars as pl
+
+    return cast(pl.DataFrame, pl.from_arrow(table))
+
+
+def _concat(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.concat(frames, how="diagonal_relaxed")
+
+
+def _regions() -> dict[str, str]:
+    partners = read_shipped("partners")
+    codes = zip(partners["code"], partners["iso3"], partners["kind"], strict=True)
+    return regions_of({code: (iso3, kind) for code, iso3, kind in codes})
+
+
+def _possible() -> dict[str, int]:
+    """Things that could have trade: HS families of all revisions, and partner economies of customs' list."""
+    partners = read_shipped("partners")
+    economies = partners.loc[partners["kind"].isin(["normal", "territory"]) & (partners["iso3"] != ""), "iso3"]
+    families = read_shipped("hs6_families")["family"]
+    return {
+        "product": int(families.nunique()), "destination": int(economies.nunique()),
+        "pair": int(families.nunique()) * int(economies.nunique()),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(job_main("indicators", run))

@@ -1,0 +1,1 @@
+"""Indicators of exporters and variety as frames of Polars: from records to the tables of ``schemas.indicators``."""

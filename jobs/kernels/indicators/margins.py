@@ -1,0 +1,116 @@
+"""Margins of exports: the level and its growth taken apart, by city and by destination, and Hummels and Klenow's two.
+
+Level (Bernard et al. 2009; Tang and Zhang 2012, eq. 2): X = F P D x, with F firms, P products, o firm-product cells,
+D = o / (F P) and x = X / o. Growth (Tang and Zhang, eq. 1): entrants' value less exiters' former value, what continuing
+firms add less what they drop, and what grows and shrinks in cells of both years; in whole cents it adds up exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import polars as pl
+
+from jobs.kernels.indicators.cells import CITY_YEAR
+from schemas.indicators import ALL_PARTNERS
+
+TERMS = ("entrants", "exiters", "added", "dropped", "grown", "shrunk")
+_KEY = (*CITY_YEAR, "destination")
+
+
+def margins(cells: pl.DataFrame, years: Collection[int], *, known_years: Collection[int]) -> pl.DataFrame:
+    """Return the rows of ``gold.city_margins`` without Hummels and Klenow's.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        Of the years and of the years before them.
+    years, known_years : collection of int
+        Years wanted; years that the lake holds.
+    """
+    known = cells.filter(pl.col("firm_id").is_not_null())
+    held = known.group_by(*CITY_YEAR, "firm_id", "hs6_code", "hs6_family", "partner").agg(pl.col("cents").sum())
+    asked = list(years)
+    parts = []
+    for rows in (
+        held.with_columns(pl.lit(ALL_PARTNERS).alias("destination")),
+        held.filter(pl.col("partner").is_not_null()).with_columns(pl.col("partner").alias("destination")),
+    ):
+        level = _levels(rows.filter(pl.col("year").is_in(asked)))
+        growth = _growth(rows, asked, known_years)
+        parts.append(level.join(growth, on=_KEY, how="full", coalesce=True))
+    found = pl.concat(parts).with_columns(
+        pl.col("value_cents", "n_firms", "n_products", "n_firm_products").fill_null(0)
+    )
+    cells_of = pl.col("n_firm_products")
+    return found.with_columns(
+        pl.when(cells_of > 0).then(cells_of / (pl.col("n_firms") * pl.col("n_products"))).alias("density"),
+        pl.when(cells_of > 0).then(pl.col("value_cents") / 100 / cells_of).alias("value_per_cell_usd"),
+    )
+
+
+def _levels(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.group_by(_KEY).agg(
+        pl.col("cents").sum().alias("value_cents"), pl.col("firm_id").n_unique().cast(pl.Int64).alias("n_firms"),
+        pl.col("hs6_code").n_unique().cast(pl.Int64).alias("n_products"),
+        pl.struct("firm_id", "hs6_code").n_unique().cast(pl.Int64).alias("n_firm_products"),
+    )
+
+
+def _growth(rows: pl.DataFrame, years: Collection[int], known_years: Collection[int]) -> pl.DataFrame:
+    """Six terms of the change since the year before, of the years that have one in the lake."""
+    compared = [year for year in years if year in known_years and year - 1 in known_years]
+    cell = [*_KEY, "firm_id", "hs6_family", "partner"]
+    held = rows.group_by(cell).agg(pl.col("cents").sum())
+    now = held.filter(pl.col("year").is_in(compared)).rename({"cents": "now"})
+    before = held.with_columns(pl.col("year") + 1).filter(pl.col("year").is_in(compared)).rename({"cents": "before"})
+    both = now.join(before, on=cell, how="full", coalesce=True, nulls_equal=True)
+    both = both.with_columns(pl.col("now", "before").fill_null(0))
+    firm = [*_KEY, "firm_id"]
+    both = both.with_columns(pl.col("now").sum().over(firm).alias("_now"), pl.col("before").sum().over(firm).alias("_before"))
+    change = pl.col("now") - pl.col("before")
+    enters, leaves = pl.col("_before") == 0, pl.col("_now") == 0
+    stays, held_both = ~enters & ~leaves, (pl.col("now") > 0) & (pl.col("before") > 0)
+    conditions = {
+        "entrants": enters, "exiters": leaves, "added": stays & (pl.col("before") == 0),
+        "dropped": stays & (pl.col("now") == 0), "grown": held_both & (change > 0), "shrunk": held_both & (change < 0),
+    }
+    return both.group_by(_KEY).agg(
+        pl.col("firm_id").filter(enters).n_unique().cast(pl.Int64).alias("n_entrants"),
+        pl.col("firm_id").filter(leaves).n_unique().cast(pl.Int64).alias("n_exiters"),
+        pl.col("before").sum().alias("value_before_cents"), change.sum().alias("value_change_cents"),
+        *(change.filter(condition).sum().alias(f"change_{name}_cents") for name, condition in conditions.items()),
+    )
+
+
+def hummels_klenow(cube: pl.DataFrame) -> pl.DataFrame:
+    """Extensive and intensive margin of every city, as a whole and by destination, against China's other cities.
+
+    Parameters
+    ----------
+    cube : DataFrame
+        ``city_id, year, hs6_code, partner, cents`` of destinations, one row per key.
+
+    Returns
+    -------
+    DataFrame
+        ``city_id, year, destination, hk_extensive, hk_intensive``; null where no other city exports.
+    """
+    pair = ["year", "hs6_code", "partner"]
+    others = cube.with_columns((pl.col("cents").sum().over(pair) - pl.col("cents")).alias("_others"))
+    by_partner = others.group_by(*CITY_YEAR, "partner").agg(pl.col("cents").sum(), pl.col("_others").sum().alias("covered"))
+    all_of_partner = cube.group_by("year", "partner").agg(pl.col("cents").sum().alias("_partner"))
+    by_partner = by_partner.join(all_of_partner, on=["year", "partner"], how="left").with_columns(
+        (pl.col("_partner") - pl.col("cents")).alias("possible")
+    )
+    all_of_year = cube.group_by("year").agg(pl.col("cents").sum().alias("_year"))
+    whole = by_partner.group_by(CITY_YEAR).agg(pl.col("cents", "covered").sum()).join(all_of_year, on="year", how="left")
+    possible = pl.col("_year") - pl.col("cents")
+    whole = whole.with_columns(possible.alias("possible"), pl.lit(ALL_PARTNERS).alias("destination"))
+    columns = [*_KEY, "cents", "covered", "possible"]
+    found = pl.concat([whole.select(columns), by_partner.rename({"partner": "destination"}).select(columns)])
+    return found.select(
+        *_KEY,
+        pl.when(pl.col("possible") > 0).then(pl.col("covered") / pl.col("possible")).alias("hk_extensive"),
+        pl.when(pl.col("covered") > 0).then(pl.col("cents") / pl.col("covered")).alias("hk_intensive"),
+    )

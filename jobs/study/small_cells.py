@@ -1,0 +1,158 @@
+"""Cells of few firms, left empty in what leaves the lake: with one or two firms a cell tells what one of them sells.
+
+The rule is a number of firms (``privacy.smallest_cell``, three by default). Keys and numbers of firms stay, so that a reader
+sees which cells are empty and why. In trade mix a second member of the same city and year is emptied where only one is
+small, since the members sum to the city. The lake itself keeps every cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from schemas import gold, silver
+from schemas.indicators import (
+    CITY_DIVERSITY,
+    CITY_DYNAMICS,
+    CITY_FIRM,
+    CITY_MARGINS,
+    FIRM_MEASURES,
+    TRADE_MIX,
+    VARIETY_MEASURES,
+)
+from schemas.panel import CITY_PANEL, OUTCOMES, scaled_name
+from schemas.table import Table
+
+#: Tables of which every row is one firm's: they leave the lake only where the rule is off.
+OF_ONE_FIRM = (CITY_FIRM,)
+_STATE_COUNTS = {
+    "entrant": "n_entrants", "exiter": "n_exiters", "surviving_entrant": "n_surviving_entrants", "incumbent": "n_incumbents",
+}
+#: Columns of the panel that are exports of the city and nothing else.
+PANEL_OUTCOMES = (
+    *(outcome.source for outcome in OUTCOMES), *(outcome.name for outcome in OUTCOMES),
+    *(scaled_name(outcome.name) for outcome in OUTCOMES),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How the small cells of a table are told.
+
+    Attributes
+    ----------
+    emptied : tuple of (str, tuple of str)
+        Condition in SQL, ``{k}`` for the least number of firms, and the columns that are emptied where it holds.
+    firms : str
+        Subquery with the number of firms ``_n_firms`` by ``on``, for a table that has none itself; empty otherwise.
+    on : tuple of str
+        Columns that it is joined by.
+    """
+
+    emptied: tuple[tuple[str, tuple[str, ...]], ...]
+    firms: str = ""
+    on: tuple[str, ...] = ()
+
+
+def _others(table: Table, *kept: str) -> tuple[str, ...]:
+    return tuple(name for name in table.columns if name not in (*table.key, *kept))
+
+
+def _dynamics() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    counts = ("n_firms", "n_entrants_new", "n_entrants_moved_in", "n_entrants_annexed", *_STATE_COUNTS.values())
+    rates = tuple(
+        name for name in FIRM_MEASURES if name.startswith(("entry_rate", "exit_rate", "survival"))
+    )
+    measures = (*FIRM_MEASURES, *VARIETY_MEASURES)
+    emptied = [("n_firms < {k}", tuple(name for name in measures if name not in (*counts, *rates)))]
+    for state, count in _STATE_COUNTS.items():
+        columns = [name for name in measures if f"_{state}_" in name]
+        emptied.append((f"{count} > 0 AND {count} < {{k}}", tuple(columns)))
+    few = [f"({count} > 0 AND {count} < {{k}})" for count in ("n_entrants", "n_incumbents")]
+    # the mean of all, and of one part, tell the other part; so does its share
+    emptied.append((" OR ".join(few), ("share_value_entrants", "value_entrant_mean_usd", "value_incumbent_mean_usd")))
+    return tuple(emptied)
+
+
+_TERMS = tuple(name for name in CITY_MARGINS.columns if name.startswith("change_"))
+_FEW_MOVE = " OR ".join(
+    f"({count} > 0 AND {count} < {{k}})" for count in ("n_entrants", "n_exiters", "(n_firms - n_entrants)")
+)
+RULES: Mapping[str, Rule] = {
+    gold.CITY_EXPORTS.name: Rule((("n_firms < {k}", _others(gold.CITY_EXPORTS, "n_firms", "city_name", "province_code")),)),
+    gold.CITY_PRODUCT_DESTINATION.name: Rule(
+        (("coalesce(_n_firms, 0) < {k}", ("value_usd", "n_records")),),
+        "SELECT year, city_id, hs6_code, partner_code, count(DISTINCT firm_id) AS _n_firms FROM {declarations} GROUP BY ALL",
+        gold.CITY_PRODUCT_DESTINATION.key,
+    ),
+    TRADE_MIX.name: Rule((
+        (
+            "n_firms < {k} OR (sum(CAST(n_firms < {k} AS INT)) OVER _part = 1 AND row_number() OVER _ordered = 2)",
+            ("value_usd", "share_value"),
+        ),
+    )),
+    CITY_MARGINS.name: Rule((
+        ("n_firms < {k}", _others(CITY_MARGINS, "n_firms", "series_break", "n_entrants", "n_exiters")),
+        ("n_firms - n_entrants + n_exiters < {k}", ("value_before_usd", "value_change_usd", *_TERMS)), (_FEW_MOVE, _TERMS),
+    )),
+    CITY_DIVERSITY.name: Rule((("n_firms < {k}", _others(CITY_DIVERSITY, "n_firms", "n_possible", "series_break")),)),
+    CITY_DYNAMICS.name: Rule(_dynamics()),
+    CITY_PANEL.name: Rule(
+        (("coalesce(_n_firms, {k}) < {k}", PANEL_OUTCOMES),),
+        "SELECT year, city_id, n_firms AS _n_firms FROM {exports}", ("year", "city_id"),
+    ),
+}
+_WINDOWS = (
+    " WINDOW _part AS (PARTITION BY year, city_id, dimension),"
+    " _ordered AS (PARTITION BY year, city_id, dimension ORDER BY n_firms < {k} DESC, value_usd, member)"
+)
+#: Tables that the number of firms is looked up in, by their place in a rule.
+LOOKED_UP = {"declarations": silver.DECLARATION, "exports": gold.CITY_EXPORTS}
+
+
+def lookups_of(name: str) -> list[str]:
+    """Places of the tables that a rule looks up."""
+    return [place for place in LOOKED_UP if f"{{{place}}}" in RULES[name].firms]
+
+
+def suppressed_sql(table: Table, source: str, smallest: int, lookups: Mapping[str, str]) -> str:
+    """A query for the rows of a table without its small cells; ``_small_cell`` marks the rows that lost something.
+
+    Parameters
+    ----------
+    source : str
+        Name of the relation with the rows.
+    smallest : int
+        Least number of firms.
+    lookups : mapping
+        Place in a rule (:data:`LOOKED_UP`) to the relation with that table's rows.
+    """
+    rule = RULES[table.name]
+    conditions = [(f"coalesce({condition.format(k=smallest)}, false)", set(names)) for condition, names in rule.emptied]
+    columns = []
+    for name in table.columns:
+        where = [condition for condition, names in conditions if name in names]
+        empty = " OR ".join(where)
+        columns.append(f"CASE WHEN {empty} THEN NULL ELSE {name} END AS {name}" if where else name)
+    mark = " OR ".join(condition for condition, _ in conditions)
+    joined = f" LEFT JOIN ({rule.firms.format(**lookups)}) USING ({', '.join(rule.on)})" if rule.firms else ""
+    windows = _WINDOWS.format(k=smallest) if table is TRADE_MIX else ""
+    return f"SELECT {', '.join(columns)}, ({mark}) AS _small_cell FROM {source}{joined}{windows}"
+
+
+def panel_without_small_cells(panel: pd.DataFrame, firms: pd.DataFrame, smallest: int) -> pd.DataFrame:
+    """The panel with exports left empty in city-years of few firms.
+
+    Parameters
+    ----------
+    firms : DataFrame
+        ``city_id, year, n_firms``.
+    """
+    known = firms.set_index(["city_id", "year"])["n_firms"]
+    keys = pd.MultiIndex.from_frame(panel[["city_id", "year"]].astype({"year": known.index.dtypes["year"]}))
+    is_small = np.nan_to_num(known.reindex(keys).to_numpy(dtype=float), nan=float(smallest)) < smallest
+    names = [name for name in (*PANEL_OUTCOMES, "lnnumcou_economies", "lnnumcou_codes") if name in panel.columns]
+    return panel.assign(**{name: panel[name].where(~is_small) for name in names})

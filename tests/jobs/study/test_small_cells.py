@@ -1,0 +1,174 @@
+"""Cells of few firms: empty in what leaves the lake, in every table of cells, and nothing else is."""
+
+from __future__ import annotations
+
+import decimal
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from conf.errors import SettingsError
+from conf.privacy import Privacy
+from jobs.commands.export import export_table, without_small_cells
+from jobs.commands.query import small_cells_note
+from jobs.core.errors import InputRefusedError
+from jobs.core.reading import _declared
+from jobs.study.small_cells import LOOKED_UP, PANEL_OUTCOMES, RULES, panel_without_small_cells, suppressed_sql
+from schemas import gold
+from schemas.catalog import TABLES
+from schemas.indicators import CITY_DYNAMICS, CITY_FIRM, CITY_MARGINS, TRADE_MIX
+from schemas.panel import CITY_PANEL
+
+USD = decimal.Decimal("5.00")
+
+
+class _Lake:
+    """A lake of a few Arrow tables."""
+
+    root = "lake"
+
+    def __init__(self, **tables):
+        self.tables = tables
+
+    def exists(self, table):
+        return table.name in self.tables
+
+    def arrow(self, table, *, version=None, columns=None):
+        found = self.tables[table.name]
+        return found if columns is None else found.select([name for name in columns if name in found.column_names])
+
+
+def _table(table, rows):
+    schema = _declared(table, table.columns)
+    return pa.Table.from_pylist([{name: row.get(name) for name in table.columns} for row in rows], schema=schema)
+
+
+def _without(table, rows, lookups=None):
+    found, n_small = without_small_cells(_Lake(**(lookups or {})), table, _table(table, rows), 3)
+    assert found.schema == _declared(table, table.columns)
+    return found.to_pylist(), n_small
+
+
+def test_a_city_year_of_two_firms_keeps_its_keys_and_number_of_firms_only():
+    rows = [
+        {"year": 2003, "city_id": city, "city_name": "市", "n_firms": firms, "value_usd": USD, "n_products": 1, "n_pairs": 1,
+         "n_destinations": 1}
+        for city, firms in (("A", 2), ("B", 3))
+    ]
+    found, n_small = _without(gold.CITY_EXPORTS, rows)
+    small, large = sorted(found, key=lambda row: row["city_id"])
+    assert n_small == 1
+    assert {name for name, value in small.items() if value is not None} == {"year", "city_id", "city_name", "n_firms"}
+    assert large["value_usd"] == USD and large["n_products"] == 1
+
+
+def test_where_one_member_is_small_the_next_smallest_is_emptied_too_since_members_sum_to_the_city():
+    def rows(*firms_and_values):
+        return [
+            {"year": 2003, "city_id": "A", "dimension": "regime", "member": member, "n_firms": firms, "value_usd": value,
+             "share_value": 0.1}
+            for member, firms, value in firms_and_values
+        ]
+
+    found, n_small = _without(TRADE_MIX, rows(("ordinary", 9, 90), ("processing", 5, 50), ("other", 1, 60)))
+    assert n_small == 2 and {row["member"] for row in found if row["value_usd"] is None} == {"processing", "other"}
+    # two small ones hide each other
+    found, n_small = _without(TRADE_MIX, rows(("ordinary", 9, 90), ("processing", 2, 50), ("other", 1, 60)))
+    assert n_small == 2 and {row["member"] for row in found if row["value_usd"] is None} == {"processing", "other"}
+    found, n_small = _without(TRADE_MIX, rows(("ordinary", 9, 90), ("processing", 5, 50)))
+    assert n_small == 0 and all(row["value_usd"] is not None for row in found)
+
+
+def test_dynamics_keep_counts_and_rates_and_lose_the_values_of_a_state_of_few_firms():
+    row = {column.name: 1.0 for column in CITY_DYNAMICS.fields if column.type == "double"}
+    row |= {
+        "year": 2004, "city_id": "A", "population": "all", "borders": "year", "n_firms": 10, "n_entrants": 2,
+        "n_exiters": 4, "n_incumbents": 8, "n_surviving_entrants": 0,
+    }
+    (found,), n_small = _without(CITY_DYNAMICS, [row])
+    assert n_small == 1
+    assert found["value_entrant_median_usd"] is None and found["share_value_entrants"] is None
+    # the mean of all and of the others would tell the two entrants' mean
+    assert found["value_incumbent_mean_usd"] is None and found["value_incumbent_median_usd"] == 1.0
+    assert found["value_exiter_mean_usd"] == found["entry_rate"] == found["value_exporter_mean_usd"] == 1.0
+    (found,), _ = _without(CITY_DYNAMICS, [row | {"n_firms": 2, "n_entrants": 0, "n_incumbents": 2}])
+    assert found["value_exporter_mean_usd"] is None and found["n_firms"] == 2 and found["entry_rate"] == 1.0
+
+
+def test_growth_loses_its_terms_where_few_firms_enter_and_its_level_where_few_firms_were():
+    row = {name: USD for name in CITY_MARGINS.columns if name.endswith("_usd") and name != "value_per_cell_usd"}
+    row |= {"year": 2004, "city_id": "A", "destination": "USA", "n_products": 2, "n_firm_products": 5, "density": 0.5}
+    (found,), _ = _without(CITY_MARGINS, [row | {"n_firms": 9, "n_entrants": 1, "n_exiters": 0}])
+    assert found["change_entrants_usd"] is None and found["change_grown_usd"] is None
+    assert found["value_change_usd"] == found["value_usd"] == USD
+    # seven of nine are new: two firms sold all of the year before
+    (found,), _ = _without(CITY_MARGINS, [row | {"n_firms": 9, "n_entrants": 7, "n_exiters": 0}])
+    assert found["value_before_usd"] is None and found["value_change_usd"] is None and found["value_usd"] == USD
+    (found,), n_small = _without(CITY_MARGINS, [row | {"n_firms": 9, "n_entrants": 4, "n_exiters": 5}])
+    assert n_small == 0 and found["change_entrants_usd"] == USD
+
+
+def test_cells_of_the_cube_and_the_panel_know_their_firms_from_other_tables():
+    cell = {
+        "year": 2003, "city_id": "A", "hs6_code": "010101", "hs_revision": "2002", "hs6_family": "f", "value_usd": USD,
+        "n_records": 4, "is_destination": True,
+    }
+    firms = [("501", firm) for firm in "aabbc"] + [("502", firm) for firm in "aab"]
+    declarations = pa.Table.from_pylist([
+        {"year": 2003, "city_id": "A", "hs6_code": "010101", "partner_code": partner, "firm_id": firm}
+        for partner, firm in firms
+    ])
+    found, n_small = _without(
+        gold.CITY_PRODUCT_DESTINATION, [cell | {"partner_code": "501"}, cell | {"partner_code": "502"}],
+        {"silver.declaration": declarations},
+    )
+    assert {row["partner_code"]: row["value_usd"] for row in found} == {"501": USD, "502": None} and n_small == 1
+    exports = pa.Table.from_pylist([{"year": 2003, "city_id": "A", "n_firms": 2}])
+    panel = {"lnvalue": 1.0, "z_lnvalue": 0.1, "lnAgg": 2.0, "missing_variables": [], "is_complete": True}
+    found, n_small = _without(
+        CITY_PANEL, [panel | {"year": 2003, "city_id": "A"}, panel | {"year": 2003, "city_id": "B"}],
+        {"gold.city_exports": exports},
+    )
+    values = {row["city_id"]: (row["lnvalue"], row["z_lnvalue"], row["lnAgg"]) for row in found}
+    assert values == {"A": (None, None, 2.0), "B": (1.0, 0.1, 2.0)} and n_small == 1
+
+
+def test_every_table_of_cells_has_a_rule_of_its_own_columns():
+    with_firms = {name for name, table in TABLES.items() if name.startswith("gold.") and "n_firms" in table.columns}
+    productivity = {"gold.city_productivity", "gold.firm_technology", "gold.technology"}
+    assert with_firms - productivity <= set(RULES)
+    connection = duckdb.connect()
+    for name in RULES:
+        table = TABLES[name]
+        connection.register("cells", _table(table, []))
+        for place, looked_up in LOOKED_UP.items():
+            connection.register(place, _table(looked_up, []))
+        places = dict(zip(LOOKED_UP, LOOKED_UP, strict=True))
+        assert connection.sql(suppressed_sql(table, "cells", 3, places)).columns == [*table.columns, "_small_cell"]
+
+
+def test_the_panel_of_the_report_loses_exports_of_few_firms_and_nothing_else():
+    panel = pd.DataFrame({"city_id": ["A", "B", "C"], "year": 2003, "lnvalue": [1.0, 2.0, 3.0], "lnAgg": [4.0, 5.0, 6.0]})
+    firms = pd.DataFrame({"city_id": ["A", "B"], "year": pd.array([2003, 2003], "int32"), "n_firms": [2, 3]})
+    shown = panel_without_small_cells(panel, firms, 3)
+    assert shown["lnvalue"].isna().tolist() == [True, False, False] and shown["lnAgg"].equals(panel["lnAgg"])
+    assert "lnvalue" in PANEL_OUTCOMES and panel["lnvalue"].notna().all()
+
+
+def test_a_table_of_single_firms_leaves_the_lake_only_where_the_rule_is_off(tmp_path):
+    lake = _Lake(**{CITY_FIRM.name: _table(CITY_FIRM, [])})
+    with pytest.raises(InputRefusedError, match="every row is one firm's.*smallest_cell=0"):
+        export_table(lake, CITY_FIRM.name, tmp_path / "firms.csv", smallest=3)
+    assert not list(tmp_path.iterdir())
+    assert export_table(lake, CITY_FIRM.name, tmp_path / "firms.csv", smallest=0)[0] == 0
+
+
+def test_the_rule_is_on_by_default_is_named_after_a_query_and_refuses_nonsense():
+    assert Privacy().smallest_cell == 3
+    with pytest.raises(SettingsError, match="smallest_cell"):
+        Privacy(smallest_cell=-1)
+    note = small_cells_note("SELECT * FROM gold.city_exports", 3)
+    assert "fewer than 3 firms" in note and "gold.city_exports" in note
+    assert small_cells_note("SELECT * FROM ops.run", 3) == small_cells_note("SELECT * FROM gold.city_exports", 0) == ""
