@@ -23,7 +23,13 @@ from pyspark.sql import Row
 
 from conf.secrets import redact
 from conf.settings import load_settings
-from jobs.cleaning.fingerprints import bronze_fingerprints, gold_fingerprints, silver_fingerprints, with_emptied_years
+from jobs.cleaning.fingerprints import (
+    bronze_fingerprints,
+    cube_fingerprints,
+    gold_fingerprints,
+    silver_fingerprints,
+    with_emptied_years,
+)
 from jobs.core.damage import refuse_damage
 from jobs.core.errors import EXIT_DONE, EXIT_NOTHING_TO_DO, EXIT_REFUSED
 from jobs.core.ledger import Builds, blocked_years, builds_of, latest_receipts, left_out_files
@@ -41,12 +47,14 @@ from jobs.runtime.context import (
 from jobs.runtime.executors import workers_elsewhere
 from jobs.runtime.session import is_local
 from schemas import bronze, gold, silver
+from schemas.indicators import CITY_FIRM
 
 Action = Literal["load", "build", "rebuild", "clear", "skip", "wait"]
 PART_WORDS = {
     "files": "its files changed", "rules": "the cleaning rules changed", "references": "the reference tables changed",
     "places": "the settings of [places] changed", "base_revision": "count.base_revision changed",
     "build_revision": "the product's code changed its results", "silver": "its declarations are rebuilt",
+    "year-1": "the year before changed", "year+0": "its counts changed", "year+1": "the year after changed",
 }
 
 
@@ -90,7 +98,10 @@ def run(context: JobContext, *, as_json: bool = False) -> Outcome:
     busy = [item for item in years if not item.is_idle]
     message = f"{len(busy)} of {len(years)} years to do" if busy else f"nothing to do, {len(years)} years are up to date"
     unfinished = unfinished_text(delivery) if delivery else ""
-    detail = "\n".join([*delivery_lines(delivery, receipts), "", *_table(years), message])
+    # a lake of an older product
+    lacks = context.lake.exists(gold.CITY_EXPORTS) and not context.lake.exists(CITY_FIRM)
+    never = ["indicators were never computed in this lake: the next run computes those of all its years"] * lacks
+    detail = "\n".join([*delivery_lines(delivery, receipts), "", *_table(years), *never, message])
     if as_json:
         detail = json.dumps(plan_as_json(delivery, years), ensure_ascii=False, indent=1)
     return Outcome(message, changed=bool(busy), detail=detail, unfinished=unfinished)
@@ -140,16 +151,22 @@ def plan_years(context: JobContext, future: Sequence[Row], blocked: Sequence[int
     wanted_cleans = with_emptied_years(context, with_files, cleans)
     empty = sorted(set(wanted_cleans) - set(with_files))
     wanted_counts = gold_fingerprints(context, wanted_cleans)
+    held = {year: wanted_counts[year] for year in with_files}
+    cubes, wanted_cubes = builds_of(lake, CITY_FIRM), cube_fingerprints(held, wanted_counts)
     planned = []
     for year in sorted(wanted_cleans):
         rows = [row for row in chosen if row["source_year"] == year]
         count: Action = "wait" if year in blocked else _action(counts, year, wanted_counts, empty)
+        reason = reason_to_build(cleans, wanted_cleans[year], year) or reason_to_build(counts, wanted_counts[year], year)
+        if count == "skip" and lake.exists(CITY_FIRM) and not set(blocked) & {year - 1, year + 1}:
+            # the indicators of a year also compare it with the years beside it
+            count = _action(cubes, year, wanted_cubes, empty)
+            reason = reason or reason_to_build(cubes, wanted_cubes[year], year)
         to_load = loads.fingerprints.get(year) != wanted_loads.get(year) and year not in empty
         planned.append(
             PlannedYear(
                 year, "load" if to_load else "skip", _action(cleans, year, wanted_cleans, empty),
-                count, len(rows), sum(row["n_lines"] for row in rows),
-                reason_to_build(cleans, wanted_cleans[year], year) or reason_to_build(counts, wanted_counts[year], year),
+                count, len(rows), sum(row["n_lines"] for row in rows), reason,
             )
         )
     return planned

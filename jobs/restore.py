@@ -35,12 +35,13 @@ from jobs.runtime.context import (
 from jobs.runtime.session import build_session
 from schemas import gold, ops, silver
 from schemas.catalog import TABLES
+from schemas.indicators import CITY_FIRM
 from schemas.table import Table
 
 # what happened stays on record; bronze keeps every delivery
 KEPT = ("ops.run", "ops.quality", "ops.pin", "ops.erasure")
 # tables whose rows are worth dollars, and the column that says how many
-MONEY_COLUMNS = {silver.DECLARATION: "value_usd", silver.QUARANTINE: "value_usd", gold.CITY_EXPORTS: "value_usd"}
+MONEY_COLUMNS = dict.fromkeys((silver.DECLARATION, silver.QUARANTINE, gold.CITY_EXPORTS, CITY_FIRM), "value_usd")
 
 
 def state_tables(lake: Lake) -> list[Table]:

@@ -17,10 +17,11 @@ import pandas as pd
 
 from conf.panel import Panel
 from jobs.core.errors import InputRefusedError, NotBalancedError
-from jobs.core.ledger import files_in_force
+from jobs.core.ledger import files_in_force, recorded_builds
 from jobs.kernels.raw_folder import raw_folder
 from jobs.runtime.context import JobContext, Outcome, job_main
 from schemas import gold, silver
+from schemas.indicators import CITY_FIRM
 from schemas.panel import CITY_PANEL
 
 COUNTS = ("value_usd", "n_products", "n_products_family", "n_destinations", "n_partner_codes", "n_firms", "n_records")
@@ -42,6 +43,7 @@ def run(context: JobContext) -> Outcome:
     truth = truth_folder(context)
     years = sorted({row["source_year"] for row in files_in_force(context.lake) if context.selects(row["source_year"])})
     exports = compare_city_years(context, pd.read_csv(truth / "city_year_truth.csv", dtype={"city_id": str}), years)
+    exports = exports.with_(compare_firms(context, pd.read_csv(truth / "city_year_truth.csv", dtype={"city_id": str}), years))
     reasons = compare_reasons(context, pd.read_parquet(truth / "ledger.parquet"), years)
     panel = compare_panel(context, truth, years)
     problems = exports.problems + reasons.problems + panel.problems
@@ -72,6 +74,10 @@ class Comparison:
 
     compared: int
     problems: list[str]
+
+    def with_(self, other: Comparison) -> Comparison:
+        """The same rows compared in another table."""
+        return Comparison(self.compared, self.problems + other.problems)
 
 
 def truth_folder(context: JobContext) -> Path:
@@ -115,6 +121,22 @@ def _unmatched(both: pd.DataFrame) -> list[str]:
         f"{city} {year}: {side[merge]} gold.city_exports"
         for city, year, merge in zip(rows["city_id"], rows["year"], rows["_merge"], strict=True)
     ]
+
+
+def compare_firms(context: JobContext, truth: pd.DataFrame, years: list[int]) -> Comparison:
+    """Hold the rows of the firm cube against the true number of firms, where indicators were computed."""
+    built = set(recorded_builds(context.lake, CITY_FIRM).fingerprints) & set(years)
+    if not built:
+        return Comparison(0, [])
+    found = context.lake.read(CITY_FIRM).groupBy("city_id", "year").count().toPandas()
+    both = truth[truth["year"].isin(built)].merge(
+        found[found["year"].isin(built)], on=["city_id", "year"], how="outer", suffixes=("_truth", "")
+    )
+    differing = both[both["count"].fillna(0) != both["n_firms"].fillna(0)]
+    return Comparison(len(both), [
+        f"{row.city_id} {row.year}: {CITY_FIRM.name} has {row.count_of:,.0f} firms, the truth is {row.n_firms:,.0f}"
+        for row in differing.fillna(0).rename(columns={"count": "count_of"}).itertuples()
+    ])
 
 
 def compare_reasons(context: JobContext, ledger: pd.DataFrame, years: list[int]) -> Comparison:

@@ -7,8 +7,8 @@ year which the lake does not hold is null, never zero.
 References
 ----------
 .. [1] Cebeci, Fernandes, Freund and Pierola (2012), "Exporter Dynamics Database", World Bank.
-.. [2] Bernard, Jensen, Redding and Schott (2009), "The Margins of US Trade", AER 99(2).
-.. [3] Hummels and Klenow (2005), "The Variety and Quality of a Nation's Exports", AER 95(3).
+.. [2] Bernard, Jensen, Redding and Schott (2009), "The Margins of US Trade", American Economic Review 99(2).
+.. [3] Hummels and Klenow (2005), "The Variety and Quality of a Nation's Exports", American Economic Review 95(3).
 .. [4] Cadot, Carrère and Strauss-Kahn (2011), "Export Diversification: What's behind the Hump?", REStat 93(2).
 """
 
