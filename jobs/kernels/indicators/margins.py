@@ -50,10 +50,11 @@ def margins(cells: pl.DataFrame, years: Collection[int], *, known_years: Collect
 
 
 def _levels(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.group_by(_KEY).agg(
+    held = rows.group_by(*_KEY, "firm_id", "hs6_code").agg(pl.col("cents").sum())
+    return held.group_by(_KEY).agg(
         pl.col("cents").sum().alias("value_cents"), pl.col("firm_id").n_unique().cast(pl.Int64).alias("n_firms"),
         pl.col("hs6_code").n_unique().cast(pl.Int64).alias("n_products"),
-        pl.struct("firm_id", "hs6_code").n_unique().cast(pl.Int64).alias("n_firm_products"),
+        pl.len().cast(pl.Int64).alias("n_firm_products"),
     )
 
 
@@ -66,20 +67,25 @@ def _growth(rows: pl.DataFrame, years: Collection[int], known_years: Collection[
     before = held.with_columns(pl.col("year") + 1).filter(pl.col("year").is_in(compared)).rename({"cents": "before"})
     both = now.join(before, on=cell, how="full", coalesce=True, nulls_equal=True)
     both = both.with_columns(pl.col("now", "before").fill_null(0))
-    firm = [*_KEY, "firm_id"]
-    both = both.with_columns(pl.col("now").sum().over(firm).alias("_now"), pl.col("before").sum().over(firm).alias("_before"))
-    change = pl.col("now") - pl.col("before")
-    enters, leaves = pl.col("_before") == 0, pl.col("_now") == 0
-    stays, held_both = ~enters & ~leaves, (pl.col("now") > 0) & (pl.col("before") > 0)
-    conditions = {
-        "entrants": enters, "exiters": leaves, "added": stays & (pl.col("before") == 0),
-        "dropped": stays & (pl.col("now") == 0), "grown": held_both & (change > 0), "shrunk": held_both & (change < 0),
+    change, held_both = pl.col("now") - pl.col("before"), (pl.col("now") > 0) & (pl.col("before") > 0)
+    of_cell = {
+        "added": pl.col("before") == 0, "dropped": pl.col("now") == 0, "grown": held_both & (change > 0),
+        "shrunk": held_both & (change < 0),
     }
-    return both.group_by(_KEY).agg(
-        pl.col("firm_id").filter(enters).n_unique().cast(pl.Int64).alias("n_entrants"),
-        pl.col("firm_id").filter(leaves).n_unique().cast(pl.Int64).alias("n_exiters"),
-        pl.col("before").sum().alias("value_before_cents"), change.sum().alias("value_change_cents"),
-        *(change.filter(condition).sum().alias(f"change_{name}_cents") for name, condition in conditions.items()),
+    sums = ["now", "before", *of_cell]
+    firms = both.with_columns(pl.when(condition).then(change).otherwise(0).alias(name) for name, condition in of_cell.items())
+    firms = firms.group_by(*_KEY, "firm_id").agg(pl.col(sums).sum())
+    # all that a firm sells more or less when it comes or goes is of the firm, not of its cells
+    enters, leaves = pl.col("before") == 0, pl.col("now") == 0
+    of_firm = {"entrants": enters, "exiters": leaves}
+    firms = firms.with_columns(
+        change.alias("change"), enters.cast(pl.Int64).alias("n_entrants"), leaves.cast(pl.Int64).alias("n_exiters"),
+        *(pl.when(condition).then(change).otherwise(0).alias(name) for name, condition in of_firm.items()),
+        *(pl.when(enters | leaves).then(0).otherwise(pl.col(name)).alias(name) for name in of_cell),
+    )
+    found = firms.group_by(_KEY).agg(pl.col("n_entrants", "n_exiters", "before", "change", *TERMS).sum())
+    return found.rename(
+        {"before": "value_before_cents", "change": "value_change_cents"} | {name: f"change_{name}_cents" for name in TERMS}
     )
 
 
