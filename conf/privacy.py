@@ -34,7 +34,7 @@ class Privacy:
         Lake, exports, reports and logs may be read by the owner's group; false: by the owner only.
     allowed_links : tuple of str
         Names or patterns, below the raw folder, of links that may lead out of it; all others are refused.
-    smallest_cell : int
+    fewest_firms : int
         Cells of fewer firms are left empty in what leaves the lake: exports, queries, the report. 0 or 1: none.
     """
 
@@ -43,7 +43,7 @@ class Privacy:
     key: str = ""
     group_access: bool = False
     allowed_links: tuple[str, ...] = ()
-    smallest_cell: int = 3
+    fewest_firms: int = 3
 
     def __post_init__(self) -> None:
         require_one_of("privacy", "personal_columns", self.personal_columns, PERSONAL)
@@ -53,8 +53,8 @@ class Privacy:
                 'privacy.key: pseudonyms need a key. Give it by reference, `key = { env = "CUSTOMS_LAKE_KEY" }` or'
                 ' `{ file = "PATH" }`, and keep it outside the lake: with another key joins over years are lost.'
             )
-        if self.smallest_cell < 0:
-            raise SettingsError(f"privacy.smallest_cell: expected a number of firms, 0 or more; found {self.smallest_cell}.")
+        if self.fewest_firms < 0:
+            raise SettingsError(f"privacy.fewest_firms: expected a number of firms, 0 or more; found {self.fewest_firms}.")
         if self.key and len(self.key) < SHORTEST_KEY:
             raise SettingsError(f"privacy.key: expected {SHORTEST_KEY} characters or more; found {len(self.key)}.")
 

@@ -46,9 +46,9 @@ from jobs.study.handoff import (
     result_tables,
     results_folder,
 )
+from jobs.study.package_content import firms_behind, suppressed_panel
 from jobs.study.recorded import recorded_estimates, recorded_evidence, recorded_tables
 from jobs.study.result_tables import estimate_options
-from jobs.study.small_cells import panel_without_small_cells
 from schemas import gold, ops, silver
 from schemas.panel import CITY_PANEL, PANEL_MISSING
 from schemas.reference.shipped import read_shipped
@@ -260,11 +260,11 @@ def _missing(context: JobContext) -> pd.DataFrame:
 
 def _shown_panel(context: JobContext, handed: HandOff) -> pd.DataFrame:
     """The panel as it may leave the lake: maps and plots show no city-year of few firms."""
-    smallest = context.settings.privacy.smallest_cell
-    if smallest < 2 or not context.lake.exists(gold.CITY_EXPORTS):
-        return handed.panel.natural
-    firms = context.lake.arrow(gold.CITY_EXPORTS, columns=("city_id", "year", "n_firms")).to_pandas()
-    return panel_without_small_cells(handed.panel.natural, firms, smallest)
+    smallest = context.settings.privacy.fewest_firms
+    shown, _ = suppressed_panel(handed.panel, firms_behind(context.lake, handed), smallest)
+    # how many rows are complete tells nothing of a firm
+    whole = {"is_complete": handed.panel.natural["is_complete"]} if "is_complete" in shown.natural else {}
+    return shown.natural.assign(**whole)
 
 
 def _plausibility(context: JobContext) -> pd.DataFrame:

@@ -52,7 +52,7 @@ def export_table(
     if smallest > 1 and table in OF_ONE_FIRM:
         raise InputRefusedError(
             f"{name}: every row is one firm's, and cells of fewer than {smallest} firms do not leave the lake. Hand it out"
-            " with --set privacy.smallest_cell=0 if whoever gets it may see single firms."
+            " with --set privacy.fewest_firms=0 if whoever gets it may see single firms."
         )
     content = lake.arrow(table, version=version)
     n_small = 0
@@ -75,7 +75,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     with look_into(arguments) as context:
         rows, changed = export_table(
             context.lake, arguments.table, arguments.out, version=arguments.version, raw_text=arguments.raw_text,
-            smallest=context.settings.privacy.smallest_cell,
+            smallest=context.settings.privacy.fewest_firms,
         )
     print(f"{rows:,} rows of {arguments.table} written to {arguments.out}")
     if changed.text():
@@ -96,7 +96,7 @@ def without_small_cells(lake: Lake, table: Table, content: pa.Table, smallest: i
     except ModuleNotFoundError as error:
         raise InputRefusedError(
             "export: DuckDB, which finds the cells of few firms, is not installed; pip install 'customs-lake[spark]' adds it,"
-            " --set privacy.smallest_cell=0 goes without."
+            " --set privacy.fewest_firms=0 goes without."
         ) from error
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")

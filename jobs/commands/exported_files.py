@@ -61,7 +61,7 @@ class Changed:
             f"{self.cut:,} texts were longer than {EXCEL_MAX_TEXT:,} characters and are cut" * bool(self.cut),
             f"{self.renamed:,} columns have a name that Stata allows" * bool(self.renamed),
             f"{self.emptied:,} rows have cells of fewer than {self.smallest} firms, which are left empty"
-            " (--set privacy.smallest_cell=0 shows them)" * bool(self.emptied),
+            " (--set privacy.fewest_firms=0 shows them)" * bool(self.emptied),
         ]
         return "; ".join(part for part in parts if part)
 

@@ -63,7 +63,7 @@ def small_cells_note(sql: str, smallest: int) -> str:
     named = sorted(name for name in RULES if name in sql.lower()) if smallest > 1 else []
     if not named:
         return ""
-    return f"Cells of fewer than {smallest} firms are empty in {', '.join(named)} (setting privacy.smallest_cell)."
+    return f"Cells of fewer than {smallest} firms are empty in {', '.join(named)} (setting privacy.fewest_firms)."
 
 
 def _rows_of(lake: LakeReader, name: str, smallest: int) -> str:
@@ -134,7 +134,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 def smallest_cell(arguments: argparse.Namespace) -> int:
     """Least number of firms of a cell, by the settings of a command line."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
-    return settings.privacy.smallest_cell
+    return settings.privacy.fewest_firms
 
 
 def shell(lake: LakeReader, *, smallest: int = 0) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from conf.settings import Places, Settings
-from conf.tables import STUDY_PROFILES, TableFileError, read_table_files
+from conf.tables import EXAMPLES, STUDY_PROFILES, TableFileError, read_table_files
 from estimation.report.study_report import Origin
 from estimation.stata.conditions import named_columns
 from estimation.tables import (
@@ -245,7 +245,7 @@ def check_tables(arguments: argparse.Namespace, settings: Settings) -> None:
     unknown = sorted(set(profiles) - set(STUDY_PROFILES))
     if unknown or not profiles:
         raise InputRefusedError(f"--study-profile: expected some of {', '.join(STUDY_PROFILES)}; found {', '.join(unknown)}.")
-    if folder is not None and not folder.is_dir():
+    if folder is not None and not folder.is_dir() and str(folder) != EXAMPLES:
         raise InputRefusedError(no_folder("--table-files", folder))
     for profile in profiles:
         result_tables(wanted, profile, folder)

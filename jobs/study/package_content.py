@@ -23,15 +23,22 @@ from jobs.core.errors import InputRefusedError
 from jobs.core.lake import Lake
 from jobs.core.ledger import years_text
 from jobs.runtime.context import JobContext
-from jobs.study.handoff import HandOff, city_classes, collect_panel, origin_of, paper_numbers, result_tables
+from jobs.study.handoff import (
+    HandOff,
+    city_classes,
+    collect_panel,
+    measured_panel,
+    named_measures,
+    origin_of,
+    paper_numbers,
+    result_tables,
+)
 from jobs.study.recorded import recorded_estimates, recorded_tables
 from jobs.study.result_tables import own_panel
 from schemas import ops
 from schemas.gold import CITY_EXPORTS
 from schemas.panel import OUTCOMES, scaled_name
 
-#: Fewest firms behind a city-year that leaves the lake.
-FEWEST_FIRMS = 3
 LONGEST_NAME = 60
 #: Names that Windows keeps for devices.
 _DEVICES = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)$", re.IGNORECASE)
@@ -137,14 +144,25 @@ def collect_package(
         ]))
     origin = origin_of(context)
     # no firm stands behind a generated record
-    fewest = 0 if origin == "generated" else fewest_firms(context)
+    fewest = 0 if origin == "generated" else context.settings.privacy.fewest_firms
     panel, n_suppressed = suppressed_panel(handed.panel, firms_behind(context.lake, handed), fewest)
-    panels = [own_panel(panel, table.extra)[0] for table in chosen]
+    panels = [own_panel(_with_measures(context, handed, panel, table), table.extra)[0] for table in chosen]
     printed = _on_the_package(context, chosen, panels, origin, printed, estimate=n_suppressed > 0)
     data = study_data(list(zip(printed, panels, strict=True)), panel, city_classes(context.settings.places))
     return StudyPackage(
         name, data, printed, recorded, handed, origin, n_suppressed, fewest, tuple(without), table_files
     )
+
+
+def _with_measures(context: JobContext, handed: HandOff, panel: StudyPanel, table: ResultTable) -> StudyPanel:
+    """The package's panel with the indicators that a table names, empty where the panel's own exports are suppressed."""
+    names = named_measures(table)
+    if not names:
+        return panel
+    full = measured_panel(context.lake, replace(handed, panel=panel), table)
+    is_suppressed = panel.natural["lnvalue"].isna() & handed.panel.natural["lnvalue"].notna()
+    emptied = {name: full.natural[name].where(~is_suppressed) for name in names}
+    return replace(full, natural=full.natural.assign(**emptied))
 
 
 def require_name(name: str) -> None:
@@ -169,11 +187,6 @@ def pinned_version(lake: Lake, name: str) -> int | None:
     rows = [row for row in lake.rows(ops.PIN) if row["pin_name"] == name and row["table_name"] == "gold.city_panel"]
     latest = max(rows, key=lambda row: row["pinned_at"], default=None)
     return int(latest["table_version"]) if latest is not None and latest["pin_status"] == "pinned" else None
-
-
-def fewest_firms(context: JobContext) -> int:
-    """Fewest firms behind a cell that leaves the lake, as the settings have it."""
-    return int(getattr(context.settings.privacy, "fewest_firms", FEWEST_FIRMS))
 
 
 def firms_behind(lake: Lake, handed: HandOff) -> pd.Series | None:

@@ -1,6 +1,6 @@
 """Cells of few firms, left empty in what leaves the lake: with one or two firms a cell tells what one of them sells.
 
-The rule is a number of firms (``privacy.smallest_cell``, three by default). Keys and numbers of firms stay, so that a reader
+The rule is a number of firms (``privacy.fewest_firms``, three by default). Keys and numbers of firms stay, so that a reader
 sees which cells are empty and why. In trade mix a second member of the same city and year is emptied where only one is
 small, since the members sum to the city. The lake itself keeps every cell.
 """
@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
-import pandas as pd
 
 from schemas import gold, silver
 from schemas.indicators import (
@@ -141,18 +138,3 @@ def suppressed_sql(table: Table, source: str, smallest: int, lookups: Mapping[st
     joined = f" LEFT JOIN ({rule.firms.format(**lookups)}) USING ({', '.join(rule.on)})" if rule.firms else ""
     windows = _WINDOWS.format(k=smallest) if table is TRADE_MIX else ""
     return f"SELECT {', '.join(columns)}, ({mark}) AS _small_cell FROM {source}{joined}{windows}"
-
-
-def panel_without_small_cells(panel: pd.DataFrame, firms: pd.DataFrame, smallest: int) -> pd.DataFrame:
-    """The panel with exports left empty in city-years of few firms.
-
-    Parameters
-    ----------
-    firms : DataFrame
-        ``city_id, year, n_firms``.
-    """
-    known = firms.set_index(["city_id", "year"])["n_firms"]
-    keys = pd.MultiIndex.from_frame(panel[["city_id", "year"]].astype({"year": known.index.dtypes["year"]}))
-    is_small = np.nan_to_num(known.reindex(keys).to_numpy(dtype=float), nan=float(smallest)) < smallest
-    names = [name for name in (*PANEL_OUTCOMES, "lnnumcou_economies", "lnnumcou_codes") if name in panel.columns]
-    return panel.assign(**{name: panel[name].where(~is_small) for name in names})

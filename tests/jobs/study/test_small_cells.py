@@ -5,7 +5,6 @@ from __future__ import annotations
 import decimal
 
 import duckdb
-import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -15,7 +14,7 @@ from jobs.commands.export import export_table, without_small_cells
 from jobs.commands.query import small_cells_note
 from jobs.core.errors import InputRefusedError
 from jobs.core.reading import _declared
-from jobs.study.small_cells import LOOKED_UP, PANEL_OUTCOMES, RULES, panel_without_small_cells, suppressed_sql
+from jobs.study.small_cells import LOOKED_UP, RULES, suppressed_sql
 from schemas import gold
 from schemas.catalog import TABLES
 from schemas.indicators import CITY_DYNAMICS, CITY_FIRM, CITY_MARGINS, TRADE_MIX
@@ -149,26 +148,18 @@ def test_every_table_of_cells_has_a_rule_of_its_own_columns():
         assert connection.sql(suppressed_sql(table, "cells", 3, places)).columns == [*table.columns, "_small_cell"]
 
 
-def test_the_panel_of_the_report_loses_exports_of_few_firms_and_nothing_else():
-    panel = pd.DataFrame({"city_id": ["A", "B", "C"], "year": 2003, "lnvalue": [1.0, 2.0, 3.0], "lnAgg": [4.0, 5.0, 6.0]})
-    firms = pd.DataFrame({"city_id": ["A", "B"], "year": pd.array([2003, 2003], "int32"), "n_firms": [2, 3]})
-    shown = panel_without_small_cells(panel, firms, 3)
-    assert shown["lnvalue"].isna().tolist() == [True, False, False] and shown["lnAgg"].equals(panel["lnAgg"])
-    assert "lnvalue" in PANEL_OUTCOMES and panel["lnvalue"].notna().all()
-
-
 def test_a_table_of_single_firms_leaves_the_lake_only_where_the_rule_is_off(tmp_path):
     lake = _Lake(**{CITY_FIRM.name: _table(CITY_FIRM, [])})
-    with pytest.raises(InputRefusedError, match="every row is one firm's.*smallest_cell=0"):
+    with pytest.raises(InputRefusedError, match="every row is one firm's.*fewest_firms=0"):
         export_table(lake, CITY_FIRM.name, tmp_path / "firms.csv", smallest=3)
     assert not list(tmp_path.iterdir())
     assert export_table(lake, CITY_FIRM.name, tmp_path / "firms.csv", smallest=0)[0] == 0
 
 
 def test_the_rule_is_on_by_default_is_named_after_a_query_and_refuses_nonsense():
-    assert Privacy().smallest_cell == 3
-    with pytest.raises(SettingsError, match="smallest_cell"):
-        Privacy(smallest_cell=-1)
+    assert Privacy().fewest_firms == 3
+    with pytest.raises(SettingsError, match="fewest_firms"):
+        Privacy(fewest_firms=-1)
     note = small_cells_note("SELECT * FROM gold.city_exports", 3)
     assert "fewer than 3 firms" in note and "gold.city_exports" in note
     assert small_cells_note("SELECT * FROM ops.run", 3) == small_cells_note("SELECT * FROM gold.city_exports", 0) == ""
