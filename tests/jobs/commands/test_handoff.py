@@ -31,13 +31,13 @@ from jobs.study.package_words import refuse_names
 from tests.fixtures.lakes import FEW, MOMENT, write_table
 
 
-def _context(root, *, profile=None):
+def _context(root, *, profile=None, settings=()):
     lake = LakeReader.look(str(root))
-    return JobContext(lake.spark, lake, load_settings(profile=profile, environment={}), new_run_id())
+    return JobContext(lake.spark, lake, load_settings(profile=profile, environment={}, overrides=settings), new_run_id())
 
 
-def _hand_off(root, out, name="study", **options):
-    return hand_off(_context(root), name, out, profiles=("defensible",), tables=options.pop("tables", "1,4"), **options)
+def _hand_off(root, out, name="study", settings=(), **options):
+    return hand_off(_context(root, settings=settings), name, out, profiles=("defensible",), tables=options.pop("tables", "1,4"), **options)
 
 
 @pytest.fixture(scope="module")
@@ -183,13 +183,12 @@ def test_half_a_package_is_never_there(study_lake, tmp_path, monkeypatch):
     assert list((tmp_path / "place").iterdir()) == []
 
 
-def test_numbers_of_another_estimator_are_not_handed_over(study_lake, tmp_path, monkeypatch):
+def test_numbers_of_another_estimator_are_not_handed_over(study_lake, tmp_path):
     rows = pd.DataFrame(LakeReader.look(str(study_lake))["gold.estimate"].to_arrow().to_pylist())
     rows["estimate"] = rows["estimate"] * 1.001
     write_table(study_lake, "gold.estimate", rows)
-    monkeypatch.setattr("jobs.study.package_content.fewest_firms", lambda context: 0)
     with pytest.raises(NotBalancedError, match=r"does not give our numbers in 3 of 6 commands: table1\.col1\.defensible"):
-        _hand_off(study_lake, tmp_path / "out", tables="1")
+        _hand_off(study_lake, tmp_path / "out", tables="1", settings=["privacy.fewest_firms=0"])
     assert not (tmp_path / "out").exists()
 
 
