@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -60,12 +60,15 @@ class Work:
         Years to compute, with the fingerprint of each.
     n_records : int
         Declarations behind the cube's years and their neighbours.
+    waiting : tuple of int
+        Years asked for that are not counted yet, or are compared with such a year.
     """
 
     known: tuple[int, ...]
     cube: Mapping[int, Fingerprint] = field(default_factory=dict)
     dynamics: Mapping[int, Fingerprint] = field(default_factory=dict)
     n_records: int = 0
+    waiting: tuple[int, ...] = ()
 
     @property
     def read(self) -> list[int]:
@@ -76,14 +79,15 @@ class Work:
 def run(context: JobContext) -> Outcome:
     """Compute the years that changed, or beside which a year changed."""
     work = planned(context)
+    waiting = f"; {years_text(work.waiting)} wait for counts" * bool(work.waiting)
     if not work.cube and not work.dynamics:
-        return Outcome("indicators are up to date", changed=False)
+        return Outcome(f"indicators are up to date{waiting}", changed=False)
     lake = context.lake
     with lake.lock(*TABLES):
         n_firms = _build_cube(context, work) if work.cube else 0
         n_cities = _build_dynamics(context, work) if work.dynamics else 0
     done = years_text({*work.cube, *work.dynamics})
-    return Outcome(f"{done}: {n_firms:,} firm-years, dynamics of {n_cities:,} city-years", n_rows=work.n_records)
+    return Outcome(f"{done}: {n_firms:,} firm-years, dynamics of {n_cities:,} city-years{waiting}", n_rows=work.n_records)
 
 
 def planned(context: JobContext) -> Work:
@@ -100,9 +104,11 @@ def planned(context: JobContext) -> Work:
         held, [year for year in asked if not waiting & set(range(year - 1, year + 4))],
         borders_year=context.settings.study.last_year, annexations=annexations_hash(),
     )
-    stale = _stale(context, builds_of(lake, CITY_FIRM), cube)
-    work = Work(known, stale, _stale(context, builds_of(lake, CITY_DYNAMICS), ahead))
-    return Work(known, work.cube, work.dynamics, sum(source.n_rows[year] for year in work.read))
+    work = Work(
+        known, _stale(context, builds_of(lake, CITY_FIRM), cube), _stale(context, builds_of(lake, CITY_DYNAMICS), ahead),
+        waiting=tuple(year for year in asked if year not in cube or year not in ahead),
+    )
+    return replace(work, n_records=sum(source.n_rows[year] for year in work.read))
 
 
 def _stale(context: JobContext, built: Builds, wanted: Mapping[int, Fingerprint]) -> dict[int, Fingerprint]:

@@ -165,7 +165,10 @@ def compare_with_published(context: JobContext) -> Plausibility:
     explained = explain(figures, sums, names, bounds)
     # an extract may well be without food for a year
     is_extract = any(item.verdict == EXTRACT for item in explained)
-    return Plausibility(explained, {} if is_extract else lost_chapters(sums))
+    # where chapters are published, their figures tell; a small world may well be without food for a year
+    judged = {item.year for item in explained if item.dimension in ("chapter", "section")}
+    notes = {} if is_extract else {year: note for year, note in lost_chapters(sums).items() if year not in judged}
+    return Plausibility(explained, notes)
 
 
 def published_for(raw: object, own: str) -> pd.DataFrame:
