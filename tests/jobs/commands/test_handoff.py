@@ -37,7 +37,8 @@ def _context(root, *, profile=None, settings=()):
 
 
 def _hand_off(root, out, name="study", settings=(), **options):
-    return hand_off(_context(root, settings=settings), name, out, profiles=("defensible",), tables=options.pop("tables", "1,4"), **options)
+    context, tables = _context(root, settings=settings), options.pop("tables", "1,4")
+    return hand_off(context, name, out, profiles=("defensible",), tables=tables, **options)
 
 
 @pytest.fixture(scope="module")

@@ -122,8 +122,8 @@ def test_no_command_says_it_needs_an_option_that_it_does_not_use():
         "plan", "fsck", "repair",
     ]
     assert [name for name, options in shown.items() if "--years" in options and not name.startswith("places")] == [
-        "run", "sniff", "land", "ingest", "clean", "count", "indicators", "reconcile", "verify", "resolve", "plausible", "plan",
-        "generate",
+        "run", "sniff", "land", "ingest", "clean", "count", "indicators", "reconcile", "verify", "resolve", "plausible",
+        "plan", "generate",
     ]
 
 
