@@ -206,7 +206,7 @@ def _build_again(context: JobContext, target: Target) -> list[str]:
     notes = []
     if built:
         again = replace(context, years=frozenset(built), rebuild=True)
-        for name in ("clean", "count", "indicators"):
+        for name in ("clean", "count", *(["indicators"] if lake.exists(indicators.CITY_FIRM) else [])):
             try:
                 outcome = run_job(name, importlib.import_module(f"jobs.{name}").run, again)
                 notes += [outcome.unfinished] if outcome.unfinished else []

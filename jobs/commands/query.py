@@ -70,11 +70,13 @@ def _rows_of(lake: LakeReader, name: str, smallest: int) -> str:
     needed = {place: _source(table.name) for place, table in LOOKED_UP.items()}
     if smallest < 2 or name not in RULES or not all(lake.exists(LOOKED_UP[place]) for place in lookups_of(name)):
         return f"SELECT * FROM {_source(name)}"
-    there = [column for column in TABLES[name].columns if column in lake.delta_table(TABLES[name]).schema().to_arrow().names]
-    # an older lake may lack a column
-    if len(there) < len(TABLES[name].columns):
+    found = {column.name for column in lake.delta_table(TABLES[name]).schema().fields}
+    # an older lake may lack a column, and with it what a cell is judged by
+    columns = [column for column in TABLES[name].columns if column in found]
+    if "n_firms" in TABLES[name].columns and "n_firms" not in found:
         return f"SELECT * FROM {_source(name)}"
-    return f"SELECT * EXCLUDE (_small_cell) FROM ({suppressed_sql(TABLES[name], _source(name), smallest, needed)})"
+    rows = suppressed_sql(TABLES[name], _source(name), smallest, needed, columns=columns)
+    return f"SELECT * EXCLUDE (_small_cell) FROM ({rows})"
 
 
 def _source(name: str) -> str:

@@ -7,7 +7,7 @@ small, since the members sum to the city. The lake itself keeps every cell.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from schemas import gold, silver
@@ -115,7 +115,9 @@ def lookups_of(name: str) -> list[str]:
     return [place for place in LOOKED_UP if f"{{{place}}}" in RULES[name].firms]
 
 
-def suppressed_sql(table: Table, source: str, smallest: int, lookups: Mapping[str, str]) -> str:
+def suppressed_sql(
+    table: Table, source: str, smallest: int, lookups: Mapping[str, str], *, columns: Sequence[str] = ()
+) -> str:
     """A query for the rows of a table without its small cells; ``_small_cell`` marks the rows that lost something.
 
     Parameters
@@ -126,15 +128,17 @@ def suppressed_sql(table: Table, source: str, smallest: int, lookups: Mapping[st
         Least number of firms.
     lookups : mapping
         Place in a rule (:data:`LOOKED_UP`) to the relation with that table's rows.
+    columns : sequence of str
+        Those that the relation has; all of the table when not given.
     """
     rule = RULES[table.name]
     conditions = [(f"coalesce({condition.format(k=smallest)}, false)", set(names)) for condition, names in rule.emptied]
-    columns = []
-    for name in table.columns:
+    selected = []
+    for name in columns or table.columns:
         where = [condition for condition, names in conditions if name in names]
         empty = " OR ".join(where)
-        columns.append(f"CASE WHEN {empty} THEN NULL ELSE {name} END AS {name}" if where else name)
+        selected.append(f"CASE WHEN {empty} THEN NULL ELSE {name} END AS {name}" if where else name)
     mark = " OR ".join(condition for condition, _ in conditions)
     joined = f" LEFT JOIN ({rule.firms.format(**lookups)}) USING ({', '.join(rule.on)})" if rule.firms else ""
     windows = _WINDOWS.format(k=smallest) if table is TRADE_MIX else ""
-    return f"SELECT {', '.join(columns)}, ({mark}) AS _small_cell FROM {source}{joined}{windows}"
+    return f"SELECT {', '.join(selected)}, ({mark}) AS _small_cell FROM {source}{joined}{windows}"

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import decimal
+import json
 
 import duckdb
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from conf.errors import SettingsError
 from conf.privacy import Privacy
 from jobs.commands.export import export_table, without_small_cells
-from jobs.commands.query import small_cells_note
+from jobs.commands.query import ask, connect, small_cells_note
 from jobs.core.errors import InputRefusedError
-from jobs.core.reading import _declared
+from jobs.core.reading import LakeReader, _declared
 from jobs.study.small_cells import LOOKED_UP, RULES, suppressed_sql
 from schemas import gold
 from schemas.catalog import TABLES
 from schemas.indicators import CITY_DYNAMICS, CITY_FIRM, CITY_MARGINS, TRADE_MIX
+from schemas.migrations import LAKE_FORMAT
 from schemas.panel import CITY_PANEL
 
 USD = decimal.Decimal("5.00")
@@ -163,3 +166,17 @@ def test_the_rule_is_on_by_default_is_named_after_a_query_and_refuses_nonsense()
     note = small_cells_note("SELECT * FROM gold.city_exports", 3)
     assert "fewer than 3 firms" in note and "gold.city_exports" in note
     assert small_cells_note("SELECT * FROM ops.run", 3) == small_cells_note("SELECT * FROM gold.city_exports", 0) == ""
+
+
+def test_a_query_sees_no_small_cell_and_any_cell_where_the_rule_is_off(tmp_path):
+    (tmp_path / "_customs_lake.json").write_text(json.dumps({"format": LAKE_FORMAT, "floors": {}}))
+    rows = [
+        {"year": 2003, "city_id": city, "n_firms": firms, "value_usd": USD, "n_products": 1, "n_destinations": 1, "n_pairs": 1}
+        for city, firms in (("A", 2), ("B", 3))
+    ]
+    write_deltalake(str(tmp_path / "gold" / "city_exports"), _table(gold.CITY_EXPORTS, rows), partition_by=["year"])
+    lake = LakeReader.look(str(tmp_path))
+    sql = "SELECT city_id, value_usd, n_firms FROM gold.city_exports ORDER BY city_id"
+    found = ask(connect(lake, smallest=3), sql).to_pydict()
+    assert found == {"city_id": ["A", "B"], "value_usd": [None, USD], "n_firms": [2, 3]}
+    assert ask(connect(lake, smallest=0), sql).to_pydict()["value_usd"] == [USD, USD]
