@@ -21,13 +21,13 @@ import jinja2
 
 from estimation.replication import Check
 from jobs.core.ledger import code_version, files_in_force, years_text
+from jobs.runtime.command_line.making import STEPS
 from jobs.runtime.context import JobContext
 from jobs.study.package_content import StudyPackage
 from schemas import ops
 
 #: Packages whose versions the numbers may depend on.
 PACKAGES = ("customs-lake", "numpy", "scipy", "pandas", "pyarrow", "polars", "pyspark", "delta-spark", "deltalake")
-STEPS = ("land", "ingest", "references", "clean", "count", "yearbook", "productivity", "panel", "estimate")
 GIGABYTE = 2**30
 
 
