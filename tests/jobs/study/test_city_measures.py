@@ -108,6 +108,8 @@ def test_a_lake_without_these_tables_has_empty_columns(lake):
 
 def test_every_measure_of_the_tables_has_a_name_of_its_own_among_the_panels_columns():
     names = measure_names()
+    # as the page on indicators says
+    assert len(names) == 356
     assert len(set(names)) == len(names) and {*FIRM_MEASURES, *VARIETY_MEASURES} <= set(names)
     assert len(set(panel_columns())) == len(panel_columns()) and set(names) <= set(panel_columns())
 
