@@ -23,7 +23,6 @@ from pyspark.sql import functions as F
 
 from jobs.cleaning.fingerprints import cube_fingerprints, dynamics_fingerprints, gold_fingerprints
 from jobs.core.commits import Written
-from jobs.core.frames import arrow_to_frame
 from jobs.core.ledger import Builds, Fingerprint, build_metadata, builds_of, record_builds, years_text
 from jobs.kernels.indicators import batches as kernel
 from jobs.kernels.indicators.dynamics import CUBE_INPUTS, constant_dynamics, dynamics
@@ -241,8 +240,7 @@ def _replace(
     if "series_break" in table.columns:
         breaks = pl.col("year").replace_strict(SERIES_BREAKS, default=None, return_dtype=pl.String)
         frame = frame.with_columns(breaks.alias("series_break"))
-    rows = arrow_to_frame(context.spark, frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
-    return context.lake.replace_years(table, transforms.table_rows(rows, table).coalesce(1), years, metadata=metadata)
+    return context.lake.replace_years(table, kernel.table_rows(frame, table), years, metadata=metadata)
 
 
 def _in_cents(table: Table, names: Sequence[str]) -> list[Column]:

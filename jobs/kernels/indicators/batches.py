@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import polars as pl
 import pyarrow as pa
 
+from jobs.core.direct import arrow_schema
 from jobs.kernels.indicators.cells import read_cells
 from jobs.kernels.indicators.firms import firm_cube
 from jobs.kernels.indicators.margins import margins
@@ -23,6 +24,7 @@ from schemas.indicators import (
     CITY_MARGINS,
     TRADE_MIX,
 )
+from schemas.table import Table
 
 FIRMS, MIX, MARGINS, DIVERSITY = "firms", "mix", "margins", "diversity"
 ROWS_OF_A_BATCH = 10_000
@@ -89,6 +91,25 @@ def indicator_parts(batches: Iterable[pa.RecordBatch], plan: IndicatorPlan) -> d
         MARGINS: margins(given.cells, plan.years, known_years=plan.known_years),
         DIVERSITY: diversity(asked, firms, plan.possible),
     }
+
+
+def table_rows(frame: pl.DataFrame, table: Table) -> pa.Table:
+    """A part's rows as rows of its table: dollars from cents, and null for what the part does not have."""
+    arrays = []
+    for column, kind in zip(table.fields, arrow_schema(table).types, strict=True):
+        name = cents_name(column.name) if column.type == MONEY_TYPE else column.name
+        if name not in frame.columns:
+            arrays.append(pa.nulls(len(frame), kind))
+            continue
+        values = frame.get_column(name).to_arrow(compat_level=pl.CompatLevel.oldest())
+        arrays.append(_in_dollars(values, kind) if column.type == MONEY_TYPE else values.cast(kind))
+    return pa.Table.from_arrays(arrays, names=list(table.columns))
+
+
+def _in_dollars(cents: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Whole cents as dollars: a decimal with two places is its cents, told where the point stands."""
+    whole = cents.cast(pa.int64()).cast(pa.decimal128(kind.precision, 0))
+    return pa.Array.from_buffers(kind, len(whole), whole.buffers(), null_count=whole.null_count, offset=whole.offset)
 
 
 def aligned(frame: pl.DataFrame) -> pl.DataFrame:

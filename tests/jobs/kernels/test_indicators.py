@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import decimal
 import math
 import random
 import statistics
 from collections import defaultdict
 
+import deltalake
 import polars as pl
 import pytest
 
-from jobs.kernels.indicators.batches import IndicatorPlan, aligned, indicator_batches, indicator_parts
+from jobs.core.creation import first_entry
+from jobs.core.direct import arrow_schema, write_rows
+from jobs.kernels.indicators.batches import IndicatorPlan, aligned, indicator_batches, indicator_parts, table_rows
 from jobs.kernels.indicators.cells import RECORD_INPUTS
 from jobs.kernels.indicators.dynamics import constant_dynamics, dynamics
 from jobs.kernels.indicators.margins import TERMS, hummels_klenow
 from jobs.kernels.trade_codes import INTERMEDIARY_WORDS
+from schemas.indicators import CITY_DIVERSITY, CITY_DYNAMICS, CITY_FIRM, CITY_MARGINS, TRADE_MIX
 
 # 2006 is absent: its neighbours are edges, too
 YEARS = (2002, 2003, 2004, 2005, 2007, 2008, 2009)
@@ -368,6 +373,26 @@ def test_batches_carry_every_part_under_one_schema_and_an_empty_partition_gives_
     assert {batch.schema for batch in batches} == {batches[0].schema}
     assert sum(map(len, indicator_batches([], PLAN))) == 0
     assert aligned(parts["mix"]).columns == batches[0].schema.names
+
+
+def test_rows_of_every_table_keep_its_checks_and_are_written_by_the_tables_own_library(records, parts, rows, tmp_path):
+    frames = {
+        CITY_FIRM: parts["firms"], TRADE_MIX: parts["mix"], CITY_MARGINS: parts["margins"], CITY_DIVERSITY: parts["diversity"],
+        CITY_DYNAMICS: pl.DataFrame(rows, infer_schema_length=None),
+    }
+    for table, frame in frames.items():
+        found = table_rows(frame, table)
+        assert found.schema.equals(arrow_schema(table)) and len(found) == len(frame) > 0
+        table.assert_unique(zip(*(found[name].to_pylist() for name in table.key), strict=True))
+        log = tmp_path / table.relative_path / "_delta_log"
+        log.mkdir(parents=True)
+        (log / f"{0:020}.json").write_text(first_entry(table, "{}"))
+        condition = f"year IN ({', '.join(map(str, YEARS))})"
+        write_rows(str(tmp_path), table, found, mark="{}", overwrite=True, condition=condition)
+        written = deltalake.DeltaTable(str(tmp_path / table.relative_path)).to_pyarrow_table()
+        assert len(written) == len(frame)
+        if "value_usd" in table.columns:
+            assert sum(written["value_usd"].to_pylist()) == decimal.Decimal(frame["value_cents"].sum()) / 100
 
 
 # --- entry by cause and constant borders --------------------------------------------------------------------------------

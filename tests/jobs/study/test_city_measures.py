@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from conf.tables import read_table_files
+from jobs.core.direct import arrow_schema
 from jobs.core.errors import InputRefusedError
-from jobs.core.reading import _declared
 from jobs.study.city_measures import city_measures
 from jobs.study.handoff import (
     HandOff,
@@ -42,7 +42,7 @@ class _Lake:
 
     def arrow(self, table, *, version=None, columns=None):
         rows = [{name: row.get(name) for name in table.columns} for row in self.tables[table.name]]
-        return pa.Table.from_pylist(rows, schema=_declared(table, table.columns))
+        return pa.Table.from_pylist(rows, schema=arrow_schema(table))
 
     @property
     def versions(self):

@@ -14,8 +14,9 @@ from conf.errors import SettingsError
 from conf.privacy import Privacy
 from jobs.commands.export import export_table, without_small_cells
 from jobs.commands.query import ask, connect, small_cells_note
+from jobs.core.direct import arrow_schema
 from jobs.core.errors import InputRefusedError
-from jobs.core.reading import LakeReader, _declared
+from jobs.core.reading import LakeReader
 from jobs.study.small_cells import LOOKED_UP, RULES, suppressed_sql
 from schemas import gold
 from schemas.catalog import TABLES
@@ -43,13 +44,13 @@ class _Lake:
 
 
 def _table(table, rows):
-    schema = _declared(table, table.columns)
+    schema = arrow_schema(table)
     return pa.Table.from_pylist([{name: row.get(name) for name in table.columns} for row in rows], schema=schema)
 
 
 def _without(table, rows, lookups=None):
     found, n_small = without_small_cells(_Lake(**(lookups or {})), table, _table(table, rows), 3)
-    assert found.schema == _declared(table, table.columns)
+    assert found.schema == arrow_schema(table)
     return found.to_pylist(), n_small
 
 
