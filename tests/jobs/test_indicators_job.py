@@ -5,6 +5,7 @@ The same lake is held against its world's totals, with and without one month's f
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pandas as pd
@@ -59,7 +60,8 @@ def test_the_five_tables_agree_with_the_counts_to_the_cent_and_keep_their_keys(c
     for table in TABLES:
         assert not _rows(context, table).duplicated(list(table.key)).any(), table.name
     assert verify.run(context).message
-    assert not [f for f in fsck.run(context).detail.splitlines() if f.startswith("error")]
+    found = [finding for table in TABLES for check in (fsck.check_rows, fsck.check_builds) for finding in check(context, table)]
+    assert not found
 
 
 def test_a_second_run_computes_nothing_and_a_changed_year_those_it_is_compared_with(context):
@@ -93,6 +95,10 @@ def test_the_lake_agrees_with_its_world_and_a_missing_month_ends_with_exit_code_
     assert not run_job("plausible", plausible.run, replace(context, run_id="fourth")).alarm
 
 
+@pytest.mark.skipif(
+    not os.environ.get("CUSTOMS_LAKE_CLUSTER_TESTS"),
+    reason="erasing builds all years again, minutes: set CUSTOMS_LAKE_CLUSTER_TESTS=1",
+)
 def test_an_erased_firm_is_gone_from_the_firm_cube_and_its_years_are_computed_again(context):
     firms = _rows(context, CITY_FIRM)
     firm = firms.groupby("firm_id")["year"].nunique().idxmax()
