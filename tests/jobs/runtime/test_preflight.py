@@ -150,7 +150,7 @@ WORDS = {
     "report": ["--out", "report"],
 }  # fmt: skip
 #: Without a lake, or a conversation.
-ELSEWHERE = ("sniff", "config", "shell", "demo", "generate", "montecarlo", "doctor", "completion")
+ELSEWHERE = ("sniff", "config", "shell", "demo", "generate", "montecarlo", "doctor", "completion", "manifests")
 
 
 @pytest.mark.parametrize("name", [name for name in commands() if name not in ELSEWHERE])
