@@ -32,8 +32,10 @@ test-fast: $(READY)  ## what needs no Java: minutes less
 test-spark: $(READY) zip  ## the rest: sessions, Delta tables, processes
 	@$(BIN)/python -m pytest --durations=10 -m "not ($(PURE))"
 
-test-cluster: $(READY) zip  ## on demand: kills, full disks, processes side by side, the object store
+test-cluster: $(READY) zip  ## on demand: kills, full disks, YARN and HDFS, the object store; fetches 720 MB once
 	@bash tests/cluster/install_builder.sh
+	@$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[s3]'
+	@for name in hadoop s3; do $(BIN)/python tests/cluster/fetch_jars.py $$name .cache/$$name >/dev/null || exit 1; done
 	@CUSTOMS_LAKE_CLUSTER_TESTS=1 $(BIN)/python -m pytest --durations=10 -m cluster
 
 coverage: $(READY)  ## lines that the tests without Java reach, against the floor in pyproject.toml

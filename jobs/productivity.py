@@ -29,8 +29,10 @@ from jobs.core.frames import rows_to_spark
 from jobs.core.lake import Written
 from jobs.core.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
 from jobs.core.privacy import firm_protection_of, policy_of
+from jobs.kernels.raw_folder import RawFolder
 from jobs.readers.firm_files import (
     FOLDER,
+    SERIES_FILES,
     FirmFile,
     find_given_file,
     find_survey_files,
@@ -39,7 +41,7 @@ from jobs.readers.firm_files import (
     refuse_changed,
 )
 from jobs.readers.firm_series import FirmSeries, load_series
-from jobs.readers.local_copy import local_raw
+from jobs.readers.local_copy import local_raw, raw_of_executors
 from jobs.readers.raw_listing import refuse_links_out
 from jobs.reference.firm_places import place_frame
 from jobs.reference.place_book import configured_place_book, user_files_hash
@@ -129,9 +131,10 @@ class Report:
 def run(context: JobContext) -> Outcome:
     """Rebuild firm and city productivity when a file or a choice changed."""
     choices = context.settings.productivity
-    raw = local_raw(context, FOLDER, read_by_executors=True)
-    refuse_links_out(raw / FOLDER, raw, context.settings.privacy.allowed_links)
-    sources = find_sources(raw, choices)
+    raw = raw_of_executors(context, FOLDER)
+    beside = raw.path if raw.is_local else local_raw(context, FOLDER, only=SERIES_FILES)
+    refuse_links_out(beside / FOLDER, beside, context.settings.privacy.allowed_links)
+    sources = find_sources(raw, choices, beside=beside)
     if sources is None:
         return Outcome("no firm files in raw/firms: the panel will have no lnPro", changed=False)
     settings, places = context.settings.as_dict(), context.settings.places
@@ -155,8 +158,16 @@ def _firms_part(context: JobContext) -> dict[str, object]:
     return {"firms": policy_of(context.settings)["key_check"], "erased": sorted(protection.erased_firms)}
 
 
-def find_sources(raw: Path, choices: Productivity) -> Sources | None:
+def find_sources(raw: RawFolder, choices: Productivity, *, beside: Path) -> Sources | None:
     """Decide between given productivity and the survey; None when neither is there and none was asked for.
+
+    Parameters
+    ----------
+    raw : RawFolder
+        As executors see it.
+    choices : Productivity
+    beside : Path
+        Where the small series beside the survey are read by the driver.
 
     Raises
     ------
@@ -167,12 +178,14 @@ def find_sources(raw: Path, choices: Productivity) -> Sources | None:
     if given is not None:
         return Sources("given", [given], FirmSeries())
     if choices.source == "given":
-        raise InputRefusedError(f"productivity.source = 'given': no raw/firms/firm_tfp.csv below {raw}.")
+        raise InputRefusedError(f"productivity.source = 'given': no raw/firms/firm_tfp.csv below {raw.address}.")
     files = [file for file in find_survey_files(raw) if file.year not in choices.years_left_out]
     if files:
-        return Sources("survey", files, load_series(raw, choices, last_year=max(file.survey_year for file in files)))
+        return Sources("survey", files, load_series(beside, choices, last_year=max(file.survey_year for file in files)))
     if choices.source == "survey":
-        raise InputRefusedError(f"productivity.source = 'survey': no survey files (asif_YYYY.csv) in raw/firms below {raw}.")
+        raise InputRefusedError(
+            f"productivity.source = 'survey': no survey files (asif_YYYY.csv) in raw/firms below {raw.address}."
+        )
     return None
 
 

@@ -8,7 +8,9 @@ import jobs  # noqa: F401  (sets one BLAS thread before NumPy loads: small matri
 from conf.settings import load_settings
 
 # panels with known truth that tests of several rooms share
-pytest_plugins = ["tests.fixtures.firms", "tests.fixtures.lakes", "tests.fixtures.studies"]
+pytest_plugins = [
+    f"tests.fixtures.{name}" for name in ("firms", "lakes", "studies", "standalone", "hadoop")
+]
 
 _ORDER = {"spark": 1, "lake": 2, "cluster": 3}
 

@@ -36,7 +36,7 @@ WORLD_READERS = {"jobs.world.equation"}
 SUBMITTED = {
     "land", "ingest", "references", "clean", "count", "yearbook", "productivity", "panel", "estimate", "report", "pipeline",
     "reconcile", "verify", "compare", "describe", "explain", "resolve", "plan", "withdraw", "maintain", "fsck", "restore",
-    "repair", "erase", "migrate", "generate", "montecarlo", "sniff", "plausible", "indicators",
+    "repair", "erase", "migrate", "generate", "montecarlo", "sniff", "plausible", "indicators", "doctor", "register",
 }
 ACTIONS = {
     "collect", "toPandas", "toArrow", "toLocalIterator", "first", "head", "take", "write", "writeTo", "save", "saveAsTable",
@@ -153,6 +153,18 @@ def test_only_core_touches_delta():
         if word in path.read_text("utf-8") and path.parent != ROOT / "jobs" / "core"
     ]
     assert wrong == []
+
+
+def test_only_the_local_session_and_its_store_reach_into_java():
+    """Sessions without a JVM (Spark Connect) have none of these: what needs them is one file, and the session's own start."""
+    words = {"_jvm", "_jsc", "_jsparkSession", "_gateway", "sparkContext", "rdd"}
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in _modules("jobs")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in words
+    }
+    assert found == {"jobs/core/storage.py", "jobs/runtime/session.py"}
 
 
 def test_kernels_never_import_spark():

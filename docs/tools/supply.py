@@ -46,12 +46,13 @@ SPDX = {
     "zlib": "Zlib",
     "hpnd": "HPND",
 }
-#: Of packages that only tests of the object store and documentation install, read from their licence files.
+#: Of packages that only HDFS, tests of the object store and documentation install, read from their licence files.
 STATED = {
     "annotated-doc": "MIT",
     "cryptography": "Apache-2.0 OR BSD-3-Clause",
     "flask": "BSD-3-Clause",
     "flask-cors": "MIT",
+    "hdfs-native": "Apache-2.0",
     "pydantic": "MIT",
     "pydantic-core": "MIT",
     "typer": "MIT",

@@ -9,7 +9,6 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -18,35 +17,16 @@ from rich.table import Table as RichTable
 
 from jobs.core.errors import EXIT_DONE, EXIT_REFUSED
 from jobs.core.printing import cell
+from jobs.runtime.cluster_checks import DELTA_VERSION, Finding
 from jobs.runtime.jars import JarsNotFoundError, jar_paths
 from jobs.runtime.java import JavaNotUsableError, require_java
 
-EXPECTED = {"pyspark": "4.2.0", "delta-spark": "4.4.0"}
+EXPECTED = {"pyspark": "4.2.0", "delta-spark": DELTA_VERSION}
 ALSO_NEEDED = (
     "pandas", "polars", "pyarrow", "numpy", "scipy", "rich", "openpyxl", "python-calamine", "matplotlib", "jinja2",
     "vl-convert-python", "deltalake",
 )
 MIN_FREE_GB = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check.
-
-    Attributes
-    ----------
-    name : str
-    is_fine : bool
-    found : str
-        What was found.
-    remedy : str
-        What to do when it is not fine.
-    """
-
-    name: str
-    is_fine: bool
-    found: str
-    remedy: str = ""
 
 
 def examine(lake: Path | None = None) -> list[Finding]:
@@ -94,7 +74,11 @@ def _disk(folder: Path) -> Iterator[Finding]:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Say what is missing on this machine."""
+    """Say what is missing on this machine, or on the nodes of a cluster."""
+    if arguments.cluster:
+        from jobs.doctor import examine_cluster
+
+        return examine_cluster(arguments)
     findings = examine()
     if arguments.json:
         print(json.dumps([dataclasses.asdict(finding) for finding in findings], ensure_ascii=False, indent=1))

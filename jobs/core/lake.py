@@ -42,7 +42,7 @@ from jobs.core.direct import (
 from jobs.core.errors import LakeError
 from jobs.core.frames import arrow_to_frame
 from jobs.core.locks import hold_commit, hold_work
-from jobs.core.storage import Store, explained_store_failure
+from jobs.core.storage import explained_store_failure, open_store
 from jobs.core.stored_files import StoredFiles
 from schemas.catalog import declared_columns
 from schemas.migrations import LAKE_FORMAT
@@ -85,7 +85,7 @@ class Lake:
     def __init__(self, spark: SparkSession, root: str) -> None:
         self.spark = spark
         self.root = root if "://" in root else str(Path(root).expanduser().resolve())
-        self.store = Store(spark, self.root)
+        self.store = open_store(spark, self.root)
         self.scope: frozenset[int] | None = None
         self.replaces_foreign = False
         self._commits: dict[str, Commit] = {}

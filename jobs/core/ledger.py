@@ -282,7 +282,7 @@ def record_run(
                 "ended_at": utc_now(), "run_status": status, "message": message, "versions_read": dict(read or {}),
                 "versions_written": {name: item.version for name, item in wrote.items()},
                 "rows_written": {name: item.n_rows for name, item in wrote.items()}, "run_seconds": seconds,
-                "spark_version": lake.spark.version, "application_id": lake.spark.sparkContext.applicationId,
+                "spark_version": lake.spark.version, "application_id": lake.spark.conf.get("spark.app.id", ""),
             }
         ],
     )

@@ -66,7 +66,7 @@ class LakeReader(Lake):
 
     def __init__(self, root: str) -> None:
         super().__init__(NoSession(), root)  # type: ignore[arg-type]  # what needs a session is refused
-        self.store = StoredFiles(self.root)  # type: ignore[assignment]  # what reading asks of a store
+        self.store = StoredFiles(self.root)
 
     @classmethod
     def look(cls, root: str, *, may_be_new: bool = False) -> LakeReader:

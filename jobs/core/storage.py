@@ -1,5 +1,8 @@
 """Plain files below a lake's root through Hadoop's file systems, and what a failing write means in words.
 
+The only place that works through the session's own Java virtual machine. A session that has none (Spark Connect) is given
+:class:`~jobs.core.stored_files.StoredFiles` in its stead: :func:`open_store` decides.
+
 The lake's marker, its Delta logs and its folders are read here without starting a Spark job, for local folders and
 object stores alike. Failures of the store itself (full, read-only, forbidden) are recognised by the text of the
 innermost cause, the only thing that every Hadoop file system has in common.
@@ -8,14 +11,16 @@ innermost cause, the only thing that every Hadoop file system has in common.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from py4j.protocol import Py4JJavaError
 
 from jobs.core.errors import CustomsLakeError, LakeError
+from jobs.core.file_systems import is_remote
+from jobs.core.stored_files import StoredFile, StoredFiles
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -34,22 +39,21 @@ _STORE_FAILURES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """One file below the root.
+def open_store(spark: SparkSession, root: str) -> Store | StoredFiles:
+    """The files below a root, by way of the session's JVM where it has one.
 
-    Attributes
+    Parameters
     ----------
-    path : str
-        Relative to the folder that was listed.
-    n_bytes : int
-    modified_ms : int
-        Milliseconds since 1970, UTC.
+    spark : SparkSession
+    root : str
+        Local path or URI.
     """
+    return StoredFiles(root) if is_remote_session() else Store(spark, root)
 
-    path: str
-    n_bytes: int
-    modified_ms: int
+
+def is_remote_session() -> bool:
+    """Tell whether sessions are of Spark Connect; as pyspark itself tells, which a lake opened for looking need not load."""
+    return "SPARK_CONNECT_MODE_ENABLED" in os.environ
 
 
 class Store:
@@ -69,7 +73,7 @@ class Store:
     @property
     def is_local(self) -> bool:
         """Tell whether the root is a folder of this machine (or mounted as one)."""
-        return "://" not in self.root or self.root.startswith("file:")
+        return not is_remote(self.root)
 
     def exists(self, relative: str) -> bool:
         """Tell whether a file or folder is there."""
@@ -138,9 +142,16 @@ class Store:
         self.write_text(relative, text)
 
     def delete(self, relative: str) -> None:
-        """Remove one file."""
+        """Remove a file or a folder with all that is in it; nothing there is fine."""
         with explained_store_failure(self.root):
-            self._filesystem.delete(self._path(relative), False)
+            self._filesystem.delete(self._path(relative), True)
+
+    def checkpoint(self, table: str) -> None:
+        """Write a checkpoint of a Delta table's log, so that readers need not replay it."""
+        log_of = self._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self._spark._jsparkSession, f"{self.root}/{table}")
+        # Scala's default arguments, under the names they have in the JVM
+        at_any_time, no_catalog = (getattr(log_of, f"update$default${number}")() for number in (2, 3))
+        log_of.checkpoint(log_of.update(False, at_any_time, no_catalog), no_catalog)
 
     @cached_property
     def _filesystem(self) -> Any:

@@ -1,7 +1,7 @@
 """Files below a lake's root without a JVM: names, sizes, bytes. A damaged lake must be looked at before Java reads it.
 
 Local folders through the operating system, which also tells of dangling links and missing rights; any other address
-through pyarrow, whose keys come from the environment.
+through :mod:`jobs.core.file_systems`, whose keys come from the environment.
 """
 
 from __future__ import annotations
@@ -17,10 +17,29 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from jobs.core.errors import NoDirectAccessError
+from jobs.core.errors import LakeError, NoDirectAccessError
+from jobs.core.file_systems import NotOpenedError, is_remote, opened
 
 # Hadoop's checksum files: a magic, bytes per checksum (big-endian), then a CRC-32 for each so many bytes
 _CRC_MAGIC = b"crc\0"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file below the root.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the folder that was listed.
+    n_bytes : int
+    modified_ms : int
+        Milliseconds since 1970, UTC.
+    """
+
+    path: str
+    n_bytes: int
+    modified_ms: int
 
 
 @dataclass(frozen=True)
@@ -38,7 +57,7 @@ class StoredFiles:
     @property
     def is_local(self) -> bool:
         """Tell whether the root is a folder of this machine (or mounted as one)."""
-        return "://" not in self.root or self.root.startswith("file:")
+        return not is_remote(self.root)
 
     def path(self, relative: str = "") -> Path:
         """A file of a local root."""
@@ -91,6 +110,18 @@ class StoredFiles:
         """
         return dict(self._walk(self.path(relative), "")) if self.is_local else self._remote_sizes(relative, is_deep=True)
 
+    def walk(self, relative: str) -> list[StoredFile]:
+        """All files below a folder, with the time of their last change; a link to nowhere is not among them."""
+        if self.is_local:
+            folder = self.path(relative)
+            times = ((name, size, (folder / name).stat().st_mtime_ns) for name, size in self._walk(folder, ""))
+            return sorted((StoredFile(name, size, ns // 1_000_000) for name, size, ns in times), key=lambda item: item.path)
+        found = [(path, info) for path, info in self._listed(relative, is_deep=True) if info.is_file]
+        return sorted(
+            (StoredFile(path, int(info.size or 0), int(info.mtime_ns or 0) // 1_000_000) for path, info in found),
+            key=lambda item: item.path,
+        )
+
     def read(self, relative: str) -> bytes | None:
         """Content of a file, None when it is not there."""
         try:
@@ -114,6 +145,29 @@ class StoredFiles:
             return open(self.path(relative), "rb")
         system, root = self._opened
         return system.open_input_file(f"{root}/{relative}")
+
+    def write_text(self, relative: str, text: str) -> None:
+        """Write a small file whole or not at all."""
+        self.write(relative, text.encode("utf-8"))
+
+    def create_text(self, relative: str, text: str) -> None:
+        """Write a small file whole or not at all, and only if it is not there.
+
+        Raises
+        ------
+        LakeError
+            If somebody else has written it.
+        """
+        try:
+            self.write(relative, text.encode("utf-8"), is_new=True)
+        except FileExistsError as error:
+            raise LakeError(f"{self.root}/{relative}: another program has made this table just now. Run again.") from error
+
+    def checkpoint(self, table: str) -> None:
+        """Write a checkpoint of a Delta table's log, by the Delta protocol's own Python library."""
+        from deltalake import DeltaTable
+
+        DeltaTable(f"{self.root}/{table}").create_checkpoint()
 
     def write(self, relative: str, content: bytes, *, is_new: bool = False) -> None:
         """Write a small file whole or not at all.
@@ -181,26 +235,28 @@ class StoredFiles:
                     continue
 
     def _remote_sizes(self, relative: str, *, is_deep: bool) -> dict[str, int]:
+        found = self._listed(relative, is_deep=is_deep)
+        return {path: int(info.size or 0) for path, info in found if info.is_file or not is_deep}
+
+    def _listed(self, relative: str, *, is_deep: bool) -> list[tuple[str, Any]]:
         from pyarrow import fs
 
         system, root = self._opened
         folder = f"{root}/{relative}".rstrip("/")
         found = system.get_file_info(fs.FileSelector(folder, recursive=is_deep, allow_not_found=True))
-        return {
-            info.path.rstrip("/").split(f"{folder}/", 1)[-1]: int(info.size or 0)
-            for info in found if info.is_file or not is_deep
-        }
+        return [(info.path.rstrip("/").split(f"{folder}/", 1)[-1], info) for info in found]
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
-        from pyarrow import fs
-
-        address = self.root.replace("s3a://", "s3://", 1).replace("s3n://", "s3://", 1)
         try:
-            system, path = fs.FileSystem.from_uri(address)
-        except (OSError, ValueError) as error:
+            system, root = opened(self.root)
+            # a store that does not answer must not look like a lake whose files cannot be read
+            system.get_file_info(root)
+        except NotOpenedError as error:
             raise NoDirectAccessError(f"{self.root}: this file system cannot be opened without Java ({error}).") from error
-        return system, path.rstrip("/")
+        except OSError as error:
+            raise NoDirectAccessError(f"{self.root}: this store does not answer ({error}).") from error
+        return system, root
 
 
 def hadoop_checksum_fails(content: bytes, checksums: bytes | None) -> bool:

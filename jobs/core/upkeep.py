@@ -193,11 +193,7 @@ def _data_file_of(path: str) -> str:
 
 def checkpoint(lake: Lake, table: Table) -> None:
     """Write a checkpoint of the log, so that readers need not replay it."""
-    assert lake.spark._jvm is not None
-    log_of = lake.spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(lake.spark._jsparkSession, lake.path(table))
-    # Scala's default arguments, under the names they have in the JVM
-    at_any_time, no_catalog = (getattr(log_of, f"update$default${number}")() for number in (2, 3))
-    log_of.checkpoint(log_of.update(False, at_any_time, no_catalog), no_catalog)
+    lake.store.checkpoint(table.relative_path)
 
 
 def restore_version(lake: Lake, table: Table, version: int) -> None:

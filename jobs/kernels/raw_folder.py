@@ -1,15 +1,15 @@
-"""The raw folder through one file-system interface: a local folder, or any place pyarrow knows (hdfs, s3a, gs, abfs).
+"""The raw folder through one file-system interface: a local folder, or any place :mod:`jobs.core.file_systems` opens.
 
 Only its address travels to executors; each opens the file system for itself. Keys of an object store come from the
-environment, never from here: ``AWS_ACCESS_KEY_ID`` and its like, ``AWS_ENDPOINT_URL`` for a store that is not Amazon's.
+environment, never from here.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -17,10 +17,9 @@ from urllib.parse import urlsplit
 from pyarrow import fs
 
 from jobs.core.errors import InputRefusedError
+from jobs.core.file_systems import S3_SCHEMES, NotOpenedError, as_hadoop_names_it, is_remote, opened
 from jobs.kernels.reasons import reason_of
 from jobs.kernels.sources import RawFile
-
-_SAME_AS_S3 = ("s3a://", "s3n://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +37,18 @@ class RawFolder:
     @property
     def is_local(self) -> bool:
         """Tell whether it is a folder of this machine (or mounted as one)."""
-        return "://" not in self.address or self.address.startswith("file:")
+        return not is_remote(self.address)
 
     @property
     def path(self) -> Path:
         """The folder as a path, if it is local."""
         return Path("/" + urlsplit(self.address).path.lstrip("/")) if "://" in self.address else Path(self.address)
+
+    def spark_path(self, source_file: str) -> str:
+        """What Spark opens a file by."""
+        if self.is_local:
+            return str((self.path / source_file).resolve())
+        return f"{as_hadoop_names_it(self.address).rstrip('/')}/{source_file}"
 
     def file(self, source_file: str, n_bytes: int | None = None) -> RawFile:
         """A file by its path below the folder."""
@@ -54,6 +59,15 @@ class RawFolder:
         full = f"{root}/{source_file}"
         size = system.get_file_info(full).size if n_bytes is None else n_bytes
         return RawFile(source_file, size or 0, lambda: _stream(system, full))
+
+    def names_in(self, folder: str) -> list[str]:
+        """Names of the files that lie in one folder itself, sorted; empty when there is none."""
+        if self.is_local:
+            place = self.path / folder
+            return sorted(path.name for path in place.iterdir() if path.is_file()) if place.is_dir() else []
+        system, root = _opened(self.address)
+        found = system.get_file_info(fs.FileSelector(f"{root}/{folder}", allow_not_found=True))
+        return sorted(info.base_name for info in found if info.is_file)
 
     def size_of(self, source_file: str) -> int | None:
         """Size of a file in bytes; None when it is not there."""
@@ -72,12 +86,16 @@ class RawFolder:
         system, root = _opened(self.address)
         return system.get_file_info(f"{root}/{source_file}").mtime_ns or 0
 
-    def copy_below(self, folder: str, target: Path) -> int:
-        """Copy the files of one folder of a remote raw folder below a local one; returns how many, 0 when it is not there."""
+    def copy_below(self, folder: str, target: Path, only: Collection[str] | None = None) -> int:
+        """Copy the files of one folder of a remote raw folder below a local one, or only those of some names.
+
+        Returns how many; 0 when the folder is not there.
+        """
         system, root = _opened(self.address)
         if system.get_file_info(f"{root}/{folder}").type != fs.FileType.Directory:
             return 0
         names = [name for name, _ in self.list_remote() if name.startswith(f"{folder}/")]
+        names = [name for name in names if only is None or name.removeprefix(f"{folder}/") in only]
         for name in names:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             with _stream(system, f"{root}/{name}") as stream, open(target / name, "wb") as copy:
@@ -117,7 +135,7 @@ class RawFolder:
 def raw_folder(address: str | os.PathLike[str]) -> RawFolder:
     """The raw folder at an address; a local one as an absolute path."""
     text = os.fspath(address)
-    if text.startswith(("s3://", *_SAME_AS_S3)) and ":" in urlsplit(text).netloc.rpartition("@")[0]:
+    if urlsplit(text).scheme in S3_SCHEMES and ":" in urlsplit(text).netloc.rpartition("@")[0]:
         raise InputRefusedError(
             "the address of the raw folder holds a key. Give keys as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and the"
             " address without: s3a://BUCKET/FOLDER."
@@ -125,27 +143,14 @@ def raw_folder(address: str | os.PathLike[str]) -> RawFolder:
     return RawFolder(text if "://" in text else str(Path(text).expanduser().resolve()))
 
 
-@cache
 def _opened(address: str) -> tuple[fs.FileSystem, str]:
     try:
-        if address.startswith(("s3://", *_SAME_AS_S3)):
-            parts = urlsplit(address)
-            endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-            return fs.S3FileSystem(**_endpoint(endpoint)), f"{parts.netloc}{parts.path}".rstrip("/")
-        system, root = fs.FileSystem.from_uri(address)
-        return system, root.rstrip("/")
-    except (OSError, ValueError, ImportError) as error:
+        return opened(address)
+    except NotOpenedError as error:
         raise InputRefusedError(
-            f"{address}: this file system cannot be opened ({reason_of(error)}). Expected a local folder, hdfs://, s3a://,"
-            " gs:// or abfs://; hdfs needs HADOOP_HOME and its native library."
+            f"{address}: this file system cannot be opened ({error}). Expected a local folder, hdfs://, s3a://, gs:// or"
+            " abfs://."
         ) from error
-
-
-def _endpoint(address: str | None) -> dict[str, str]:
-    if not address:
-        return {}
-    parts = urlsplit(address)
-    return {"endpoint_override": parts.netloc, "scheme": parts.scheme or "https"}
 
 
 def _stream(system: fs.FileSystem, path: str) -> BinaryIO:

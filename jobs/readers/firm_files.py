@@ -1,5 +1,7 @@
 """Delivered firm files: looked at once on the driver (hash, strict decoding, headings), then read by Spark as strings.
 
+The folder may lie anywhere that the raw folder may: the driver looks through it, Spark opens the files by their address.
+
 In: ``raw/firms`` with one file per survey year (``asif_2005.csv``: the year is in the name) or ``firm_tfp.csv``,
 productivity estimated elsewhere; beside them the user's price series, back-cast growth and known technology.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +23,8 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from conf.firms import DELIVERED_COLUMNS, FirmLayout, load_firm_layouts
 from jobs.core.errors import InputRefusedError
+from jobs.kernels.raw_folder import RawFolder
+from jobs.kernels.sources import RawFile
 
 FOLDER = "firms"
 GIVEN_FILE = "firm_tfp.csv"
@@ -38,7 +43,8 @@ class FirmFile:
 
     Attributes
     ----------
-    path : Path
+    raw : RawFolder
+        Where it lies.
     source_file : str
         Path below the raw folder.
     sha256 : str
@@ -52,7 +58,7 @@ class FirmFile:
         None for the table of given productivity.
     """
 
-    path: Path
+    raw: RawFolder
     source_file: str
     sha256: str
     encoding: str
@@ -67,7 +73,7 @@ class FirmFile:
         return self.year
 
 
-def find_survey_files(raw: Path) -> list[FirmFile]:
+def find_survey_files(raw: RawFolder) -> list[FirmFile]:
     """Return the survey files of a raw folder, one per year, in order of years.
 
     Raises
@@ -76,8 +82,7 @@ def find_survey_files(raw: Path) -> list[FirmFile]:
         If a file cannot be decoded, has unknown headings or no year in its name, or a year comes twice.
     """
     skipped = {GIVEN_FILE, *SERIES_FILES}
-    paths = sorted(path for path in _folder(raw).glob("*.csv") if path.name not in skipped)
-    files = [_look_at(path, raw) for path in paths]
+    files = [_look_at(name, raw) for name in raw.names_in(FOLDER) if name.endswith(".csv") and name not in skipped]
     by_year: dict[int | None, FirmFile] = {}
     for file in files:
         if file.year in by_year:
@@ -89,7 +94,7 @@ def find_survey_files(raw: Path) -> list[FirmFile]:
     return sorted(files, key=lambda file: file.survey_year)
 
 
-def find_given_file(raw: Path) -> FirmFile | None:
+def find_given_file(raw: RawFolder) -> FirmFile | None:
     """Return the table of given productivity, or None when there is none.
 
     Raises
@@ -97,16 +102,16 @@ def find_given_file(raw: Path) -> FirmFile | None:
     InputRefusedError
         If it lacks a column.
     """
-    path = _folder(raw) / GIVEN_FILE
-    if not path.is_file():
+    name = f"{FOLDER}/{GIVEN_FILE}"
+    if raw.size_of(name) is None:
         return None
-    digest, encoding, headings = _read_through(path, raw, ("utf-8", "gb18030"))
-    missing = [name for name in GIVEN_COLUMNS if name not in headings]
+    digest, encoding, headings = _read_through(raw.file(name), ("utf-8", "gb18030"))
+    missing = [column for column in GIVEN_COLUMNS if column not in headings]
     if missing:
         raise InputRefusedError(
-            f"{_name(path, raw)}: expected columns {', '.join(GIVEN_COLUMNS)}; missing {', '.join(missing)}."
+            f"{name}: expected columns {', '.join(GIVEN_COLUMNS)}; missing {', '.join(missing)}."
         )
-    return FirmFile(path, _name(path, raw), digest, encoding, headings, None, None)
+    return FirmFile(raw, name, digest, encoding, headings, None, None)
 
 
 def read_survey(spark: SparkSession, files: list[FirmFile]) -> DataFrame:
@@ -146,14 +151,11 @@ def refuse_changed(files: Iterable[FirmFile]) -> None:
     """
     changed = []
     for file in files:
-        digest = hashlib.sha256()
         try:
-            with open(file.path, "rb") as stream:
-                while block := stream.read(_CHUNK):
-                    digest.update(block)
+            digest = _hash(file.raw.file(file.source_file))
         except OSError:
-            digest = hashlib.sha256(b"gone")
-        if digest.hexdigest() != file.sha256:
+            digest = "gone"
+        if digest != file.sha256:
             changed.append(file.source_file)
     if changed:
         raise InputRefusedError(
@@ -175,25 +177,17 @@ def series_path(raw: Path, given: str, name: str) -> Path | None:
         if not path.is_file():
             raise InputRefusedError(f"{given}: no such file (named in the settings for {name}).")
         return path
-    path = _folder(raw) / name
+    path = raw / FOLDER / name
     return path if path.is_file() else None
 
 
-def _folder(raw: Path) -> Path:
-    return raw / FOLDER
-
-
-def _name(path: Path, raw: Path) -> str:
-    return path.relative_to(raw).as_posix()
-
-
-def _look_at(path: Path, raw: Path) -> FirmFile:
-    name = _name(path, raw)
-    found = YEAR_IN_NAME.search(path.stem)
+def _look_at(file_name: str, raw: RawFolder) -> FirmFile:
+    name = f"{FOLDER}/{file_name}"
+    found = YEAR_IN_NAME.search(Path(file_name).stem)
     if found is None:
         raise InputRefusedError(f"{name}: no survey year in the file's name. Expected e.g. asif_2005.csv; rename the file.")
     layouts = load_firm_layouts()
-    digest, encoding, headings = _read_through(path, raw, ("utf-8", "gb18030"))
+    digest, encoding, headings = _read_through(raw.file(name), ("utf-8", "gb18030"))
     layout = min(layouts, key=lambda item: (len(item.missing(headings)), -len(item.assign(headings))))
     if layout.missing(headings):
         raise InputRefusedError(
@@ -203,18 +197,23 @@ def _look_at(path: Path, raw: Path) -> FirmFile:
             f"The nearest, {layout.name}, also needs: {', '.join(layout.missing(headings))}. "
             "Add the year's headings to conf/layouts."
         )
-    return FirmFile(path, name, digest, encoding, headings, int(found.group(1)), layout)
+    return FirmFile(raw, name, digest, encoding, headings, int(found.group(1)), layout)
 
 
-def _read_through(path: Path, raw: Path, encodings: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]:
-    """Hash the file and find the first encoding that decodes all of it; Spark would replace broken bytes in silence."""
+def _hash(file: RawFile) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with file.open() as stream:
         while block := stream.read(_CHUNK):
             digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_through(file: RawFile, encodings: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]:
+    """Hash the file and find the first encoding that decodes all of it; Spark would replace broken bytes in silence."""
+    digest = _hash(file)
     for encoding in encodings:
         try:
-            with path.open(encoding=encoding, newline="") as stream:
+            with io.TextIOWrapper(file.open(), encoding=encoding, newline="") as stream:
                 headings = next(csv.reader([stream.readline()]), [])
                 while stream.read(_CHUNK):
                     pass
@@ -222,10 +221,10 @@ def _read_through(path: Path, raw: Path, encodings: tuple[str, ...]) -> tuple[st
             continue
         cleaned = tuple(heading.strip().strip("\ufeff") for heading in headings)
         if not any(cleaned):
-            raise InputRefusedError(f"{_name(path, raw)}: the file has no heading line. Deliver it again, or move it away.")
-        return digest.hexdigest(), encoding, cleaned
+            raise InputRefusedError(f"{file.source_file}: the file has no heading line. Deliver it again, or move it away.")
+        return digest, encoding, cleaned
     raise InputRefusedError(
-        f"{_name(path, raw)}: neither valid {' nor '.join(encodings)}. Convert it, or deliver it again whole."
+        f"{file.source_file}: neither valid {' nor '.join(encodings)}. Convert it, or deliver it again whole."
     )
 
 
@@ -245,7 +244,7 @@ def _read_lines(spark: SparkSession, file: FirmFile) -> DataFrame:
         .option("columnPruning", False)
         # one task reads one file from its first line to its last, so that lines can be numbered
         .option("multiLine", True)
-        .csv(str(file.path.resolve()))
+        .csv(file.raw.spark_path(file.source_file))
     )
 
 

@@ -30,6 +30,8 @@ from jobs.runtime.surroundings import guarded_command
 
 log = logging.getLogger("customs_lake")
 
+# how Java says that a store or a machine is not there
+_SILENT = re.compile(r"java\.net\.(?:Connect|UnknownHost|NoRouteToHost|SocketTimeout)Exception[^\n]*")
 # how Spark says that a data file is not what its footer promises
 _UNREAD_FILE = re.compile(r"\[(?:FAILED_READ_FILE|CANNOT_READ_FILE)[^\]]*\][^\n]*?(?:file:)?(/\S+?\.parquet)")
 _OF_SPARK = (("pyspark.errors", "PySparkException"), ("py4j.protocol", "Py4JJavaError"))
@@ -95,6 +97,12 @@ def explained(call: Callable[[], int]) -> int:
             print(f"\n{type(error).__name__}: {sentence}", file=sys.stderr)
             return EXIT_REFUSED
         except Exception as error:
+            if silent := _SILENT.search(str(error)) if _is_of_spark(error) else None:
+                print(
+                    f"\nLakeError: a machine does not answer: {silent[0][:300]}. Is the address of --lake and --raw right, and"
+                    " the store up? What was complete is kept; run again when it answers.", file=sys.stderr,
+                )
+                return EXIT_REFUSED
             unread = _UNREAD_FILE.search(str(error)) if _is_of_spark(error) else None
             if unread is None:
                 raise

@@ -33,16 +33,17 @@ def spread(spark: SparkSession, tasks: Sequence[str], function: str, arguments: 
     schema : str
         Of the batches, as DDL.
     """
-    frame = spark.createDataFrame(spark.sparkContext.parallelize([(task,) for task in tasks], len(tasks)), "task string")
-    return map_batches(frame, "jobs.runtime.executors.run_tasks", (function, *arguments), schema)
+    # as many partitions as numbers: each task is one, and needs nothing of the session but frames
+    numbers = spark.range(0, len(tasks), 1, max(len(tasks), 1))
+    return map_batches(numbers, "jobs.runtime.executors.run_tasks", (tuple(tasks), function, *arguments), schema)
 
 
-def run_tasks(batches: Iterator, function: str, *arguments: object) -> Iterator:
-    """Yield the batches of each task of the batches."""
+def run_tasks(batches: Iterator, tasks: Sequence[str], function: str, *arguments: object) -> Iterator:
+    """Yield the batches of each task whose number is in the batches."""
     kernel = _named(function)
     for batch in batches:
-        for task in batch.column(0).to_pylist():
-            yield from kernel(task, *arguments)
+        for number in batch.column(0).to_pylist():
+            yield from kernel(tasks[number], *arguments)
 
 
 def map_batches(frame: DataFrame, function: str, arguments: Sequence[object], schema: str) -> DataFrame:
@@ -97,7 +98,12 @@ def workers_elsewhere(spark: SparkSession) -> Callable[[Sequence[str], str, tupl
     """What shares looks out among executors; None where these would be processes of this machine, whose cores are ours."""
     if isinstance(spark, NoSession):
         return None
-    return None if (spark.sparkContext.master or "local").startswith("local") else run_on_executors(spark)
+    return run_on_executors(spark) if has_executors_elsewhere(spark) else None
+
+
+def has_executors_elsewhere(spark: SparkSession) -> bool:
+    """Tell whether executors are processes of a cluster, not threads of this one."""
+    return not (spark.conf.get("spark.master", "local") or "local").startswith("local")
 
 
 @contextlib.contextmanager

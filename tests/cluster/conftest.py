@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,15 +12,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyspark
 import pytest
 
 from jobs import clean, count, ingest, land
 from jobs.core.lake import Lake
 from jobs.runtime.context import JobContext, run_job
+from jobs.runtime.jars import jar_paths
+from jobs.runtime.package import build_zip
 from schemas import bronze, gold, ops, silver
 
 ROOT = Path(__file__).resolve().parents[2]
 YEARS = (2003, 2004)
+SPARK_HOME = Path(pyspark.__file__).parent
 RUN_STEPS = str(ROOT / "tests" / "cluster" / "run_steps.py")
 # what a run stamps on its rows; all else must be the same whoever was killed on the way
 STAMPS = {"run_id", "load_id", "loaded_at", "received_at", "built_at"}
@@ -30,6 +35,17 @@ COMPARED = (
 # eighteen look-up tables, which the undisturbed run leaves out: a definition, a data file, their log entries
 REFERENCE_FILES = 18 * 3
 POLL_SECONDS = 0.02
+# as in conf/profiles/test.toml, which a submit line cannot take: tiny rows, JVMs that live for seconds
+JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+SMALL_CONFS = {
+    "spark.driver.memory": "1g", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
+    "spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2", "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
+    "spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.driver.extraJavaOptions": JAVA_OPTIONS, "spark.executor.extraJavaOptions": JAVA_OPTIONS,
+    # executors are killed on purpose, more often than an application is allowed to lose them
+    "spark.deploy.maxExecutorRetries": "-1", "spark.task.maxFailures": "8", "spark.stage.maxConsecutiveAttempts": "8",
+}
 GROUP_SECONDS = 30.0
 # short enough for every run: a submit from the clone as it stands, and the zip on a cluster that loses a worker
 ALWAYS_RUN = (
@@ -152,6 +168,34 @@ def wait_until(condition, process: subprocess.Popen | None = None, *, seconds: f
     raise AssertionError(f"nothing happened in {seconds:.0f} s")
 
 
+def documented_line(title: str) -> str:
+    """The first command under a heading of the page on where it runs: what a person would copy."""
+    page = (ROOT / "docs" / "operations" / "running.md").read_text("utf-8")
+    section = page.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+    block = next(part for part in section.split("\n\n") if part.startswith("    spark-submit "))
+    return "\n".join(line.removeprefix("    ") for line in block.splitlines())
+
+
+def submission_folder(away: Path) -> dict[str, str]:
+    """What the documented lines name, in a folder from where the checkout cannot be seen; returns their variables."""
+    (away / "jobs").mkdir(parents=True)
+    shutil.copy(ROOT / "tests" / "cluster" / "submit_pipeline.py", away / "jobs" / "pipeline.py")
+    build_zip(away / "customs-lake.zip")
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return inherited | {
+        "SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_CONF_DIR": str(away / "conf"),
+        "PATH": f"{SPARK_HOME / 'bin'}:{os.environ['PATH']}", "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "PYTHON": sys.executable, "J": ",".join(jar_paths()), "EXECUTORS": "2", "CORES": "1", "MEMORY": "640m",
+    }
+
+
+def write_defaults(away: Path, confs: dict[str, str]) -> None:
+    """What an administrator sets for a cluster: here, that everything is small and on loopback."""
+    (away / "conf").mkdir(parents=True)
+    lines = "".join(f"{name} {value}\n" for name, value in (SMALL_CONFS | confs).items())
+    (away / "conf" / "spark-defaults.conf").write_text(lines, "utf-8")
+
+
 class Tools:
     """The functions above, for test modules (which cannot import this file)."""
 
@@ -160,6 +204,9 @@ class Tools:
     newest_table = staticmethod(newest_table)
     wait_until = staticmethod(wait_until)
     reference_files = REFERENCE_FILES
+    documented_line = staticmethod(documented_line)
+    submission_folder = staticmethod(submission_folder)
+    write_defaults = staticmethod(write_defaults)
     root = ROOT
     years = YEARS
 

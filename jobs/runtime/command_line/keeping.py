@@ -177,3 +177,20 @@ def _manifests(parser: Parser) -> None:
     parser.add_argument(
         "--manifests", type=Path, metavar="FILE", help="a TOML file; it names what differs from conf/kubernetes/manifests.toml"
     )
+
+
+@command(
+    "register", KEEPING, "enter the tables into a Hive metastore or Unity Catalog", is_long=True,
+    examples=[
+        ("--lake LAKE --schema customs", "into the session's own metastore"),
+        ("--lake LAKE --catalog unity", "into the catalog of spark.sql.catalog.unity"),
+    ],
+)
+def _register(parser: Parser) -> None:
+    """Register: enter the lake's tables, with comments and keys, into a catalog; the lake itself is not written."""
+    options.lake(parser)
+    parser.add_argument("--catalog", default="spark_catalog", help="a catalog of the session (default: its own metastore)")
+    parser.add_argument("--schema", default="customs", help="schema (database) for the tables; made when it is not there")
+    parser.add_argument("--replace", action="store_true", help="point names that stand for another lake to this one")
+    options.nothing_new(parser)
+    options.settings(parser)

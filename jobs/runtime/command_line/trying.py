@@ -74,12 +74,20 @@ def _montecarlo(parser: Parser) -> None:
 
 
 @command(
-    "doctor", TRYING, "what is missing on this machine", module="jobs.commands.doctor",
-    examples=[("", "each check with what was found and what to do"), ("--json", "for a program")],
+    "doctor", TRYING, "what is missing on this machine, or on the nodes of a cluster", module="jobs.commands.doctor",
+    lake="any",
+    examples=[
+        ("", "each check with what was found and what to do"), ("--json", "for a program"),
+        ("--cluster --raw RAW --lake LAKE --set spark.master=spark://HOST:7077", "ask the executors; writes a probe file"),
+    ],
 )
 def _doctor(parser: Parser) -> None:
-    """Doctor: what is missing on this machine; ends with 4 when something is."""
+    """Doctor: what is missing on this machine; with --cluster, on its executors. Ends with 4 when something is."""
+    parser.add_argument("--cluster", action="store_true", help="ask driver and executors: versions, time, raw folder, lake")
+    parser.add_argument("--lake", help="with --cluster: root of the lake, there or to be, where a probe file is tried")
+    options.raw(parser, "with --cluster: folder with the delivered files, or its address")
     options.as_json(parser)
+    options.settings(parser)
 
 
 @command(

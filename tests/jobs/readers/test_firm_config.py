@@ -9,6 +9,7 @@ from conf.productivity import Productivity
 from conf.rules import load_rules
 from conf.settings import SettingsError, load_settings
 from jobs.core.errors import InputRefusedError
+from jobs.kernels.raw_folder import raw_folder
 from jobs.readers.firm_files import find_given_file, find_survey_files
 from jobs.readers.firm_series import load_series
 from jobs.reference.firm_places import place_table
@@ -71,7 +72,7 @@ def test_investment_prices_cover_back_cast_and_survey():
 def test_survey_file_is_recognised_in_both_encodings(firms_folder, tmp_path):
     write(firms_folder, "asif_1998.csv", QUOTED + "\n1,110101,1310,5,9\n", "gb18030")
     write(firms_folder, "asif_2009.csv", "frdm,xzqdm,hylb,gyzczxjxgd,cyrs\n1,110101001002,1310,5,9\n")
-    files = find_survey_files(tmp_path)
+    files = find_survey_files(raw_folder(tmp_path))
     assert [(file.year, file.layout.name, file.encoding) for file in files] == [
         (1998, "firms_chinese", "gb18030"), (2009, "firms_pinyin", "utf-8"),
     ]
@@ -89,23 +90,23 @@ def test_survey_file_is_recognised_in_both_encodings(firms_folder, tmp_path):
 def test_unusable_survey_file_is_refused_with_the_remedy(firms_folder, tmp_path, name, text, message):
     write(firms_folder, name, text)
     with pytest.raises(InputRefusedError, match=message):
-        find_survey_files(tmp_path)
+        find_survey_files(raw_folder(tmp_path))
 
 
 def test_broken_bytes_are_refused_and_a_year_may_come_once(firms_folder, tmp_path):
     (firms_folder / "asif_2005.csv").write_bytes(b"frdm,xzqdm,hylb,gyzczxjxgd,cyrs\n\xff\xff\xff,1\n")
     with pytest.raises(InputRefusedError, match="neither valid utf-8 nor gb18030"):
-        find_survey_files(tmp_path)
+        find_survey_files(raw_folder(tmp_path))
     for name in ("asif_2005.csv", "survey2005.csv"):
         write(firms_folder, name, "frdm,xzqdm,hylb,gyzczxjxgd,cyrs\n")
     with pytest.raises(InputRefusedError, match="2005 is delivered twice"):
-        find_survey_files(tmp_path)
+        find_survey_files(raw_folder(tmp_path))
 
 
 def test_given_table_without_a_column_is_refused(firms_folder, tmp_path):
     write(firms_folder, "firm_tfp.csv", "firm_id,year,place_code,industry,output,employment\n")
     with pytest.raises(InputRefusedError, match="missing ln_tfp"):
-        find_given_file(tmp_path)
+        find_given_file(raw_folder(tmp_path))
 
 
 def test_place_codes_of_the_year_and_of_the_year_before():

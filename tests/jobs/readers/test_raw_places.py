@@ -9,8 +9,9 @@ import pytest
 from pyarrow import fs
 
 from conf.settings import load_settings
-from jobs.core.errors import InputRefusedError
-from jobs.readers.local_copy import local_raw
+from jobs.kernels.raw_folder import raw_folder
+from jobs.readers.firm_files import find_given_file, find_survey_files
+from jobs.readers.local_copy import local_raw, raw_of_executors
 from jobs.readers.receiving import look_at_folder
 from jobs.runtime.command_line.options import raw_place
 from jobs.sniff import sniff
@@ -52,19 +53,31 @@ def test_a_remote_file_that_changed_within_its_size_is_looked_at_again(raw):
     assert after.n_bytes == before.n_bytes and after.sha256 != before.sha256
 
 
-@pytest.mark.parametrize(("master", "by_executors"), [("local[2]", True), ("spark://host:7077", False)])
-def test_side_deliveries_of_a_remote_folder_are_copied(raw, master, by_executors):
-    context = SimpleNamespace(
-        require_raw=lambda: "s3a://bucket/raw", spark=SimpleNamespace(sparkContext=SimpleNamespace(master=master))
+def context_on(master):
+    return SimpleNamespace(
+        require_raw=lambda: "s3a://bucket/raw", spark=SimpleNamespace(conf=SimpleNamespace(get=lambda name, other: master))
     )
-    copy = local_raw(context, "yearbook", read_by_executors=by_executors)
+
+
+def test_side_deliveries_of_a_remote_folder_are_copied(raw):
+    copy = local_raw(context_on("spark://host:7077"), "yearbook")
     assert [path.name for path in (copy / "yearbook").iterdir()] == ["2004.csv"] and not (copy / "customs").exists()
-
-
-def test_on_a_cluster_files_that_executors_read_must_lie_where_they_are_seen(raw):
-    spark = SimpleNamespace(sparkContext=SimpleNamespace(master="spark://host:7077"))
-    context = SimpleNamespace(require_raw=lambda: "s3a://bucket/raw", spark=spark)
-    with pytest.raises(InputRefusedError, match="a folder that all machines of the cluster see"):
-        local_raw(context, "yearbook", read_by_executors=True)
-    assert local_raw(context, "firms", read_by_executors=True).is_dir(), "no firm files are no reason to stop"
+    assert not list(local_raw(context_on("local[2]"), "yearbook", only=["2005.csv"]).rglob("*.csv"))
+    assert local_raw(context_on("local[2]"), "firms").is_dir(), "no firm files are no reason to stop"
     assert local_raw(SimpleNamespace(require_raw=lambda: raw), "yearbook") == raw
+
+
+def test_executors_of_a_cluster_open_firm_files_where_they_were_delivered_and_of_this_machine_a_copy(raw):
+    there = raw_of_executors(context_on("spark://host:7077"), "yearbook")
+    assert there.spark_path("yearbook/2004.csv") == "s3a://bucket/raw/yearbook/2004.csv"
+    here = raw_of_executors(context_on("local[2]"), "yearbook")
+    assert here.is_local and here.names_in("yearbook") == ["2004.csv"]
+
+
+def test_firm_files_of_a_remote_folder_are_looked_at_as_local_ones_are(raw):
+    text = "firm_id,year,place_code,industry,ln_tfp,output,employment\n1,2005,320400,17,0.5,10,3\n"
+    (raw / "firms").mkdir()
+    (raw / "firms" / "firm_tfp.csv").write_text(text, "utf-8")
+    remote, local = find_given_file(raw_folder("s3a://bucket/raw")), find_given_file(raw_folder(raw))
+    assert (remote.sha256, remote.headings, remote.source_file) == (local.sha256, local.headings, local.source_file)
+    assert find_survey_files(raw_folder("s3a://bucket/raw")) == [] and find_given_file(raw_folder(raw / "firms")) is None

@@ -140,3 +140,12 @@ def test_a_data_file_that_spark_cannot_read_is_a_sentence(capsys):
 
     with pytest.raises(PySparkException):
         explained(other)
+
+
+def test_a_store_that_does_not_answer_is_one_sentence(capsys):
+    def fails():
+        raise PySparkException("Call From a to b failed: java.net.ConnectException: Connection refused; see x\n\tat y")
+
+    assert explained(fails) == 4
+    said = capsys.readouterr().err
+    assert "does not answer: java.net.ConnectException: Connection refused; see x. Is" in said and "at y" not in said

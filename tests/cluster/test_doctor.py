@@ -1,0 +1,50 @@
+"""The doctor on two executors that are processes of their own: sound, and with faults that are planted on a node."""
+
+from __future__ import annotations
+
+import sys
+import venv
+
+import pytest
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+LINE = (
+    "spark-submit --master 'local-cluster[2,1,640]' --executor-memory 512m --py-files customs-lake.zip --jars $J"
+    " --conf spark.pyspark.python=$PYTHON jobs/doctor.py --raw $RAW --lake $LAKE"
+)
+
+
+@pytest.fixture
+def ask(launcher, tools, raw, tmp_path):
+    """A function that submits the doctor and returns what it prints; its exit code is the one given."""
+    away = tmp_path / "away"
+    given = tools.submission_folder(away)
+    (away / "jobs" / "doctor.py").write_text((tools.root / "jobs" / "doctor.py").read_text("utf-8"), "utf-8")
+    tools.write_defaults(away, {"spark.task.maxFailures": "1"})
+
+    def submit(code: int, **changes: object) -> str:
+        environment = given | {"RAW": str(raw), "LAKE": str(tmp_path / "lake")} | {k: str(v) for k, v in changes.items()}
+        return launcher.finish(launcher.spawn(["bash", "-c", LINE], cwd=away, env=environment), code)
+
+    return submit
+
+
+def test_sound_executors_pass_every_check_and_the_probe_is_gone(ask, tmp_path):
+    said = ask(0)
+    assert "2 Python workers" in said and "checks, none failed" in said, said
+    assert not (tmp_path / "lake").exists()
+
+
+def test_a_python_without_packages_a_folder_that_is_no_lake_and_a_missing_raw_folder_are_named(ask, tmp_path):
+    venv.create(tmp_path / "bare", with_pip=False)
+    (tmp_path / "file").write_text("in the way")
+    said = ask(4, PYTHON=tmp_path / "bare" / "bin" / "python", LAKE=tmp_path / "file" / "lake", RAW=tmp_path / "nothing")
+    failed = [line.split("  ")[0] for line in said.splitlines() if " FAILS " in line]
+    assert {"polars", "pyarrow", "Lake, write", "Raw folder, driver"} <= set(failed), said
+    assert "not installed on" in said and "spark.pyspark.python" in said
+
+
+def test_an_interpreter_that_is_on_no_node_is_one_sentence(ask):
+    said = ask(4, PYTHON="/nowhere/python")
+    assert "an executor has no /nowhere/python" in said and "Traceback" not in said, said
+    assert sys.executable not in said.split("FAILS", 1)[1].splitlines()[0]
