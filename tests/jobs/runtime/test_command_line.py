@@ -119,7 +119,7 @@ def test_no_command_says_it_needs_an_option_that_it_does_not_use():
     shown = {name: _options_in(parser) for name, parser in PARSERS.items()}
     assert [name for name, options in shown.items() if "--raw" in options] == [
         "run", "land", "ingest", "yearbook", "productivity", "estimate", "report", "verify", "explain", "plausible", "handoff",
-        "plan", "fsck", "repair",
+        "plan", "fsck", "repair", "doctor",
     ]
     assert [name for name, options in shown.items() if "--years" in options and not name.startswith("places")] == [
         "run", "sniff", "land", "ingest", "clean", "count", "indicators", "reconcile", "verify", "resolve", "plausible",
@@ -201,7 +201,7 @@ def test_colour_is_off_in_a_pipe_and_under_no_color_and_on_when_forced():
 
 @pytest.mark.parametrize(("line", "expected"), [
     ("customs-lake ru", {"run"}),
-    ("customs-lake re", {"references", "report", "reconcile", "resolve", "repair", "restore"}),
+    ("customs-lake re", {"references", "report", "reconcile", "resolve", "repair", "restore", "register"}),
     ("customs-lake run --lake L --thr", {"--through"}),
     ("customs-lake run --through cl", {"clean"}),
     ("customs-lake export gold.city_e", {"gold.city_exports"}),
