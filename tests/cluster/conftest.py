@@ -172,7 +172,7 @@ def documented_line(title: str) -> str:
     """The first command under a heading of the page on where it runs: what a person would copy."""
     page = (ROOT / "docs" / "operations" / "running.md").read_text("utf-8")
     section = page.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
-    block = next(part for part in section.split("\n\n") if part.startswith("    spark-submit "))
+    block = next(part for part in section.strip("\n").split("\n\n") if part.startswith("    spark-submit "))
     return "\n".join(line.removeprefix("    ") for line in block.splitlines())
 
 
