@@ -172,18 +172,19 @@ def licence_in(said: Mapping) -> str:
 
 
 def licence_of(name: str, reported: Mapping) -> str:
-    """Licence of a package: what its installed metadata say, else what pip reports of it (which omits new-style fields)."""
+    """Licence of a package: what its installed metadata say, else STATED or what pip reports (not new-style fields)."""
     try:
         said = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return STATED.get(canonical(name)) or licence_in(reported)
-    return licence_in(
+    found = licence_in(
         {
             "license_expression": said.get("License-Expression"),
             "classifier": said.get_all("Classifier"),
             "license": said.get("License"),
         }
     )
+    return STATED.get(canonical(name), found) if found == "not stated" else found
 
 
 def licence_rows(report: Mapping) -> str:
