@@ -56,7 +56,7 @@ def test_a_plan_is_there_for_a_program(tmp_path, capsys):
     (tmp_path / "raw" / "customs" / "200401.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     run_command(["plan", "--lake", str(root), "--raw", str(tmp_path / "raw"), "--json"])
     plan = json.loads(capsys.readouterr().out)
-    assert set(plan["files"]) == {"new", "corrected", "unchanged", "renamed", "withdrawn"}
+    assert set(plan["files"]) == {"new", "corrected", "unchanged", "renamed", "withdrawn", "reread"}
     assert plan["files"]["new"] == ["customs/200401.csv"] and plan["years"][0]["bronze"] == "load"
     assert "customs/data2005.csv" in [item["source_file"] for item in plan["left_out"]]
 
