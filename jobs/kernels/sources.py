@@ -318,7 +318,7 @@ def _parts_of(
         skipped = 0 if table.headings else here.n_skipped
         found.append(Part(member.name, member.kind, table.name, "", "", here.headings, here.layout.name, skipped))
     if not found:
-        rows = [(("", "", rows)) for _, rows in refused if rows]
+        rows = [("", "", rows) for _, rows in refused if rows]
         raise InputRefusedError(no_layout(path, rows, layouts) if rows else f"{path}: no table with rows in it.")
     for name, rows in refused:
         if rows and goes_on(rows, found[-1].headings, _layout(found[-1], layouts)):
@@ -327,12 +327,8 @@ def _parts_of(
             sentence = f"{path}/{name}: of a kind that holds no records; left out."
             if looks_like_records(rows):
                 sentence = no_layout(f"{path}/{name}", [("", "", rows)], layouts)
-            left_out.append((_inside(member, name), sentence))
+            left_out.append(("/".join(filter(None, (member.name, name))), sentence))
     return found
-
-
-def _inside(member: Member, table: str) -> str:
-    return "/".join(name for name in (member.name, table) if name)
 
 
 def _text_part(opened: OpenFile, member: Member, layouts: Sequence[Layout], path: str) -> Part:
