@@ -8,9 +8,11 @@ import venv
 import pytest
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+# executor memory as a setting: spark-submit takes this master for a local one and drops the option
 LINE = (
-    "spark-submit --master 'local-cluster[2,1,640]' --executor-memory 512m --py-files customs-lake.zip --jars $J"
-    " --conf spark.pyspark.python=$PYTHON jobs/doctor.py --raw $RAW --lake $LAKE"
+    "spark-submit --master 'local-cluster[2,1,640]' --conf spark.executor.memory=512m --py-files customs-lake.zip --jars $J"
+    " --conf spark.pyspark.python=$PYTHON --conf spark.pyspark.driver.python=$PYSPARK_DRIVER_PYTHON"
+    " jobs/doctor.py --raw $RAW --lake $LAKE"
 )
 
 
