@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -178,11 +179,35 @@ def aside() -> Iterator[None]:
     if shown is None:
         yield
         return
-    shown.stop()
+    with _uninterrupted():
+        shown.stop()
     try:
         yield
     finally:
-        shown.start()
+        with _uninterrupted():
+            shown.start()
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let a Ctrl-C wait until the line is wholly shown or wholly gone: one that is half shown cannot be taken away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came = False
+
+    def later(*_: object) -> None:
+        nonlocal came
+        came = True
+
+    before = signal.signal(signal.SIGINT, later)
+    try:
+        yield
+    finally:
+        # None: a handler that was not set from Python, and cannot be set again from it
+        signal.signal(signal.SIGINT, signal.default_int_handler if before is None else before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 class StepHandler(logging.StreamHandler):
@@ -245,10 +270,13 @@ def _display(step: Step, *, is_outermost: bool) -> Iterator[None]:
     )
     _shown.add_task(step.name, total=None)
     try:
-        with _shown:
-            yield
+        with _uninterrupted():
+            _shown.start()
+        yield
     finally:
-        _shown = None
+        with _uninterrupted():
+            _shown.stop()
+            _shown = None
 
 
 @contextlib.contextmanager
