@@ -88,7 +88,9 @@ def constant_dynamics(
     borders_year : int
         Year whose districts count in all years.
     """
-    later = outside.filter((pl.col("annexed_year") <= borders_year) & pl.col("firm_id").is_not_null())
+    # a place whose city is not known lies within the borders of none
+    is_known = pl.col("firm_id").is_not_null() & pl.col("city_id").is_not_null()
+    later = outside.filter((pl.col("annexed_year") <= borders_year) & is_known)
     columns = [*FIRM, "value_cents", "is_intermediary_ahn"]
     both = pl.concat([cube.select(columns), later.select(columns)]).group_by(FIRM).agg(
         pl.col("value_cents").sum(), pl.col("is_intermediary_ahn").any(ignore_nulls=False)

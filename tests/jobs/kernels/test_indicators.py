@@ -432,5 +432,11 @@ def test_entry_is_split_by_cause_and_constant_borders_know_no_annexation():
     # under the borders of 2005 the county that became a district then belongs to the city in all years
     wider = constant_dynamics(found["firms"], outside, years, known_years=years, borders_year=2005)
     assert wider.filter(in_changzhou & (pl.col("year") == 2002))["n_firms"].item() == 6
+    # a district of later whose city is not known: its exports are nobody's within constant borders
+    nowhere = outside.with_columns(pl.lit(None, pl.String).alias("city_id"), pl.lit(2002, pl.Int32).alias("annexed_year"))
+    with_it = constant_dynamics(found["firms"], pl.concat([outside, nowhere]), years, known_years=years, borders_year=2004)
+    assert with_it["city_id"].null_count() == 0
+    firms = [rows.filter(in_changzhou).sort("year")["n_firms"].to_list() for rows in (constant, with_it)]
+    assert firms[0] == firms[1]
     # years after the borders' own have no rows under them
     assert constant_dynamics(found["firms"], outside, years, known_years=years, borders_year=2001)["year"].max() == 2001
