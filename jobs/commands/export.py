@@ -91,6 +91,8 @@ def without_small_cells(lake: Lake, table: Table, content: pa.Table, smallest: i
     InputRefusedError
         If DuckDB is not installed.
     """
+    import pyarrow as pa
+
     try:
         import duckdb
     except ModuleNotFoundError as error:
@@ -108,4 +110,6 @@ def without_small_cells(lake: Lake, table: Table, content: pa.Table, smallest: i
         lookups[place] = f"_{place}"
     found = connection.sql(suppressed_sql(table, "_cells", smallest, lookups)).to_arrow_table()
     n_small = int(connection.sql("SELECT count(*) FROM found WHERE _small_cell").fetchall()[0][0])
-    return found.drop_columns(["_small_cell"]).cast(content.schema), n_small
+    # what the lake never leaves empty may be empty in what leaves it
+    schema = pa.schema([field.with_nullable(True) for field in content.schema], content.schema.metadata)
+    return found.drop_columns(["_small_cell"]).cast(schema), n_small

@@ -67,6 +67,15 @@ def test_a_city_year_of_two_firms_keeps_its_keys_and_number_of_firms_only():
     assert large["value_usd"] == USD and large["n_products"] == 1
 
 
+def test_columns_that_the_lake_never_leaves_empty_may_be_empty_in_an_export():
+    row = {"year": 2003, "city_id": "A", "city_name": "市", "n_firms": 1, "value_usd": USD, "n_products": 1, "n_pairs": 1,
+           "n_destinations": 1}
+    content = _table(gold.CITY_EXPORTS, [row])
+    strict = pa.schema([field.with_nullable(False) if row.get(field.name) is not None else field for field in content.schema])
+    found, n_small = without_small_cells(_Lake(), gold.CITY_EXPORTS, content.cast(strict), 3)
+    assert n_small == 1 and found["value_usd"].to_pylist() == [None]
+
+
 def test_where_one_member_is_small_the_next_smallest_is_emptied_too_since_members_sum_to_the_city():
     def rows(*firms_and_values):
         return [
