@@ -88,7 +88,8 @@ class World:
         """Draw what all years share, so that no process draws it again."""
         for name in ("plans", "outside_places", "is_destination", "has_other_spelling", "registered_place"):
             getattr(self, name)
-        self.goods.slots, self.goods.families, self.goods.destinations  # noqa: B018
+        for name in ("slots", "families", "destinations"):
+            getattr(self.goods, name)
 
     @property
     def seed(self) -> int:

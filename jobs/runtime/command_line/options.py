@@ -75,13 +75,13 @@ def settings(parser: Parser, *, config: bool = True) -> None:
     one = group.add_argument(
         "--set", action="append", default=[], metavar="section.key=value", help="override one value (repeat for more)"
     )
-    one.completer = _setting_names  # type: ignore[attr-defined]
+    one.completer = _setting_names  # type: ignore[attr-defined]  # as above
 
 
 def table_name(parser: Parser) -> None:
     """The name of a table of the lake."""
     table = parser.add_argument("table", help="layer.table, such as gold.city_exports")
-    table.completer = _table_names  # type: ignore[attr-defined]
+    table.completer = _table_names  # type: ignore[attr-defined]  # as above
 
 
 def accept_former(parser: Parser) -> None:

@@ -135,7 +135,7 @@ def test_every_estimator_of_the_package_may_stand_beside(panel):
 
 
 def test_maketables_takes_the_results_as_they_are(fits):
-    maketables = pytest.importorskip("maketables")
+    maketables = pytest.importorskip("maketables", reason="comes with the optional group `dev`")
     text = maketables.ETable(list(fits)).make(type="tex")
     assert f"{fits[0].params['L.y']:.3f}" in text and "Hansen" in text
 

@@ -99,7 +99,7 @@ def test_no_spelling_of_a_partner_is_a_word_for_nothing():
 
 def test_published_names_of_every_economy_are_understood():
     """ISO's and the UN's short names, as a well-kept package has them, find the economy they name."""
-    country_converter = pytest.importorskip("country_converter")
+    country_converter = pytest.importorskip("country_converter", reason="comes with the optional group `reference`")
     known = partner_aliases().set_index("alias")["country_iso3"]
     # economies that are only parts of a partner (Bonaire and Saba have a code each) have no one name
     partners = read_shipped("partners")
