@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from jobs.core.errors import LakeError
+from jobs.core.errors import InvalidRowsError, LakeError
 from schemas.table import SchemaMismatchError, Table
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _SIMPLE_TYPES = {
 
 # tried one by one: it ends the process or looks elsewhere at these in a path
 _NO_ADDRESS = re.compile(r"[%\[\]^|\\\x00-\x1f\x7f]")
+_BROKEN = re.compile(r"(\d+) rows failed validation check")
 # how the library says that a check or a table's feature is none it knows
 _NOT_KNOWN = ("Error during planning", "Unsupported ast node", "features", "not supported")
 
@@ -140,8 +141,10 @@ def write_rows(
 
     Raises
     ------
+    InvalidRowsError
+        If a row breaks a check or lacks what is never empty; nothing was written.
     deltalake.exceptions.DeltaError
-        If a row breaks a constraint, or the store refuses.
+        If the store refuses.
     BeyondLibraryError
         If the table has what the library does not know; nothing was written.
     """
@@ -152,7 +155,7 @@ def write_rows(
         # entries and files are taken away by maintenance only, which knows what is pinned
         "post_commithook_properties": PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False),
     }
-    with _limits():
+    with _limits(), _values_left_out(table):
         if overwrite:
             write_deltalake(open_table(root, table), rows, mode="overwrite", predicate=condition, **properties)
         else:
@@ -185,6 +188,22 @@ def _limits() -> Iterator[None]:
         if isinstance(error, DeltaProtocolError) or any(words in str(error) for words in _NOT_KNOWN):
             raise BeyondLibraryError(str(error)) from error
         raise
+
+
+@contextlib.contextmanager
+def _values_left_out(table: Table) -> Iterator[None]:
+    """Say of rows that break a promise how many they are: the library prints their values, which may be a firm's."""
+    from deltalake.exceptions import DeltaError
+
+    try:
+        yield
+    except DeltaError as error:
+        if (found := _BROKEN.search(str(error))) is None:
+            raise
+        raise InvalidRowsError(
+            f"{table.name}: rows that break a check of the table or lack a value that is never empty: {int(found[1]):,};"
+            " nothing was written. This is a defect: report the command and this line."
+        ) from None
 
 
 def _address(path: str) -> str:

@@ -43,6 +43,12 @@ class DamagedLakeError(LakeError):
     exit_code = EXIT_UNBALANCED
 
 
+class InvalidRowsError(LakeError):
+    """Raised when rows break what their table promises, and none of them was written: a defect of what made them."""
+
+    exit_code = EXIT_UNBALANCED
+
+
 class NotBalancedError(CustomsLakeError):
     """Raised when records or dollars in differ from kept plus quarantined: a defect in the rules or the tables."""
 
