@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.commands.exported_files import Changed, write_file
+from jobs.commands.query import in_memory
 from jobs.core.errors import EXIT_DONE, InputRefusedError
 from jobs.core.lake import Lake
 from jobs.core.reading import as_pandas, table_named
@@ -93,15 +94,7 @@ def without_small_cells(lake: Lake, table: Table, content: pa.Table, smallest: i
     """
     import pyarrow as pa
 
-    try:
-        import duckdb
-    except ModuleNotFoundError as error:
-        raise InputRefusedError(
-            "export: DuckDB, which finds the cells of few firms, is not installed; pip install 'customs-lake[spark]' adds it,"
-            " --set privacy.fewest_firms=0 goes without."
-        ) from error
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
+    connection = in_memory("export", ", --set privacy.fewest_firms=0 shows the cells of few firms and goes without")
     connection.register("_cells", content)
     lookups = {}
     for place in lookups_of(table.name):

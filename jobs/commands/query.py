@@ -27,6 +27,25 @@ LIMIT_ROWS = 40
 PROMPT = "lake> "
 
 
+def in_memory(command: str, instead: str = "") -> duckdb.DuckDBPyConnection:
+    """An empty DuckDB in memory, whose times are UTC.
+
+    Raises
+    ------
+    InputRefusedError
+        If DuckDB is not installed; ``instead`` says how the command goes without.
+    """
+    try:
+        import duckdb
+    except ModuleNotFoundError as error:
+        raise InputRefusedError(
+            f"{command}: DuckDB is not installed; pip install 'customs-lake[spark]' adds it{instead}."
+        ) from error
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
 def connect(lake: LakeReader, *, smallest: int = 0) -> duckdb.DuckDBPyConnection:
     """A DuckDB in memory whose views are the lake's tables, at the versions of this moment.
 
@@ -41,12 +60,7 @@ def connect(lake: LakeReader, *, smallest: int = 0) -> duckdb.DuckDBPyConnection
     InputRefusedError
         If DuckDB is not installed.
     """
-    try:
-        import duckdb
-    except ModuleNotFoundError as error:
-        raise InputRefusedError("query: DuckDB is not installed; pip install 'customs-lake[spark]' adds it.") from error
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
+    connection = in_memory("query")
     for layer in sorted({name.partition(".")[0] for name in TABLES}):
         connection.execute(f"CREATE SCHEMA {layer}")
     for name in lake:
