@@ -13,24 +13,55 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
+from urllib.parse import quote
 
 from conf.errors import SettingsError
 
 HIDDEN = "***"
-_WORDS = r"secret|password|passwd|pwd|token|credential|(?:api|access|account|private|shared|subscription)[_.-]?key|signature"
-SECRET_NAME = re.compile(_WORDS, re.IGNORECASE)
-_IN_TEXT = (
-    # what stands before the host of an address: user:password, or a token alone; up to the last @, for it may hold one
-    (re.compile(r"(\w[\w+.-]*://)[^/\s\"'<>]+@"), rf"\1{HIDDEN}@"),
-    # signature of a shared-access address, and of presigned ones
-    (re.compile(r"(?i)([?&;](?:sig|code|key|x-amz-signature|x-amz-credential|x-goog-signature)=)[^\s\"'&;]+"), rf"\1{HIDDEN}"),
-    (re.compile(r"(?i)\b(authorization[\"']?\s*[:=]\s*[\"']?)(?:(bearer|basic)\s+)?[^\s\"',;]+"), rf"\1{HIDDEN}"),
-    (re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/-]{8,}=*"), rf"\1{HIDDEN}"),
-    # name=value, name: value and "name": "value" of anything that is named like a secret
-    (re.compile(rf"(?i)([\w.-]*(?:{_WORDS})[\w.-]*[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&]+"), rf"\1{HIDDEN}"),
-    # key ids of the large object store, wherever they stand
-    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), HIDDEN),
+_WORDS = (
+    r"secret|password|passwd|passphrase|pwd|token|credential|signature|密码|口令|密钥"
+    r"|(?:api|access|account|private|shared|subscription)[_.-]?key"
 )
+SECRET_NAME = re.compile(_WORDS, re.IGNORECASE)
+# begins where the word begins: from every letter of a long one on, a search would take its square
+_NAME = rf"(?<![\w.-])[\w.-]*(?:{_WORDS})[\w.-]*"
+_QUOTED = r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'"
+_SCHEME = r"(?<![\w+.-])[\w+.-]*://"
+_IN_TEXT = (
+    # keys as files hold them, with line breaks or what stands for them
+    (re.compile(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"), HIDDEN),
+    # user:password before the host of an address; the password may hold a / or an @, and no port is followed by either
+    (re.compile(rf"({_SCHEME})[^/\s\"'<>@:]*:(?!\d+/)[^\s\"'<>]{{0,2048}}@"), rf"\1{HIDDEN}@"),
+    # a token there; in an Azure address that is the container
+    (re.compile(rf"((?!(?:abfs|wasb)s?:){_SCHEME})[^/\s\"'<>]+@"), rf"\1{HIDDEN}@"),
+    # the same without a scheme; a digest behind the @ is an image's
+    (
+        re.compile(
+            r"(?:(?<=[^\w/.:+-]//)|(?<=^//)|(?<![\w/.:+-]))(?!mailto:)[\w.+-]+:[^\s/@:\"'<>]+@(?!sha\d+:)(?=\w)"
+        ),
+        f"{HIDDEN}@",
+    ),
+    (re.compile(r"(?i)(jdbc:[\w:]+:)[^\s/@]+/[^\s@]+@"), rf"\1{HIDDEN}@"),
+    # signature of a shared-access address, and of presigned ones
+    (re.compile(r"(?i)([?&;](?:code|key)=|\b(?:sig|x-(?:amz|goog)-(?:signature|credential))=)[^\s\"'&;]+"), rf"\1{HIDDEN}"),
+    (re.compile(r"(?i)\b(authorization[\"']?\s*[:=]\s*[\"']?)(?:(bearer|basic)\s+)?[^\s\"',;]+"), rf"\1{HIDDEN}"),
+    (re.compile(r"(?i)\b((?:set-)?cookie[\"']?\s*:\s*)[^\r\n\"']+"), rf"\1{HIDDEN}"),
+    (re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/-]{8,}=*"), rf"\1{HIDDEN}"),
+    # what stores answer, and how Spark lists its settings: <name>value</name>, ('name', 'value'), a.dotted.name value
+    (re.compile(rf"(?i)(<(?:[\w-]+:)?{_NAME}>)[^<]+"), rf"\1{HIDDEN}"),
+    (re.compile(rf"(?i)([\"']{_NAME}[\"']\s*,\s*)(?:{_QUOTED})"), rf"\1'{HIDDEN}'"),
+    (re.compile(rf"(?i)((?<![\w.-])(?=[\w-]*\.){_NAME}\s+)(?=\S*\d)[\w+/=~-]{{16,}}"), rf"\1{HIDDEN}"),
+    # name=value, name: value and "name": "value" of anything that is named like a secret
+    (re.compile(rf"(?i)({_NAME}[\"']?\s*[=:：]\s*)([\"'])(?:\\.|(?!\2)[^\\])*\2"), rf"\1\2{HIDDEN}\2"),
+    (re.compile(rf"(?i)({_NAME}[\"']?\s*[=:：]\s*[\"']?)[^\s\"',;&]+"), rf"\1{HIDDEN}"),
+    # key ids and tokens that tell by their form what they are: of large clouds and code hosts, signed claims, a storage key
+    (re.compile(r"\b(?:(?:AKIA|ASIA)[A-Z0-9]{16}|LTAI[A-Za-z0-9]{12,26}|AKID[A-Za-z0-9]{13,40}|AIza[\w-]{35})\b"), HIDDEN),
+    (re.compile(r"\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}|xox[abprs]-[\w-]{10,})"), HIDDEN),
+    (re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+"), HIDDEN),
+    (re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{86}=="), HIDDEN),
+)
+# of variables named like secrets: those that say where or of what kind it is
+_NO_VALUE = re.compile(r"(?:file|path|provider|command|helper|ur[il]|lifetime|ttl|type|mode|store|expiration)$", re.IGNORECASE)
 # shorter values are words: hiding them would hide half of every sentence
 _SHORTEST = 6
 _known: set[str] = set()
@@ -55,8 +86,17 @@ def redact(value: Any) -> Any:
 def remember(value: str) -> Secret:
     """Take a value for a secret from now on, wherever it appears."""
     if len(value) >= _SHORTEST:
-        _known.add(value)
+        # as it stands in addresses, too
+        _known.update({value, quote(value, safe=""), quote(value)})
     return Secret(value)
+
+
+def remember_environment(environment: Mapping[str, str] | None = None) -> None:
+    """Take the values of all variables that are named like secrets for secrets: what a store answers may repeat them."""
+    for name, value in (os.environ if environment is None else environment).items():
+        # PWD is a folder, and a secret may lie in a file that is named instead
+        if SECRET_NAME.search(name) and not _NO_VALUE.search(name) and not os.path.exists(value):
+            remember(value)
 
 
 def from_reference(value: Mapping[str, Any], where: str, environment: Mapping[str, str] | None = None) -> Secret:

@@ -256,6 +256,8 @@ class StoredFiles:
             raise NoDirectAccessError(f"{self.root}: this file system cannot be opened without Java ({error}).") from error
         except OSError as error:
             raise NoDirectAccessError(f"{self.root}: this store does not answer ({error}).") from error
+        except ValueError as error:
+            raise LakeError(f"{self.root}: not an address, expected one such as s3a://BUCKET/FOLDER ({error}).") from error
         return system, root
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from prometheus_client.parser import text_string_to_metric_families
 
+from conf.secrets import redact
 from conf.settings import Settings
 from jobs.core.version import code_version
 
@@ -48,7 +49,7 @@ def record_metrics(
     """
     if not settings.operations.metrics_file:
         return
-    path = Path(settings.operations.metrics_file)
+    path, lake = Path(settings.operations.metrics_file), redact(lake)
     registry = CollectorRegistry()
     gauges = {
         metric: Gauge(PREFIX + metric, text, labels, registry=registry) for metric, (labels, text) in METRICS.items()

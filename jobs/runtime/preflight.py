@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from conf.errors import SettingsError
 from conf.layouts import LayoutError, load_layouts
+from conf.secrets import holds_secret, redact
 from conf.settings import Settings, load_settings
 from jobs.core.errors import EXIT_REFUSED, CustomsLakeError, InputRefusedError
 from jobs.core.years import parse_years
@@ -27,6 +28,8 @@ USER_FILES = (
     "places.user_postcodes", "places.user_units", "places.user_cities", "places.user_regions", "count.user_correlations",
     "plausible.totals",
 )
+#: Options that may be addresses.
+ADDRESSES = ("lake", "raw", "out", "config")
 T = TypeVar("T")
 
 
@@ -75,6 +78,10 @@ def refuse_faults(chosen: Command, own: Iterable[Check], arguments: argparse.Nam
     arguments : Namespace
     """
     faults = Faults()
+    for option in ADDRESSES:
+        faults.of(_refuse_key, option, getattr(arguments, option, None))
+    # a store is not asked with them
+    faults.refuse()
     settings = _settings_of(arguments, faults)
     faults.of(parse_years, getattr(arguments, "years", None))
     _check_raw(chosen, getattr(arguments, "raw", None), faults)
@@ -99,6 +106,15 @@ def _settings_of(arguments: argparse.Namespace, faults: Faults) -> Settings | No
     return faults.of(
         load_settings, profile=arguments.profile, config_file=getattr(arguments, "config", None), overrides=arguments.set
     )
+
+
+def _refuse_key(option: str, address: object) -> None:
+    if address is not None and holds_secret(str(address)):
+        raise InputRefusedError(
+            f"--{option} {redact(str(address))}: a key or password in an address can be read by every user of the machine (in"
+            " the list of processes) and would be kept. Give it in the environment, such as AWS_ACCESS_KEY_ID and"
+            " AWS_SECRET_ACCESS_KEY, and the address without it."
+        )
 
 
 def _check_raw(chosen: Command, raw: Path | str | None, faults: Faults) -> None:

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from conf.privacy import Privacy
+from conf.secrets import remember_environment
 from conf.settings import SettingsError
 from jobs.core.printing import guarded, print_defect
 
@@ -21,6 +22,7 @@ from jobs.core.printing import guarded, print_defect
 def guarded_command() -> Iterator[None]:
     """Guard a command: what it prints is printable, what it writes is its owner's until the settings say more."""
     sys.excepthook = print_defect
+    remember_environment()
     before = os.umask(Privacy().umask)
     try:
         with contextlib.redirect_stdout(guarded(sys.stdout)), contextlib.redirect_stderr(guarded(sys.stderr)):
