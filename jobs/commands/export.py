@@ -97,7 +97,7 @@ def without_small_cells(lake: Lake, table: Table, content: pa.Table, smallest: i
     connection = in_memory("export", ", --set privacy.fewest_firms=0 shows the cells of few firms and goes without")
     connection.register("_cells", content)
     lookups = {}
-    for place in lookups_of(table.name):
+    for place in (place for place in lookups_of(table.name) if lake.exists(LOOKED_UP[place])):
         columns = ("year", "city_id", "n_firms") if place == "exports" else (*table.key, "firm_id")
         connection.register(f"_{place}", lake.arrow(LOOKED_UP[place], columns=columns))
         lookups[place] = f"_{place}"

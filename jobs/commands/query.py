@@ -18,6 +18,7 @@ from jobs.core.errors import EXIT_DONE, InputRefusedError
 from jobs.core.reading import LakeReader, as_pandas
 from jobs.study.small_cells import LOOKED_UP, RULES, lookups_of, suppressed_sql
 from schemas.catalog import TABLES
+from schemas.table import Table
 
 if TYPE_CHECKING:
     import duckdb
@@ -77,20 +78,27 @@ def small_cells_note(sql: str, smallest: int) -> str:
     named = sorted(name for name in RULES if name in sql.lower()) if smallest > 1 else []
     if not named:
         return ""
-    return f"Cells of fewer than {smallest} firms are empty in {', '.join(named)} (setting privacy.fewest_firms)."
+    empty = f"Cells of fewer than {smallest} firms, or of an unknown number, are empty"
+    return f"{empty} in {', '.join(named)} (setting privacy.fewest_firms)."
 
 
 def _rows_of(lake: LakeReader, name: str, smallest: int) -> str:
-    needed = {place: _source(table.name) for place, table in LOOKED_UP.items()}
-    if smallest < 2 or name not in RULES or not all(lake.exists(LOOKED_UP[place]) for place in lookups_of(name)):
+    if smallest < 2 or name not in RULES:
         return f"SELECT * FROM {_source(name)}"
-    found = {column.name for column in lake.delta_table(TABLES[name]).schema().fields}
-    # an older lake may lack a column, and with it what a cell is judged by
-    columns = [column for column in TABLES[name].columns if column in found]
-    if "n_firms" in TABLES[name].columns and "n_firms" not in found:
-        return f"SELECT * FROM {_source(name)}"
-    rows = suppressed_sql(TABLES[name], _source(name), smallest, needed, columns=columns)
+    needed = {place: _whole(lake, LOOKED_UP[place]) for place in lookups_of(name) if lake.exists(LOOKED_UP[place])}
+    columns = [column for column in TABLES[name].columns if column in _columns_of(lake, TABLES[name])]
+    rows = suppressed_sql(TABLES[name], _whole(lake, TABLES[name]), smallest, needed, columns=columns)
     return f"SELECT * EXCLUDE (_small_cell) FROM ({rows})"
+
+
+def _whole(lake: LakeReader, table: Table) -> str:
+    """A relation with all columns that a cell may be judged by: those that an older lake lacks are null."""
+    lacking = [f"NULL AS {column}" for column in table.columns if column not in _columns_of(lake, table)]
+    return f"(SELECT {', '.join(['*', *lacking])} FROM {_source(table.name)})"
+
+
+def _columns_of(lake: LakeReader, table: Table) -> set[str]:
+    return {column.name for column in lake.delta_table(table).schema().fields}
 
 
 def _source(name: str) -> str:
@@ -109,11 +117,12 @@ def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
 
     try:
         found = connection.sql(sql)
+        if found is None:
+            raise InputRefusedError("query: expected a query that returns rows; the lake is not changed through it.")
+        # rows are made here: a text that is no number is found now
+        return found.to_arrow_table()
     except duckdb.Error as error:
         raise InputRefusedError(f"query: {error}") from error
-    if found is None:
-        raise InputRefusedError("query: expected a query that returns rows; the lake is not changed through it.")
-    return found.to_arrow_table()
 
 
 def write(rows: pa.Table, out: Path) -> None:

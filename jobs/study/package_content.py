@@ -145,7 +145,13 @@ def collect_package(
     origin = origin_of(context)
     # no firm stands behind a generated record
     fewest = 0 if origin == "generated" else context.settings.privacy.fewest_firms
-    panel, n_suppressed = suppressed_panel(handed.panel, firms_behind(context.lake, handed), fewest)
+    behind = firms_behind(context.lake, handed)
+    if fewest > 1 and behind is None:
+        raise InputRefusedError(
+            f"{name}: {CITY_EXPORTS.name} of the panel is not there any more, and with it how many firms stand behind each"
+            " city-year. Build the panel and estimate again; --set privacy.fewest_firms=0 hands every cell over."
+        )
+    panel, n_suppressed = suppressed_panel(handed.panel, behind, fewest)
     panels = [own_panel(_with_measures(context, handed, panel, table), table.extra)[0] for table in chosen]
     printed = _on_the_package(context, chosen, panels, origin, printed, estimate=n_suppressed > 0)
     data = study_data(list(zip(printed, panels, strict=True)), panel, city_classes(context.settings.places))
@@ -196,6 +202,8 @@ def firms_behind(lake: Lake, handed: HandOff) -> pd.Series | None:
         return None
     exports = lake.arrow(CITY_EXPORTS, version=version, columns=("city_id", "year", "n_firms")).to_pandas()
     keys = handed.panel.natural[["city_id", "year"]]
+    # a number that was not counted is none that would be enough
+    exports["n_firms"] = exports["n_firms"].fillna(0)
     found = keys.merge(exports.astype({"year": keys["year"].dtype}), on=["city_id", "year"], how="left", validate="1:1")
     return found["n_firms"]
 

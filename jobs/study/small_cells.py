@@ -2,7 +2,8 @@
 
 The rule is a number of firms (``privacy.fewest_firms``, three by default). Keys and numbers of firms stay, so that a reader
 sees which cells are empty and why. In trade mix a second member of the same city and year is emptied where only one is
-small, since the members sum to the city. The lake itself keeps every cell.
+small, since the members sum to the city. Where nobody can tell how many firms a cell has (an older product did not count
+them, or the table that knows is gone), it counts as one of few. The lake itself keeps every cell.
 """
 
 from __future__ import annotations
@@ -74,12 +75,13 @@ def _dynamics() -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple(emptied)
 
 
+_FEW = "coalesce(n_firms, 0) < {k}"
 _TERMS = tuple(name for name in CITY_MARGINS.columns if name.startswith("change_"))
 _FEW_MOVE = " OR ".join(
     f"({count} > 0 AND {count} < {{k}})" for count in ("n_entrants", "n_exiters", "(n_firms - n_entrants)")
 )
 RULES: Mapping[str, Rule] = {
-    gold.CITY_EXPORTS.name: Rule((("n_firms < {k}", _others(gold.CITY_EXPORTS, "n_firms", "city_name", "province_code")),)),
+    gold.CITY_EXPORTS.name: Rule(((_FEW, _others(gold.CITY_EXPORTS, "n_firms", "city_name", "province_code")),)),
     gold.CITY_PRODUCT_DESTINATION.name: Rule(
         (("coalesce(_n_firms, 0) < {k}", ("value_usd", "n_records")),),
         "SELECT year, city_id, hs6_code, partner_code, count(DISTINCT firm_id) AS _n_firms FROM {declarations} GROUP BY ALL",
@@ -87,24 +89,24 @@ RULES: Mapping[str, Rule] = {
     ),
     TRADE_MIX.name: Rule((
         (
-            "n_firms < {k} OR (sum(CAST(n_firms < {k} AS INT)) OVER _part = 1 AND row_number() OVER _ordered = 2)",
+            f"{_FEW} OR (sum(CAST({_FEW} AS INT)) OVER _part = 1 AND row_number() OVER _ordered = 2)",
             ("value_usd", "share_value"),
         ),
     )),
     CITY_MARGINS.name: Rule((
-        ("n_firms < {k}", _others(CITY_MARGINS, "n_firms", "series_break", "n_entrants", "n_exiters")),
+        (_FEW, _others(CITY_MARGINS, "n_firms", "series_break", "n_entrants", "n_exiters")),
         ("n_firms - n_entrants + n_exiters < {k}", ("value_before_usd", "value_change_usd", *_TERMS)), (_FEW_MOVE, _TERMS),
     )),
-    CITY_DIVERSITY.name: Rule((("n_firms < {k}", _others(CITY_DIVERSITY, "n_firms", "n_possible", "series_break")),)),
+    CITY_DIVERSITY.name: Rule(((_FEW, _others(CITY_DIVERSITY, "n_firms", "n_possible", "series_break")),)),
     CITY_DYNAMICS.name: Rule(_dynamics()),
     CITY_PANEL.name: Rule(
         (("coalesce(_n_firms, {k}) < {k}", PANEL_OUTCOMES),),
-        "SELECT year, city_id, n_firms AS _n_firms FROM {exports}", ("year", "city_id"),
+        "SELECT year, city_id, coalesce(n_firms, 0) AS _n_firms FROM {exports}", ("year", "city_id"),
     ),
 }
 _WINDOWS = (
     " WINDOW _part AS (PARTITION BY year, city_id, dimension),"
-    " _ordered AS (PARTITION BY year, city_id, dimension ORDER BY n_firms < {k} DESC, value_usd, member)"
+    f" _ordered AS (PARTITION BY year, city_id, dimension ORDER BY {_FEW} DESC, value_usd, member)"
 )
 #: Tables that the number of firms is looked up in, by their place in a rule.
 LOOKED_UP = {"declarations": silver.DECLARATION, "exports": gold.CITY_EXPORTS}
@@ -127,18 +129,23 @@ def suppressed_sql(
     smallest : int
         Least number of firms.
     lookups : mapping
-        Place in a rule (:data:`LOOKED_UP`) to the relation with that table's rows.
+        Place in a rule (:data:`LOOKED_UP`) to the relation with that table's rows; without one that it needs, every cell is
+        empty.
     columns : sequence of str
         Those that the relation has; all of the table when not given.
     """
     rule = RULES[table.name]
-    conditions = [(f"coalesce({condition.format(k=smallest)}, false)", set(names)) for condition, names in rule.emptied]
+    is_known = all(place in lookups for place in lookups_of(table.name))
+    conditions = [
+        (f"coalesce({condition.format(k=smallest)}, false)" if is_known else "true", set(names))
+        for condition, names in rule.emptied
+    ]
     selected = []
     for name in columns or table.columns:
         where = [condition for condition, names in conditions if name in names]
         empty = " OR ".join(where)
         selected.append(f"CASE WHEN {empty} THEN NULL ELSE {name} END AS {name}" if where else name)
     mark = " OR ".join(condition for condition, _ in conditions)
-    joined = f" LEFT JOIN ({rule.firms.format(**lookups)}) USING ({', '.join(rule.on)})" if rule.firms else ""
+    joined = f" LEFT JOIN ({rule.firms.format(**lookups)}) USING ({', '.join(rule.on)})" if rule.firms and is_known else ""
     windows = _WINDOWS.format(k=smallest) if table is TRADE_MIX else ""
     return f"SELECT {', '.join(selected)}, ({mark}) AS _small_cell FROM {source}{joined}{windows}"

@@ -184,6 +184,13 @@ def test_half_a_package_is_never_there(study_lake, tmp_path, monkeypatch):
     assert list((tmp_path / "place").iterdir()) == []
 
 
+def test_without_the_exports_nobody_can_tell_the_small_cells_and_nothing_is_handed_over(study_lake, tmp_path):
+    shutil.rmtree(study_lake / "gold" / "city_exports")
+    with pytest.raises(InputRefusedError, match=r"gold.city_exports of the panel is not there any more.*fewest_firms=0"):
+        _hand_off(study_lake, tmp_path / "out", tables="1")
+    assert not (tmp_path / "out").exists()
+
+
 def test_numbers_of_another_estimator_are_not_handed_over(study_lake, tmp_path):
     rows = pd.DataFrame(LakeReader.look(str(study_lake))["gold.estimate"].to_arrow().to_pylist())
     rows["estimate"] = rows["estimate"] * 1.001

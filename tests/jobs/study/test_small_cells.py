@@ -147,6 +147,44 @@ def test_cells_of_the_cube_and_the_panel_know_their_firms_from_other_tables():
     assert values == {"A": (None, None, 2.0), "B": (1.0, 0.1, 2.0)} and n_small == 1
 
 
+def test_a_number_of_firms_that_nobody_counted_is_a_small_one(tmp_path):
+    (row,), n_small = _without(gold.CITY_EXPORTS, [{"year": 2003, "city_id": "A", "value_usd": USD, "n_products": 3}])
+    assert n_small == 1 and row["value_usd"] is row["n_products"] is None
+    mix = [{"year": 2003, "city_id": "A", "dimension": "trade_mode", "member": str(i), "value_usd": USD} for i in range(2)]
+    assert {row["value_usd"] for row in _without(TRADE_MIX, mix)[0]} == {None}
+    panel = [{"year": 2003, "city_id": "A", "lnvalue": 1.0, "missing_variables": [], "is_complete": True}]
+    uncounted = pa.table({"year": [2003], "city_id": ["A"], "n_firms": pa.array([None], pa.int64())})
+    for lookups in ({"gold.city_exports": uncounted}, {}):
+        (row,), n_small = _without(CITY_PANEL, panel, lookups)
+        assert (row["lnvalue"], n_small) == (None, 1)
+    cube = [{"year": 2003, "city_id": "A", "hs6_code": "010101", "partner_code": "501", "value_usd": USD, "n_records": 1}]
+    assert _without(gold.CITY_PRODUCT_DESTINATION, cube)[0][0]["value_usd"] is None
+
+
+@pytest.mark.parametrize("others", [{}, {"gold.city_exports": {"n_firms": None}}, {"gold.city_exports": {"n_firms": 9}}])
+def test_a_query_of_an_older_lake_shows_no_cell_whose_firms_it_cannot_tell(tmp_path, others):
+    (tmp_path / "_customs_lake.json").write_text(json.dumps({"format": LAKE_FORMAT, "floors": {}}))
+    keys = {"year": pa.array([2003], pa.int32()), "city_id": ["A"]}
+    # an older product had these columns and no others
+    write_deltalake(str(tmp_path / "gold" / "city_panel"), pa.table(keys | {"lnvalue": [1.5], "lnAgg": [2.5]}))
+    for name, values in others.items():
+        given = {column: pa.array([value], pa.int64()) for column, value in values.items() if value is not None}
+        rows = pa.table(keys | {"value_usd": [USD]} | given)
+        write_deltalake(str(tmp_path / name.replace(".", "/")), rows)
+    connection = connect(LakeReader.look(str(tmp_path)), smallest=3)
+    is_counted = others.get("gold.city_exports", {}).get("n_firms") is not None
+    found = ask(connection, "SELECT * FROM gold.city_panel").to_pylist()
+    assert found == [{"year": 2003, "city_id": "A", "lnvalue": 1.5 if is_counted else None, "lnAgg": 2.5}]
+    if others:
+        (row,) = ask(connection, "SELECT * FROM gold.city_exports").to_pylist()
+        assert row["value_usd"] == (USD if is_counted else None) and row["city_id"] == "A"
+
+
+def test_what_only_the_rows_show_to_be_wrong_is_a_sentence():
+    with pytest.raises(InputRefusedError, match="query: .*Could not convert string 'x'"):
+        ask(duckdb.connect(), "SELECT CAST(text AS INT) FROM (VALUES ('1'), ('x')) t(text)")
+
+
 def test_every_table_of_cells_has_a_rule_of_its_own_columns():
     with_firms = {name for name, table in TABLES.items() if name.startswith("gold.") and "n_firms" in table.columns}
     productivity = {"gold.city_productivity", "gold.firm_technology", "gold.technology"}
