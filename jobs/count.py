@@ -1,11 +1,13 @@
 """Count: declarations to the city x product x destination cube, then export value, products and destinations.
 
 In: ``silver.declaration``. Out: ``gold.city_product_destination``, ``gold.city_exports``. Only years whose silver build
-changed are counted again, with everything else that these two tables depend on in the fingerprint.
+changed are counted again, with everything else that these two tables depend on in the fingerprint. With ``--indicators``
+the indicators follow in the same session (jobs/counting/indicators.py); a run has them as a step of their own.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,8 +21,9 @@ from jobs.cleaning.balance import refuse_other_counts
 from jobs.cleaning.fingerprints import gold_fingerprints
 from jobs.core.ledger import blocked_years, build_metadata, builds_of, record_builds, years_text
 from jobs.core.progress import expect
+from jobs.counting import indicators
 from jobs.reference.frames import check_user_files, city_names
-from jobs.runtime.context import JobContext, Outcome, job_main
+from jobs.runtime.context import JobContext, Outcome, command_main, exit_code, open_context, run_job
 from jobs.transforms.counts import build_cube, count_city_exports
 from schemas import gold, silver
 
@@ -70,5 +73,19 @@ def _waiting(blocked: Mapping[int, Sequence[str]]) -> str:
     )
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point under spark-submit."""
+    return command_main("count", run_command, argv, checks=PREFLIGHT)
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Count, compute the indicators too where they are asked for, and return the exit code."""
+    with open_context(arguments, create=False) as context:
+        outcomes = [run_job("count", run, context)]
+        if arguments.indicators:
+            outcomes.append(run_job("indicators", indicators.run, context))
+    return exit_code(outcomes)
+
+
 if __name__ == "__main__":
-    sys.exit(job_main("count", run, checks=PREFLIGHT))
+    sys.exit(main())

@@ -9,7 +9,6 @@ balances; the records of an erased file go with its receipt. What lies outside t
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +28,7 @@ from jobs.core.ledger import latest_receipts, recorded_builds, utc_now, years_te
 from jobs.core.privacy import erasure_key, wanted_protection
 from jobs.core.protection import Protection
 from jobs.kernels.protection import plain_code, pseudonym
+from jobs.runtime.command_line.catalogue import work_of
 from jobs.runtime.context import JobContext, Outcome, command_main, open_context, run_job
 from schemas import bronze, gold, indicators, ops, silver
 from schemas.table import Table
@@ -208,7 +208,7 @@ def _build_again(context: JobContext, target: Target) -> list[str]:
         again = replace(context, years=frozenset(built), rebuild=True)
         for name in ("clean", "count", *(["indicators"] if lake.exists(indicators.CITY_FIRM) else [])):
             try:
-                outcome = run_job(name, importlib.import_module(f"jobs.{name}").run, again)
+                outcome = run_job(name, work_of(name).run, again)
                 notes += [outcome.unfinished] if outcome.unfinished else []
             except QualityError as error:
                 notes.append(str(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import shlex
 import sys
 import time
@@ -15,12 +14,14 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from conf.settings import Settings, load_settings
+from jobs.cluster.probe import examine_cluster
 from jobs.core.damage import refuse_damage
 from jobs.core.errors import EXIT_REFUSED, InputRefusedError, LakeError
 from jobs.core.progress import moving
 from jobs.core.reading import LakeReader, SessionNeededError, can_look
 from jobs.readers.receiving import look_first
 from jobs.reference.frames import check_user_files
+from jobs.runtime.command_line.catalogue import work_of
 from jobs.runtime.command_line.making import STEPS
 from jobs.runtime.context import (
     JobContext,
@@ -70,7 +71,7 @@ def run_through(context: JobContext, last: str) -> list[Outcome]:
     names = steps_of(context, last)
     for number, name in enumerate(names, start=1):
         with moving(name, place=f"{number} of {len(names)}"):
-            outcomes.append(run_job(name, importlib.import_module(f"jobs.{name}").run, context))
+            outcomes.append(run_job(name, work_of(name).run, context))
     return outcomes
 
 
@@ -87,7 +88,7 @@ def look_through(arguments: argparse.Namespace) -> list[Outcome] | None:
             if not isinstance(context.lake, LakeReader):
                 return None
             for name in steps_of(context, arguments.through):
-                outcomes.append(importlib.import_module(f"jobs.{name}").run(context))
+                outcomes.append(work_of(name).run(context))
     except (SessionNeededError, LakeError):
         # what is wrong with a lake is for the run itself to say
         return None
@@ -105,7 +106,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Run the steps, print the result and return the exit code."""
+    """Run the steps, or only ask the cluster that is to run them; print the result and return the exit code."""
+    if arguments.check_cluster:
+        return examine_cluster(arguments)
     start = time.monotonic()
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
     try:

@@ -10,7 +10,6 @@ interrupted repair keeps the lake closed until it is run again.
 from __future__ import annotations
 
 import argparse
-import importlib
 import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,6 +31,7 @@ from jobs.core.ledger import files_in_force, forget_builds, recorded_builds, row
 from jobs.core.mending import Scope, alone, finish, lost_rows, make_readable, scopes_of
 from jobs.core.stored_files import StoredFiles
 from jobs.readers.receipts import receipts_again
+from jobs.runtime.command_line.catalogue import work_of
 from jobs.runtime.context import JobContext, command_main, open_context, run_job, shut_lake
 from schemas import bronze, firms, gold, ops, panel, results, silver
 from schemas import yearbook as yearbook_tables
@@ -99,11 +99,11 @@ def repair(context: JobContext, scopes: Mapping[str, Scope]) -> list[str]:
         touched = [scopes[table.name] for table in tables if table.name in scopes]
         is_unproven = ops.BUILD.name in scopes and any(lake.exists(table) for table in tables)
         if touched or is_unproven:
-            outcome = run_job(job, importlib.import_module(f"jobs.{job}").run, _for_job(context, job, touched, is_unproven))
+            outcome = run_job(job, work_of(job).run, _for_job(context, job, touched, is_unproven))
             unfinished += [outcome.unfinished] if outcome.unfinished else []
     _measure_again(context, scopes)
     if ops.LEFT_OUT.name in scopes:
-        run_job("land", importlib.import_module("jobs.land").run, context)
+        run_job("land", work_of("land").run, context)
     return unfinished
 
 

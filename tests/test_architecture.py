@@ -18,6 +18,9 @@ ALLOWED = {
 }
 # the rooms of jobs/, and whom each may import besides itself; a job is a file of jobs/ itself
 LOW = {"core", "runtime"}
+UNDER_JOBS = LOW | {
+    "transforms", "reference", "cleaning", "readers", "kernels", "study", "world", "counting", "cluster",
+}
 ROOMS = {
     "core": set(),
     "runtime": {"core"},
@@ -28,15 +31,17 @@ ROOMS = {
     "readers": LOW | {"transforms", "reference", "kernels"},
     "study": LOW | {"transforms", "reference", "cleaning", "readers"},
     "world": {"core", "reference"},
-    "job": LOW | {"transforms", "reference", "cleaning", "readers", "kernels", "study", "world"},
-    "commands": LOW | {"transforms", "reference", "cleaning", "readers", "kernels", "study", "world", "job"},
+    "counting": LOW | {"transforms", "reference", "cleaning", "kernels"},
+    "cluster": LOW | {"kernels"},
+    "job": UNDER_JOBS,
+    "commands": UNDER_JOBS | {"job"},
 }
 # readable from outside a layer: the truth of a generated world, for the comparison in study
 WORLD_READERS = {"jobs.world.equation"}
 SUBMITTED = {
     "land", "ingest", "references", "clean", "count", "yearbook", "productivity", "panel", "estimate", "report", "pipeline",
     "reconcile", "verify", "compare", "describe", "explain", "resolve", "plan", "withdraw", "maintain", "fsck", "restore",
-    "repair", "erase", "migrate", "generate", "montecarlo", "sniff", "plausible", "indicators", "doctor", "register",
+    "repair", "erase", "migrate", "generate", "montecarlo", "sniff", "plausible", "register",
 }
 ACTIONS = {
     "collect", "toPandas", "toArrow", "toLocalIterator", "first", "head", "take", "write", "writeTo", "save", "saveAsTable",

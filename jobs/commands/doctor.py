@@ -15,9 +15,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from jobs.cluster.checks import DELTA_VERSION, Finding
 from jobs.core.errors import EXIT_DONE, EXIT_REFUSED
 from jobs.core.printing import cell
-from jobs.runtime.cluster_checks import DELTA_VERSION, Finding
 from jobs.runtime.jars import JarsNotFoundError, jar_paths
 from jobs.runtime.java import JavaNotUsableError, require_java
 
@@ -76,7 +76,7 @@ def _disk(folder: Path) -> Iterator[Finding]:
 def run_command(arguments: argparse.Namespace) -> int:
     """Say what is missing on this machine, or on the nodes of a cluster."""
     if arguments.cluster:
-        from jobs.doctor import examine_cluster
+        from jobs.cluster.probe import examine_cluster
 
         return examine_cluster(arguments)
     findings = examine()

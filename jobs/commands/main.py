@@ -7,7 +7,6 @@ a module is loaded when its command is carried out, so that help and completion 
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from rich.table import Table as RichTable
 
 from jobs.core.errors import EXIT_DONE, EXIT_REFUSED
 from jobs.core.printing import cell, printable
-from jobs.runtime.command_line.catalogue import GROUPS, Command, commands, parse
+from jobs.runtime.command_line.catalogue import GROUPS, Command, commands, parse, work_of
 from jobs.runtime.command_line.parser import nearest
 from jobs.runtime.ending import conclude
 from jobs.runtime.preflight import refuse_faults
@@ -55,7 +54,7 @@ def run_command(argv: list[str]) -> int:
     if chosen.is_long:
         _say_at_once(chosen.name, getattr(arguments, "lake", None))
     try:
-        module = importlib.import_module(chosen.module)
+        module = work_of(chosen.name)
     except KeyboardInterrupt:
         return conclude(_interrupted, arguments)
     return conclude(_work_of(chosen, module), arguments, partial(refuse_faults, chosen, getattr(module, "PREFLIGHT", ())))

@@ -77,6 +77,9 @@ def refuse_faults(chosen: Command, own: Iterable[Check], arguments: argparse.Nam
         Checks of this command alone; asked when the settings can be read.
     arguments : Namespace
     """
+    if getattr(arguments, "check_cluster", False):
+        # it finds the same, with what is wrong on the nodes beside it
+        return
     faults = Faults()
     for option in ADDRESSES:
         faults.of(_refuse_key, option, getattr(arguments, option, None))

@@ -12,16 +12,15 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 LINE = (
     "spark-submit --master 'local-cluster[2,1,640]' --conf spark.executor.memory=512m --py-files customs-lake.zip --jars $J"
     " --conf spark.pyspark.python=$PYTHON --conf spark.pyspark.driver.python=$PYSPARK_DRIVER_PYTHON"
-    " jobs/doctor.py --raw $RAW --lake $LAKE"
+    " jobs/pipeline.py --raw $RAW --lake $LAKE --check-cluster"
 )
 
 
 @pytest.fixture
 def ask(launcher, tools, raw, tmp_path):
-    """A function that submits the doctor and returns what it prints; its exit code is the one given."""
+    """A function that has the cluster checked and returns what it prints; its exit code is the one given."""
     away = tmp_path / "away"
     given = tools.submission_folder(away)
-    (away / "jobs" / "doctor.py").write_text((tools.root / "jobs" / "doctor.py").read_text("utf-8"), "utf-8")
     tools.write_defaults(away, {"spark.task.maxFailures": "1"})
 
     def submit(code: int, **changes: object) -> str:

@@ -11,10 +11,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from jobs import erase, fsck, indicators, pipeline, plan, plausible, verify, withdraw
+from jobs import erase, fsck, pipeline, plan, plausible, verify, withdraw
 from jobs.core.errors import EXIT_DONE, EXIT_QUALITY
 from jobs.core.lake import Lake
 from jobs.core.ledger import forget_builds, recorded_builds
+from jobs.counting import indicators
 from jobs.generate import generate
 from jobs.pipeline import run_through
 from jobs.runtime.context import JobContext, exit_code, run_job

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import cleandoc
+from types import ModuleType
 from typing import Any, Literal
 
 from jobs.runtime.command_line import options
@@ -112,6 +113,11 @@ def commands() -> dict[str, Command]:
     for holder in _HOLDERS:
         import_module(f"jobs.runtime.command_line.{holder}")
     return dict(sorted(_found.items(), key=lambda item: GROUPS.index(item[1].group)))
+
+
+def work_of(name: str) -> ModuleType:
+    """The module in which the work of a command is, loaded."""
+    return import_module(commands()[name].module)
 
 
 def parser_of(name: str) -> Parser:

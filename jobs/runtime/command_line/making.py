@@ -26,6 +26,7 @@ TABLE_LAYOUTS = ("beside_paper", "plain")
         ("--raw RAW --lake LAKE --years 2003-2008 --through count", "some years, as far as the counts of products"),
         ("--lake LAKE --rebuild --through panel", "build again from what the lake holds, whatever is recorded"),
         ("--raw RAW --lake LAKE --set count.products=converted", "with another setting"),
+        ("--raw RAW --lake LAKE --check-cluster", "see whether the nodes have what it needs; nothing is built"),
     ],
 )
 def _run(parser: Parser) -> None:
@@ -39,6 +40,10 @@ def _run(parser: Parser) -> None:
     options.years(parser)
     parser.add_argument("--through", choices=STEPS, default=STEPS[-1], help="last step to run")
     parser.add_argument("--rebuild", action="store_true", help="build the chosen years again, whatever is recorded")
+    parser.add_argument(
+        "--check-cluster", action="store_true",
+        help="ask driver and executors what `customs-lake doctor --cluster` asks, with this very line, and end",
+    )
     options.out(parser, "folder for the result tables (default: LAKE-results, beside the lake)")
     options.delivery(parser)
     options.nothing_new(parser)
@@ -130,18 +135,23 @@ def _clean(parser: Parser) -> None:
 
 @command(
     "count", MAKING, "value, products and destinations of every city-year", is_long=True, took_all=True,
-    examples=[("--lake LAKE", "count the years that were cleaned anew")],
+    examples=[
+        ("--lake LAKE", "count the years that were cleaned anew"),
+        ("--lake LAKE --indicators", "and compute their indicators, as `customs-lake indicators` does"),
+    ],
 )
 def _count(parser: Parser) -> None:
     """Count: declarations to the city x product x destination cube, then export value, products and destinations."""
     options.lake(parser)
     options.years(parser)
+    parser.add_argument("--indicators", action="store_true", help="then also what `customs-lake indicators` computes")
     options.nothing_new(parser)
     options.settings(parser)
 
 
 @command(
     "indicators", MAKING, "firm cube, exporter dynamics, margins, trade mix and diversity of every city-year", is_long=True,
+    module="jobs.counting.indicators",
     examples=[("--lake LAKE", "compute the years that were counted anew, and those beside them")],
 )
 def _indicators(parser: Parser) -> None:

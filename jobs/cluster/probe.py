@@ -1,9 +1,9 @@
 """Doctor for a cluster: what its executors have, what they see of raw folder and lake, and what to do about the rest.
 
-Submitted by the very line that runs the pipeline, with ``jobs/doctor.py`` in the place of ``jobs/pipeline.py``; or
+Asked for by the very line that is to run the pipeline, with ``--check-cluster`` behind it; or by
 ``customs-lake doctor --cluster --set spark.master=spark://HOST:7077``. Writes a probe file below the lake and removes it.
 What runs on an executor is a plain Python function that travels by value, so that a node without this product's packages,
-or without pyarrow, can still say so; what the facts mean is judged in :mod:`jobs.runtime.cluster_checks`.
+or without pyarrow, can still say so; what the facts mean is judged in :mod:`jobs.cluster.checks`.
 """
 
 from __future__ import annotations
@@ -23,24 +23,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-if __package__ in (None, ""):
-    # submitted as a file: the packages are beside it
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from conf.settings import load_settings
+from jobs.cluster.checks import ClusterFacts, Finding, LakeProbe, judge
 from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, CustomsLakeError
 from jobs.core.printing import printable
 from jobs.core.storage import open_store
 from jobs.kernels.raw_folder import RawFolder, raw_folder
 from jobs.kernels.reasons import reason_of
-from jobs.runtime.cluster_checks import ClusterFacts, Finding, LakeProbe, judge
-from jobs.runtime.command_line.catalogue import parse
-from jobs.runtime.ending import conclude
 from jobs.runtime.package import code_hash
 from jobs.runtime.session import build_session
 
@@ -68,7 +62,7 @@ def examine_cluster(arguments: argparse.Namespace) -> int:
         findings = judge(probe_cluster(spark, raw=arguments.raw, root=arguments.lake))
     finally:
         spark.stop()
-    if arguments.json:
+    if getattr(arguments, "json", False):
         print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=1))
     else:
         print(printable(rendered(findings)))
@@ -153,7 +147,7 @@ def _nodes(
     """What Python on the executors answers, one dictionary for each worker's parent; or what Spark said instead."""
     question = {
         "raw": None if raw is None else os.fspath(raw), "samples": sorted(driver["samples"]),
-        "packages": sorted(driver["packages"]), "root": str(Path(__file__).resolve().parents[1]), "seconds": TASK_SECONDS,
+        "packages": sorted(driver["packages"]), "root": str(Path(__file__).resolve().parents[2]), "seconds": TASK_SECONDS,
         "n_bytes": SAMPLE_BYTES,
     }
     # pickled by value, and without Arrow: pyarrow is one of the things asked for
@@ -181,7 +175,6 @@ def _asking(question: Mapping[str, Any]) -> Callable[[int], str]:
         import os
         import platform
         import socket
-        import sys
         import time
         from importlib import metadata
 
@@ -257,11 +250,3 @@ def _innermost(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (causes[-1] if causes else lines[0] if lines else "nothing was said")[:300]
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point under spark-submit; ``customs-lake doctor --cluster`` for people."""
-    return conclude(examine_cluster, parse("doctor", argv))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

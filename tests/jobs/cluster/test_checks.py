@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.doctor import rendered
-from jobs.runtime.cluster_checks import ClusterFacts, LakeProbe, judge
+from jobs.cluster.checks import ClusterFacts, LakeProbe, judge
+from jobs.cluster.probe import rendered
 
 VERSIONS = {"polars": "2.1.0", "pyarrow": "26.0.1"}
 SAMPLES = {"customs/a.csv": "12ab"}

@@ -12,7 +12,7 @@ import pyspark
 import pytest
 from pyspark import cloudpickle
 
-from jobs import doctor
+from jobs.cluster import probe
 from jobs.runtime.package import build_zip
 
 ASK = "import pickle, sys; print(pickle.load(open(sys.argv[1], 'rb'))(7))"
@@ -30,7 +30,7 @@ def bare(tmp_path_factory):
 def answer(python, question, tmp_path, path=()):
     """What another interpreter makes of the function as Spark would send it."""
     pickled = tmp_path / "function"
-    pickled.write_bytes(cloudpickle.dumps(doctor._asking(question)))
+    pickled.write_bytes(cloudpickle.dumps(probe._asking(question)))
     done = subprocess.run(
         [str(python), "-c", ASK, str(pickled)], capture_output=True, text=True, cwd=tmp_path, check=False,
         env={"PYTHONPATH": ":".join(map(str, path)), "PATH": "/usr/bin:/bin"},
@@ -40,7 +40,7 @@ def answer(python, question, tmp_path, path=()):
 
 
 def question(raw, root):
-    samples = doctor._sample(raw)[0] if raw else {}
+    samples = probe._sample(raw)[0] if raw else {}
     return samples, {
         "raw": raw, "samples": sorted(samples), "packages": ["polars"], "root": str(root), "seconds": 0.0, "n_bytes": 1024,
     }
@@ -61,16 +61,16 @@ def test_the_zip_is_the_code_of_the_folder_and_another_is_not(tmp_path):
     samples, asked = question(str(tmp_path / "raw"), tmp_path / "nowhere")
     package = build_zip(tmp_path / "code.zip")
     said = answer(sys.executable, asked, tmp_path, [package])
-    assert said["code"] == doctor.code_hash() and said["samples"] == samples and said["raw_reason"] == ""
+    assert said["code"] == probe.code_hash() and said["samples"] == samples and said["raw_reason"] == ""
     assert samples.keys() == {"a.csv"} and set(said["packages"]) == {"polars"}
 
 
 def test_a_raw_folder_that_is_not_there_is_said_so(tmp_path):
-    samples, reason = doctor._sample(str(tmp_path / "nothing"))
-    assert samples == {} and reason == "" and doctor._sample("hdfs://127.0.0.1:9/raw")[1]
+    samples, reason = probe._sample(str(tmp_path / "nothing"))
+    assert samples == {} and reason == "" and probe._sample("hdfs://127.0.0.1:9/raw")[1]
 
 
 def test_the_last_cause_is_what_a_stack_is_about():
     text = "An error occurred while calling o1.parquet\nCaused by: x.A: first\n  at b\nCaused by: java.io.IOException: denied"
-    assert doctor._innermost(text) == "java.io.IOException: denied"
-    assert doctor._innermost("one line\nmore") == "one line" and doctor._innermost("") == "nothing was said"
+    assert probe._innermost(text) == "java.io.IOException: denied"
+    assert probe._innermost("one line\nmore") == "one line" and probe._innermost("") == "nothing was said"

@@ -8,14 +8,9 @@ its counts, or those of a year it is compared with, changed.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
-
-if __package__ in (None, ""):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
@@ -29,7 +24,7 @@ from jobs.kernels.indicators.dynamics import CUBE_INPUTS, constant_dynamics, dyn
 from jobs.kernels.indicators.margins import hummels_klenow
 from jobs.kernels.trade_codes import INTERMEDIARY_WORDS, regions_of
 from jobs.reference.annexations import annexations_hash, annexed_units
-from jobs.runtime.context import JobContext, Outcome, job_main
+from jobs.runtime.context import JobContext, Outcome
 from jobs.runtime.executors import map_batches
 from jobs.transforms import indicators as transforms
 from schemas import gold, silver
@@ -285,6 +280,3 @@ def _possible() -> dict[str, int]:
         "pair": int(families.nunique()) * int(economies.nunique()),
     }
 
-
-if __name__ == "__main__":
-    sys.exit(job_main("indicators", run))

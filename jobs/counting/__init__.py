@@ -1,0 +1,1 @@
+"""What ``count`` does beyond its own two tables: the indicators of exporters."""
