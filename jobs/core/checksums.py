@@ -48,7 +48,9 @@ class Recorded:
     odd: tuple[str, ...] = ()
 
 
-def record_checksums(files: StoredFiles, table: str) -> int:
+def record_checksums(
+    files: StoredFiles, table: str, *, hashes: Mapping[str, tuple[int, str]] | None = None
+) -> int:
     """Record the data files that were committed to a table since its last record; return their number.
 
     Parameters
@@ -56,18 +58,21 @@ def record_checksums(files: StoredFiles, table: str) -> int:
     files : StoredFiles
     table : str
         Its path below the root.
+    hashes : mapping, optional
+        Path below the table to bytes and SHA-256 of files that were hashed while they were written: not read again.
     """
+    known = hashes or {}
     pending = read_commits(files, table, known=set(recorded_versions(files, table)))
     # a file that a later commit took away already may be gone from the disk
     live = read_log(files, table).files if sum(bool(commit.added) for commit in pending) > 1 else None
     n_files = 0
     for commit in pending:
         added = [item for item in commit.added if live is None or item.path in live]
-        hashes = {item.path: _hash(files, f"{table}/{item.path}") for item in added}
+        found = {item.path: known.get(item.path) or _hash(files, f"{table}/{item.path}") for item in added}
         entry = files.read(f"{table}/{LOG}/{commit.version:020}.json") or b""
         record = {
             "version": commit.version, "entry": hashlib.sha256(entry).hexdigest(),
-            "files": {path: list(found) for path, found in hashes.items()},
+            "files": {path: list(pair) for path, pair in found.items()},
         }
         text = json.dumps(record, ensure_ascii=False, sort_keys=True)
         files.write(f"{_folder(table)}/{commit.version:020}.json", text.encode())

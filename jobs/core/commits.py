@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from jobs.core.direct import is_lost_race
+
 PRODUCT = "customs-lake"
+_TRIES = 4
 # operations that change rows; all others (compaction, properties, new columns) leave every row as it was
 ROW_OPERATIONS = frozenset({"WRITE", "DELETE", "UPDATE", "MERGE", "TRUNCATE", "RESTORE", "STREAMING UPDATE", "CONVERT"})
+
+log = logging.getLogger("customs_lake")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +92,22 @@ def parse_commit(version: int, text: str) -> Commit:
         version, int(info.get("timestamp", 0)), str(info.get("operation", "unknown")),
         metadata if isinstance(metadata, dict) else {}, info.get("operationMetrics") or {},
     )
+
+
+def mark_of(metadata: dict[str, Any] | None, write_id: str) -> str:
+    """What a commit of ours says of itself, by which it is known again in the log."""
+    return json.dumps({"product": PRODUCT, "write": write_id} | (metadata or {}), sort_keys=True, default=str)
+
+
+def retry_conflicts(write: Callable[[], None], name: str) -> None:
+    """Repeat a write that lost a race against another writer's commit; a frame of Spark is computed anew."""
+    for attempt in range(1, _TRIES + 1):
+        try:
+            return write()
+        except Exception as error:
+            is_lost = "DELTA_CONCURRENT" in str(error) or is_lost_race(error)
+            if attempt == _TRIES or not is_lost:
+                raise
+            log.info("%s: another writer committed first, writing again (%d of %d)", name, attempt, _TRIES - 1)
+            time.sleep(attempt)
+    return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
@@ -17,7 +17,9 @@ from jobs.core.errors import InvalidRowsError, LakeError
 from schemas.table import SchemaMismatchError, Table
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
+    from deltalake import DeltaTable, PostCommitHookProperties
+
+    from jobs.core.data_files import DataFile
 
 #: How Hadoop and Delta's library each call a store.
 SCHEMES = {"s3a": "s3", "s3": "s3", "gs": "gs", "abfss": "abfss", "abfs": "abfs"}
@@ -148,21 +150,83 @@ def write_rows(
     BeyondLibraryError
         If the table has what the library does not know; nothing was written.
     """
-    from deltalake import CommitProperties, PostCommitHookProperties, write_deltalake
+    from deltalake import CommitProperties, write_deltalake
 
     properties: dict[str, Any] = {
         "commit_properties": CommitProperties(custom_metadata={"userMetadata": mark}),
-        # entries and files are taken away by maintenance only, which knows what is pinned
-        "post_commithook_properties": PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False),
+        "post_commithook_properties": _no_hooks(),
     }
     with _limits(), _values_left_out(table):
         if overwrite:
             write_deltalake(open_table(root, table), rows, mode="overwrite", predicate=condition, **properties)
         else:
             write_deltalake(open_table(root, table), rows, mode="append", **properties)
-    written = open_table(root, table)
-    if written.version() % CHECKPOINT_EVERY == 0:
-        written.create_checkpoint()
+    _checkpoint(root, table)
+
+
+def commit_files(
+    root: str, table: Table, files: Sequence[DataFile], *, mark: str, years: Iterable[int] | None = None,
+    transaction: str | None = None,
+) -> None:
+    """Commit data files that stand in the folder of a table that exists.
+
+    Parameters
+    ----------
+    root : str
+        Of the lake, a folder of this machine.
+    table : Table
+    files : sequence of DataFile
+    mark : str
+        What the commit says of itself.
+    years : iterable of int, optional
+        In place of all rows of these values of the partition column; without, the rows are added to those there.
+    transaction : str, optional
+        Name under which the table remembers the commit. Known already: nothing is committed.
+
+    Raises
+    ------
+    deltalake.exceptions.DeltaError
+        If another writer's commit came between, or the table only grows.
+    """
+    from deltalake import CommitProperties, Transaction
+    from deltalake.transaction import AddAction
+
+    opened = open_table(root, table)
+    if transaction is not None and opened.transaction_version(transaction) is not None:
+        return
+    metrics = {
+        "numFiles": str(len(files)), "numOutputRows": str(sum(file.n_rows for file in files)),
+        "numOutputBytes": str(sum(file.n_bytes for file in files)),
+    }
+    mode: Literal["append", "overwrite"] = "append" if years is None else "overwrite"
+    chosen = None if years is None else [(table.partition_by[0], "in", [str(int(year)) for year in sorted(years)])]
+    actions: list[Any] = [
+        AddAction(file.path, file.n_bytes, file.partition, file.modified_ms, True, file.stats) for file in files
+    ]
+    with _limits():
+        opened.create_write_transaction(
+            actions, mode, opened.schema(), list(table.partition_by), chosen,
+            commit_properties=CommitProperties(
+                custom_metadata={"userMetadata": mark, "operationMetrics": metrics},
+                app_transactions=None if transaction is None else [Transaction(transaction, 1)],
+            ),
+            post_commithook_properties=_no_hooks(),
+        )
+    _checkpoint(root, table)
+
+
+def is_plain(opened: DeltaTable, table: Table) -> bool:
+    """Tell whether a table's rows are those of its files under the columns' own names, with the checks it was declared with.
+
+    Not so with column mapping, deletion vectors or widened types, which need a newer reader, and with somebody's own checks.
+    """
+    prefix = "delta.constraints."
+    stored = {
+        name.removeprefix(prefix).lower(): text
+        for name, text in opened.metadata().configuration.items() if name.startswith(prefix)
+    }
+    declared = {name.lower(): text for name, text in table.check_constraints().items()}
+    return opened.protocol().min_reader_version == 1 and stored == declared
 
 
 def reaches(root: str) -> bool:
@@ -174,7 +238,20 @@ def is_lost_race(error: Exception) -> bool:
     """Tell whether a commit failed because another writer's came first."""
     from deltalake.exceptions import CommitFailedError
 
-    return isinstance(error, CommitFailedError)
+    return isinstance(error, CommitFailedError) and "append-only" not in str(error)
+
+
+def _no_hooks() -> PostCommitHookProperties:
+    """Entries and files are taken away by maintenance only, which knows what is pinned."""
+    from deltalake import PostCommitHookProperties
+
+    return PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+
+
+def _checkpoint(root: str, table: Table) -> None:
+    written = open_table(root, table)
+    if written.version() % CHECKPOINT_EVERY == 0:
+        written.create_checkpoint()
 
 
 @contextlib.contextmanager

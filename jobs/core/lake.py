@@ -6,7 +6,7 @@ clustering: two runs on different years then both succeed). Every commit carries
 made by someone else can be told from ours. ``file:`` needs lock files (jobs/core/locks.py), object stores one driver.
 
 Frames of Spark are written by Spark. Rows that are on the driver already (an Arrow table) go to a local folder directly
-(jobs/core/direct.py), a hundred times faster; to any other store through Spark, which has its keys.
+(jobs/core/direct.py), to any other store through Spark; files that executors wrote are committed by jobs/core/file_tables.py.
 """
 
 from __future__ import annotations
@@ -15,24 +15,21 @@ import contextlib
 import json
 import logging
 import re
-import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import pyarrow as pa
-from pyspark.errors import PySparkException
 from pyspark.sql import Row
 
 from jobs.core.checksums import record_checksums
-from jobs.core.commits import PRODUCT, Commit, Written, parse_commit
+from jobs.core.commits import PRODUCT, Commit, Written, mark_of, parse_commit, retry_conflicts
 from jobs.core.creation import first_entry
 from jobs.core.damage import MARKER, parse_marker
 from jobs.core.direct import (
     BeyondLibraryError,
     conformed,
-    is_lost_race,
     open_table,
     reaches,
     read_rows,
@@ -57,7 +54,6 @@ if TYPE_CHECKING:
 LOCKS = "_locks"
 UNFINISHED_RESTORE = "_restore.json"
 _COMMIT_FILE = re.compile(r"^(\d{20})\.json$")
-_CONFLICT_TRIES = 4
 
 log = logging.getLogger("customs_lake")
 
@@ -268,6 +264,10 @@ class Lake:
         """Forget what was read of a table's log, after entries were removed from it."""
         self._commits = {name: item for name, item in self._commits.items() if not name.startswith(table.relative_path)}
 
+    def note_read(self, table: Table, version: int) -> None:
+        """Remember for the ledger that a version of a table was read, by whatever way."""
+        self._read[table.name] = version
+
     def take_activity(self) -> tuple[dict[str, int], dict[str, Written]]:
         """Return what was read (table to version) and written since the last call, and forget it."""
         read, wrote = self._read, self._wrote
@@ -330,41 +330,56 @@ class Lake:
         """Hold the commit lock of a table and mark as ours the commits made by SQL commands inside."""
         key = "spark.databricks.delta.commitInfo.userMetadata"
         with self._commit_lock(table), explained_store_failure(self.path(table)):
-            self.spark.conf.set(key, _mark(metadata, uuid.uuid4().hex))
+            self.spark.conf.set(key, mark_of(metadata, uuid.uuid4().hex))
             try:
                 yield
             finally:
                 self.spark.conf.unset(key)
             self._record_checksums(table)
 
-    def ensure(self, table: Table) -> int:
+    def create(self, table: Table) -> int:
         """Create the table when it is not there; return its version."""
-        version = self.version(table)
-        return version if version >= 0 else self._create(table)
-
-    # --- helpers -------------------------------------------------------------------------------------------------
-
-    def _save(self, table: Table, frame: Frame, mode: str, metadata: dict[str, Any] | None, **options: Any) -> Written:
-        write_id = uuid.uuid4().hex
-        write = self._writer(table, frame, mode, _mark(metadata, write_id), options)
         with self._commit_lock(table), explained_store_failure(self.path(table)):
-            before = self.ensure(table)
-            _retry_conflicts(write, table.name)
+            return self._ensure(table)
+
+    def commit(
+        self, table: Table, write: Callable[[str], None], metadata: dict[str, Any] | None = None, *,
+        hashes: Mapping[str, tuple[int, str]] | None = None,
+    ) -> Written:
+        """Carry out a write under the table's commit lock, again after a lost race, and return what its commit did.
+
+        Parameters
+        ----------
+        write : callable
+            Takes the mark that its commit must carry as ``userMetadata``.
+        hashes : mapping
+            Path to bytes and SHA-256 of data files that need not be read again to record them.
+        """
+        write_id = uuid.uuid4().hex
+        mark = mark_of(metadata, write_id)
+        with self._commit_lock(table), explained_store_failure(self.path(table)):
+            before = self._ensure(table)
+            retry_conflicts(lambda: write(mark), table.name)
             written = self._written(table, before, write_id)
-            self._record_checksums(table)
+            self._record_checksums(table, hashes)
         former = self._wrote.get(table.name)
         n_rows = written.n_rows + (former.n_rows if former else 0)
         self._wrote[table.name] = Written(written.version, n_rows, written.skipped)
         return written
 
-    def _writer(self, table: Table, frame: Frame, mode: str, mark: str, options: dict[str, Any]) -> Callable[[], None]:
+    # --- helpers -------------------------------------------------------------------------------------------------
+
+    def _save(self, table: Table, frame: Frame, mode: str, metadata: dict[str, Any] | None, **options: Any) -> Written:
+        return self.commit(table, self._writer(table, frame, mode, options), metadata)
+
+    def _writer(self, table: Table, frame: Frame, mode: str, options: dict[str, Any]) -> Callable[[str], None]:
         """What writes a frame when it is called; called again, it writes it again."""
         if not isinstance(frame, pa.Table):
             conforming = table.conform(frame)
-            return lambda: self._write_frame(table, conforming, mode, mark, options)
+            return lambda mark: self._write_frame(table, conforming, mode, mark, options)
         rows = conformed(table, frame)
 
-        def write() -> None:
+        def write(mark: str) -> None:
             if reaches(self.root):
                 with contextlib.suppress(BeyondLibraryError):
                     condition = options.get("replaceWhere")
@@ -379,12 +394,12 @@ class Lake:
             writer = writer.option(name, value)
         writer.save(self.path(table))
 
-    def _record_checksums(self, table: Table) -> None:
+    def _record_checksums(self, table: Table, hashes: Mapping[str, tuple[int, str]] | None = None) -> None:
         """Remember the bytes of what was just committed, so that later damage can be told (jobs/core/checksums.py)."""
         try:
-            record_checksums(StoredFiles(self.root), table.relative_path)
+            record_checksums(StoredFiles(self.root), table.relative_path, hashes=hashes)
         except (OSError, LakeError) as error:
-            # the rows are committed: what was not recorded now is with the next commit, and fsck reads it in full
+            # the rows are committed: what was not recorded now is with the next commit
             log.warning("%s: no checksum was recorded (%s)", table.name, error)
 
     def _written(self, table: Table, before: int, write_id: str) -> Written:
@@ -393,8 +408,11 @@ class Lake:
                 return Written(commit.version, commit.n_rows)
         return Written(self.version(table), 0, skipped=True)
 
-    def _create(self, table: Table) -> int:
-        self.store.create_text(f"{table.relative_path}/_delta_log/{0:020}.json", first_entry(table, _mark(None, "")))
+    def _ensure(self, table: Table) -> int:
+        version = self.version(table)
+        if version >= 0:
+            return version
+        self.store.create_text(f"{table.relative_path}/_delta_log/{0:020}.json", first_entry(table, mark_of(None, "")))
         return self.version(table)
 
     def _work(self, tables: Sequence[Table], years: frozenset[int] | None) -> contextlib.AbstractContextManager[None]:
@@ -424,24 +442,6 @@ class Lake:
                 f"{self.root} is not a lake: it has no {MARKER}, but it holds {', '.join(found[:5])}."
                 " Give --lake an empty or new folder, or the root of an existing lake."
             )
-
-
-def _mark(metadata: dict[str, Any] | None, write_id: str) -> str:
-    return json.dumps({"product": PRODUCT, "write": write_id} | (metadata or {}), sort_keys=True, default=str)
-
-
-def _retry_conflicts(write: Callable[[], None], name: str) -> None:
-    """Repeat a write that lost a race against another writer's commit; its frame is computed anew."""
-    for attempt in range(1, _CONFLICT_TRIES + 1):
-        try:
-            return write()
-        except Exception as error:
-            is_lost = "DELTA_CONCURRENT" in str(error) if isinstance(error, PySparkException) else is_lost_race(error)
-            if attempt == _CONFLICT_TRIES or not is_lost:
-                raise
-            log.info("%s: another writer committed first, writing again (%d of %d)", name, attempt, _CONFLICT_TRIES - 1)
-            time.sleep(attempt)
-    return None
 
 
 def _naive(value: Any) -> Any:

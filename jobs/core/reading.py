@@ -129,10 +129,11 @@ class LakeReader(Lake):
         if rows:
             raise SessionNeededError(f"{table.name}: a lake opened for looking is not written")
 
-    def _save(self, table: Table, *args: object, **options: object) -> NoReturn:
+    def commit(self, table: Table, *args: object, **options: object) -> NoReturn:
+        """Refused: nothing is written."""
         raise SessionNeededError(f"{table.name}: a lake opened for looking is not written")
 
-    _create = _save
+    create = _save = _ensure = commit
 
 
 class LakeTable:
