@@ -24,6 +24,7 @@ from jobs.core.frames import to_rows
 from jobs.core.ledger import builds_of, fingerprint, package_hash, record_builds, years_text
 from jobs.reference.place_book import user_files_hash
 from jobs.runtime.context import JobContext, Outcome, job_main
+from jobs.runtime.session import interpreted
 from jobs.study.assembly import assemble_natural_panel, panel_years, refused_cells, scale_city_panel
 from jobs.study.missing import MissingReport, explain_missing
 from jobs.study.scaling import ScaledPanel
@@ -56,8 +57,11 @@ def run(context: JobContext) -> Outcome:
         return Outcome("panel is up to date", changed=False)
     if context.settings.panel.resilience == "minmax":
         log.warning("panel: %s", MINMAX_WARNING)
-    assembled = assemble_natural_panel(context, years)
-    report = explain_missing(assembled, refused_cells(context), context.settings.panel)
+    # some thousand rows in some eighty expressions
+    with interpreted(context.spark):
+        assembled = assemble_natural_panel(context, years)
+        refused = refused_cells(context)
+    report = explain_missing(assembled, refused, context.settings.panel)
     scaled, is_complete, absent = scale_city_panel(assembled, report, context.settings.panel)
     panel = scaled.panel.assign(is_complete=is_complete, missing_variables=report.missing_variables)
     constants = scaled.constants.assign(constant_sample=SHARES[context.settings.panel.constants_from])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,7 @@ from jobs.reference.firm_places import place_frame
 from jobs.reference.place_book import configured_place_book, user_files_hash
 from jobs.runtime.context import JobContext, Outcome, job_main
 from jobs.runtime.executors import map_batches
+from jobs.runtime.session import interpreted
 from jobs.study.firm_technology import COEFFICIENTS, estimate_technology, known_technology
 from jobs.transforms.firm_capital import add_real_capital, survey_growth
 from jobs.transforms.firm_imputation import LAST_SOUND_YEAR, impute_value_added
@@ -67,6 +68,8 @@ REFERENCES = ("schemas/reference/county_units.csv", "schemas/reference/prefectur
 RULES = ("conf/rules/firm_account.toml", "conf/rules/firm_tfp_given.toml", "conf/industries.toml",
          "conf/investment_prices.csv", "conf/layouts/firms_chinese.toml", "conf/layouts/firms_pinyin.toml")
 KEPT = "kept"
+# of fewer rows Spark's generated code is slower to make than to do without; a year of the survey has 100 MB and more
+SMALL_BYTES = 32_000_000
 USABLE = ("estimated", "known")
 
 
@@ -146,7 +149,8 @@ def run(context: JobContext) -> Outcome:
     built = builds_of(context.lake, tables.CITY_PRODUCTIVITY).fingerprints
     if built and set(built.values()) == {wanted} and not context.rebuild:
         return Outcome("firm productivity is up to date", changed=False)
-    with context.lake.lock(*tables.TABLES):
+    is_small = sum(file.path.stat().st_size for file in sources.files) < SMALL_BYTES
+    with context.lake.lock(*tables.TABLES), interpreted(context.spark) if is_small else nullcontext():
         return _build(context, sources, wanted, sorted(built))
 
 

@@ -30,6 +30,7 @@ from jobs.kernels.side_by_side import FileLook, Run, in_groups, look_side_by_sid
 from jobs.kernels.sources import RawFile, look_at
 from jobs.kernels.suitability import RECOGNISED, UnsuitableError
 from jobs.readers.customs_files import Inspection, hash_file, inspection_of
+from jobs.runtime.surroundings import cache_folder
 
 #: Raise it when a look holds or means something else: old looks are then not used.
 LOOK_REVISION = 5
@@ -84,11 +85,9 @@ class LookCache:
     @classmethod
     def of(cls, folder: RawFolder, layouts: Sequence[Layout], *, strict: bool) -> LookCache:
         """The cache of a raw folder, in the user's cache folder (``CUSTOMS_LAKE_CACHE``, ``XDG_CACHE_HOME``)."""
-        given = os.environ.get("CUSTOMS_LAKE_CACHE")
-        root = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "customs-lake"
         name = hashlib.sha256(folder.address.encode()).hexdigest()[:16]
         version = hashlib.sha256(repr((LOOK_REVISION, strict, tuple(layouts))).encode()).hexdigest()[:16]
-        path = root / "looks" / f"{name}.jsonl"
+        path = cache_folder() / "looks" / f"{name}.jsonl"
         # one for the whole process: what was learned is not lost where the cache folder cannot be written
         if (path, version) not in _OPEN:
             _OPEN[path, version] = cls(path, version)

@@ -6,23 +6,27 @@ configuration exists already: only what is unset is set, and master, memory and 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from conf.settings import Settings
 from jobs.core.progress import is_submitted
+from jobs.runtime.class_archive import archive_options
 from jobs.runtime.jars import jar_paths
 from jobs.runtime.java import require_java
 from jobs.runtime.machine import require_open_files, require_temporary_folder
-from jobs.runtime.surroundings import apply_rights, scratch_folder
+from jobs.runtime.surroundings import apply_rights, cache_folder, scratch_folder
 
 if TYPE_CHECKING:
     from pyspark import SparkConf
     from pyspark.sql import SparkSession
 
+CLASS_PATH = "spark.driver.extraClassPath"
 DELTA_CONFS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -67,6 +71,7 @@ LOCAL_CONFS = {
     "spark.driver.host": "127.0.0.1",
     "spark.sql.legacy.setCommandRejectsSparkCoreConfs": "false",
 }
+INTERPRETED_CONFS = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 
 
 def is_local(settings: Settings) -> bool:
@@ -101,7 +106,7 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
     builder = SparkSession.builder.appName(app)
     confs = ALWAYS_CONFS | DELTA_CONFS
     if not is_submitted():
-        require_java()
+        java, _ = require_java()
         require_open_files()
         require_temporary_folder()
         # workers must run this very interpreter, else they take python3 from the PATH
@@ -109,10 +114,10 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         builder = builder.master(settings.spark.master)
         confs = confs | TUNING_CONFS | LOCAL_CONFS | {
-            "spark.jars": ",".join(jar_paths()),
             "spark.driver.memory": settings.spark.driver_memory,
             "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
             "spark.driver.extraJavaOptions": _java_options(),
+            **_delta_jars(settings.spark.master),
         }
         # several folders, or a cluster's own: as they are given
         if "," in settings.spark.local_dir or not settings.spark.master.startswith("local"):
@@ -120,11 +125,15 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
         else:
             scratch = scratch_folder(settings.spark.local_dir)
             confs["spark.local.dir"] = str(scratch)
-            confs["spark.driver.extraJavaOptions"] += f' "-Djava.io.tmpdir={scratch}"'
+            archive = archive_options(java, jar_paths(), cache_folder() / "java")
+            confs["spark.driver.extraJavaOptions"] += f' "-Djava.io.tmpdir={scratch}" {archive}'
         # Hadoop sets the rights of files and folders itself, whatever the process says
         confs["spark.hadoop.fs.permissions.umask-mode"] = f"{settings.privacy.umask:03o}"
-        options = f"{confs['spark.driver.extraJavaOptions']} {settings.spark.extra.get('spark.driver.extraJavaOptions', '')}"
-        confs |= settings.spark.extra | {"spark.driver.extraJavaOptions": options.strip()}
+        extra = settings.spark.extra
+        options = f"{confs['spark.driver.extraJavaOptions']} {extra.get('spark.driver.extraJavaOptions', '')}"
+        paths = [path for path in (confs.get(CLASS_PATH), extra.get(CLASS_PATH)) if path]
+        confs |= extra | {"spark.driver.extraJavaOptions": options.strip()}
+        confs |= {CLASS_PATH: os.pathsep.join(paths)} if paths else {}
     else:
         given = _submitted_conf()
         local = LOCAL_CONFS if given.get("spark.master", "local[*]").startswith("local") else {}
@@ -151,6 +160,13 @@ def _start_context(master: str, app: str, confs: dict[str, str]) -> None:
         SparkContext(conf=conf, gateway=start_gateway(conf))
 
 
+def _delta_jars(master: str) -> dict[str, str]:
+    """Where Delta's JARs come from: executors elsewhere are sent them; here the class path is enough, and can be archived."""
+    if master.startswith("local"):
+        return {CLASS_PATH: os.pathsep.join(jar_paths())}
+    return {"spark.jars": ",".join(jar_paths())}
+
+
 def _java_options() -> str:
     """Quiet log from the first line on: Spark's default profile warns before a session can set its level."""
     path = Path(__file__).resolve().parents[2] / "conf" / "spark" / "log4j2.properties"
@@ -168,6 +184,19 @@ def _submitted_conf() -> SparkConf:
 def _unset_only(given: SparkConf, confs: dict[str, str]) -> dict[str, str]:
     # JVM options of a running driver cannot change any more
     return {key: value for key, value in confs.items() if not given.contains(key) and "JavaOptions" not in key}
+
+
+@contextlib.contextmanager
+def interpreted(spark: SparkSession) -> Iterator[None]:
+    """Have queries on small frames interpreted: making and compiling code for them takes longer than their rows do."""
+    before = {name: cast(str, spark.conf.get(name)) for name in INTERPRETED_CONFS}
+    for name, value in INTERPRETED_CONFS.items():
+        spark.conf.set(name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            spark.conf.set(name, value)
 
 
 def _set_runtime(session: SparkSession) -> None:

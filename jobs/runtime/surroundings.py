@@ -55,6 +55,17 @@ def shut_folder(root: str | Path, privacy: Privacy) -> int:
     return n_shut
 
 
+def cache_folder() -> Path:
+    """What this user's runs keep for the next: ``$CUSTOMS_LAKE_CACHE``, else ``customs-lake`` in the user's cache folder."""
+    if given := os.environ.get("CUSTOMS_LAKE_CACHE"):
+        return Path(given)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "customs-lake"
+    except RuntimeError:
+        # a user without a home, as in some containers
+        return Path(tempfile.gettempdir()) / f"customs-lake-{os.getuid()}"
+
+
 @cache
 def scratch_folder(parent: str) -> Path:
     """A folder for Spark's shuffles and the JVM's temporary files that only the owner can enter; gone with the process.
