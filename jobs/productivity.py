@@ -149,7 +149,7 @@ def run(context: JobContext) -> Outcome:
     built = builds_of(context.lake, tables.CITY_PRODUCTIVITY).fingerprints
     if built and set(built.values()) == {wanted} and not context.rebuild:
         return Outcome("firm productivity is up to date", changed=False)
-    is_small = sum(file.path.stat().st_size for file in sources.files) < SMALL_BYTES
+    is_small = sum(file.raw.size_of(file.source_file) or 0 for file in sources.files) < SMALL_BYTES
     with context.lake.lock(*tables.TABLES), interpreted(context.spark) if is_small else nullcontext():
         return _build(context, sources, wanted, sorted(built))
 
