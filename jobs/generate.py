@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -48,10 +49,17 @@ NAMED_CITIES = (
     "320400", "310000", "110000", "120000", "320100", "440100", "440300", "441900", "230100", "500000", "320600",
     "130100", "150200", "330600", "530100", "430100",
 )
-PRESETS: dict[str, dict[str, object]] = {
-    "full": {"records": 600_000, "n_cities": None, "years": ALL_YEARS},
-    "small": {"records": 30_000, "n_cities": 20, "years": tuple(range(2003, 2009))},
-}
+
+
+class Preset(NamedTuple):
+    """Sizes of a world: raw rows, cities (None: all), years."""
+
+    records: int
+    n_cities: int | None
+    years: tuple[int, ...]
+
+
+PRESETS = {"full": Preset(600_000, None, ALL_YEARS), "small": Preset(30_000, 20, tuple(range(2003, 2009)))}
 #: Written last into ``truth/``.
 MANIFEST = "world.json"
 FIRMS = ("tfp", "survey")
@@ -190,11 +198,14 @@ def _write_world(
     return done
 
 
-def _build_world(seed, preset, records, years, n_cities, model, reference) -> World:
+def _build_world(
+    seed: int, preset: str, records: int | None, years: Sequence[int] | None, n_cities: int | None,
+    model: WorldModel | None, reference: Path | None,
+) -> World:
     if preset not in PRESETS:
         raise WorldOptionError(f"preset: expected one of {', '.join(PRESETS)}; found {preset!r}.")
     chosen = PRESETS[preset]
-    years = tuple(sorted(years or chosen["years"]))
+    years = tuple(sorted(years or chosen.years))
     if not set(years) <= set(ALL_YEARS):
         raise WorldOptionError(f"years: expected some of {ALL_YEARS[0]}-{ALL_YEARS[-1]}, found {years}.")
     tables = WorldReference(reference) if reference else WorldReference()
@@ -202,12 +213,12 @@ def _build_world(seed, preset, records, years, n_cities, model, reference) -> Wo
     settings = WorldModel(**{**{name: getattr(settings, name) for name in settings.__slots__}, "seed": seed})
     if records is not None and records < 1000:
         raise WorldOptionError(f"records: expected at least 1,000, found {records:,}.")
-    most = n_cities or chosen["n_cities"] or len(tables.cities)
+    most = n_cities or chosen.n_cities or len(tables.cities)
     cities = pick_cities(tables, most, NAMED_CITIES)
     if records is not None and n_cities is None:
         choices = [pick_cities(tables, n, NAMED_CITIES) for n in range(1, most + 1)]
         cities = cities_that_fit(settings, tables, years, records, choices)
-    return World(settings, tables, years, cities, records or chosen["records"])
+    return World(settings, tables, years, cities, records or chosen.records)
 
 
 def _recipe(world: World, years_without_postcode: Sequence[int], firms: str) -> dict[str, object]:
@@ -300,7 +311,7 @@ def _generate(options: argparse.Namespace, model: WorldModel) -> None:
         years=_sorted_years(options.years), n_cities=options.cities, model=model,
         years_without_postcode=_sorted_years(options.without_postcode) or (), firms=options.firms,
         reference=options.reference, overwrite=options.overwrite, progress=_say,
-        processes=options.processes or usable_processes(options.records or PRESETS[options.preset]["records"]),
+        processes=options.processes or usable_processes(options.records or PRESETS[options.preset].records),
     )
 
 

@@ -76,13 +76,13 @@ def _replaced(receipt: Row, run_id: str, now: dt.datetime) -> dict[str, object]:
 
 
 def _record_left_out(
-    context: JobContext, left_out: Sequence[LeftOut], former: Sequence[Mapping], now: dt.datetime
+    context: JobContext, left_out: Sequence[LeftOut], former: Sequence[Row], now: dt.datetime
 ) -> bool:
     """Append what was left out, if it is not what was left out the last time; tell whether it was written."""
     said = {_key(row) for row in former}
     if {_key(_left_out_row(item)) for item in left_out} == said:
         return False
-    nothing = {"source_file": "", "left_out_kind": "nothing", "left_out_reason": "everything was taken"}
+    nothing: dict[str, object] = {"source_file": "", "left_out_kind": "nothing", "left_out_reason": "everything was taken"}
     rows = [_left_out_row(item) for item in left_out] or [nothing]
     context.lake.append_rows(ops.LEFT_OUT, [row | {"run_id": context.run_id, "looked_at": now} for row in rows])
     return True
@@ -95,7 +95,7 @@ def _left_out_row(item: LeftOut) -> dict[str, object]:
     }
 
 
-def _key(row: Mapping) -> tuple:
+def _key(row: Mapping | Row) -> tuple:
     return (
         row["source_file"], row["left_out_kind"], row["left_out_reason"], tuple(row["blocked_years"] or ()),
         bool(row["is_accepted"]),

@@ -179,8 +179,9 @@ def _form(given: Mapping[str, Any], refuse: Refuse) -> FileForm:
             raise refuse(key, f"{key} must be a list of texts; found {listed!r}.")
     for pattern in given.get("names", ()):
         _check_pattern("names", pattern, refuse)
-    lists = {key: tuple(given.get(key, ())) for key in ("headings", "names")}
-    return FileForm(**{key: value for key, value in given.items() if key not in lists}, **lists)
+    # lists of TOML as the tuples of a frozen form
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    return FileForm(**fields)
 
 
 def _check_pattern(key: str, pattern: str, refuse: Refuse) -> None:

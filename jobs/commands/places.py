@@ -160,10 +160,7 @@ def render_explanation(answer: Explanation) -> str:
             f"{' Other years: ' + known + '.' if known else ''}\n"
             "A postcode directory of your own can add it (setting places.user_postcodes)."
         )
-    best = answer.candidates[0]
-    lines = [f"{answer.postcode} in {answer.year}: {TYPE_WORDS[answer.unit_type]}, {best.city_name}"]
-    kept = "kept" if answer.unit_type in INSIDE_TYPES else "outside the municipal districts"
-    lines.append(f"  {kept}; {len(best.prefix)} digits ({best.prefix}), confidence {answer.confidence:.2f}")
+    lines = _place_lines(answer)
     if answer.is_ambiguous:
         lines.append("  ambiguous: districts and other units share these digits; see the setting places.ambiguous")
     lines += [_candidate_line("  is", candidate) for candidate in answer.candidates]
@@ -173,6 +170,18 @@ def render_explanation(answer: Explanation) -> str:
             f"{a}-{b if b < LAST_YEAR else ''} {TYPE_WORDS[kind]}" for a, b, kind in answer.other_years
         ))
     return "\n".join(lines)
+
+
+def _place_lines(answer: Explanation) -> list[str]:
+    best = answer.candidates[0]
+    if answer.unit_type is None:
+        # its units were approved later in the year than the month that a yearly file is placed in
+        return [f"{answer.postcode} in {answer.year}: no unit yet in month {MONTH_OF_YEARLY_FILES}; later, {best.city_name}"]
+    kept = "kept" if answer.unit_type in INSIDE_TYPES else "outside the municipal districts"
+    return [
+        f"{answer.postcode} in {answer.year}: {TYPE_WORDS[answer.unit_type]}, {best.city_name}",
+        f"  {kept}; {len(best.prefix)} digits ({best.prefix}), confidence {answer.confidence:.2f}",
+    ]
 
 
 def _candidates(book: PlaceBook | Book, postcode: str, year: int) -> list[Candidate]:

@@ -20,8 +20,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import pyarrow as pa
 
@@ -263,13 +264,12 @@ def _tar_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
     if opened.stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise refusal(opened.where, "tar", EOFError("its end mark is missing"))
     for info in infos:
+        yield _Entry(_joined(opened.member, info.name), info.size, partial(_of_tar, archive, info))
 
-        def unpack(info=info) -> BinaryIO:
-            stream = archive.extractfile(info)
-            assert stream is not None
-            return stream
 
-        yield _Entry(_joined(opened.member, info.name), info.size, unpack)
+def _of_tar(archive: tarfile.TarFile, info: tarfile.TarInfo) -> BinaryIO:
+    # of a file, which is what the entries are, there is always a stream
+    return cast(BinaryIO, archive.extractfile(info))
 
 
 def _zip_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
@@ -284,12 +284,12 @@ def _zip_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
         if info.flag_bits & 1:
             raise InputRefusedError(_locked(opened.where, f"7z x -pPASSWORD {PurePosixPath(opened.file).name}"))
         _check_ratio(f"{opened.where}/{name}", info.file_size, max(info.compress_size, 1))
-
-        def unpack(info=info, name=name) -> BinaryIO:
-            stream = archive.open(info)
-            return _guarded(stream, f"{opened.where}/{name}", max(info.compress_size, 1))
-
+        unpack = partial(_of_zip, archive, info, f"{opened.where}/{name}")
         yield _Entry(_joined(opened.member, name), info.file_size, unpack)
+
+
+def _of_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> BinaryIO:
+    return _guarded(archive.open(info), where, max(info.compress_size, 1))
 
 
 def _seven_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
@@ -315,7 +315,11 @@ def _seven_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
     for info in infos:
         path = target / info.filename
         if not is_clutter(info.filename) and path.is_file() and not path.is_symlink():
-            yield _Entry(_joined(opened.member, info.filename), info.uncompressed, lambda path=path: open(path, "rb"))
+            yield _Entry(_joined(opened.member, info.filename), info.uncompressed, partial(_of_path, path))
+
+
+def _of_path(path: Path) -> BinaryIO:
+    return open(path, "rb")
 
 
 def _rar_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
@@ -353,7 +357,7 @@ def _rar_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
     if not unpacked:
         raise refusal(opened.where, "rar", ValueError("no member in it"))
     for name, path in unpacked:
-        yield _Entry(_joined(opened.member, name), path.stat().st_size, lambda path=path: open(path, "rb"))
+        yield _Entry(_joined(opened.member, name), path.stat().st_size, partial(_of_path, path))
 
 
 def is_clutter(name: str) -> bool:
@@ -410,13 +414,13 @@ def _check_ratio(where: str, unpacked: int, packed: int) -> None:
 class _Guarded(io.RawIOBase):
     """A stream that stops when more comes out of it than its packed size explains."""
 
-    def __init__(self, stream: BinaryIO, where: str, packed: int) -> None:
+    def __init__(self, stream: IO[bytes], where: str, packed: int) -> None:
         self._stream, self._where, self._packed, self._n = stream, where, packed, 0
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, target) -> int:
+    def readinto(self, target: Any) -> int:
         try:
             block = self._stream.read(len(target))
         except _UNREADABLE as error:
@@ -431,7 +435,7 @@ class _Guarded(io.RawIOBase):
         super().close()
 
 
-def _guarded(stream: BinaryIO, where: str, packed: int) -> BinaryIO:
+def _guarded(stream: IO[bytes], where: str, packed: int) -> BinaryIO:
     return io.BufferedReader(_Guarded(stream, where, max(packed, 1)), 1 << 20)
 
 

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -209,7 +210,7 @@ def summarise_batch(batch: pa.RecordBatch | pa.Table, *, may_be_damaged: bool = 
     """
     if not batch.num_rows:
         return Content()
-    frame = _completed(pl.from_arrow(batch))
+    frame = _completed(cast(pl.DataFrame, pl.from_arrow(batch)))
     cents = read_cents(frame["value"])
     content = _by_month(frame["period"], cents, record_hashes(frame, cents))
     flows = (

@@ -88,7 +88,7 @@ def _has_width(rows: Sequence[Sequence[str]], n: int) -> bool:
 
 
 def _settled(layout: Layout, headings: tuple[str, ...], rows: Sequence[Sequence[str]], number: int) -> Headings:
-    notes = (f"{number} line(s) above the headings",) if number else ()
+    notes: tuple[str, ...] = (f"{number} line(s) above the headings",) if number else ()
     last = number
     positions = layout.assign(headings)
     while last + 1 < len(rows) and _is_heading_too(rows[last + 1], positions):
@@ -224,7 +224,7 @@ def _delimiters(text: str) -> Iterator[str]:
 
 
 def no_layout(
-    path: str, tried: Sequence[tuple[str, str, list[list[str]]]], layouts: Sequence[Layout], sample: bytes = b""
+    path: str, tried: Sequence[tuple[str, str, Sequence[Sequence[str]]]], layouts: Sequence[Layout], sample: bytes = b""
 ) -> str:
     """The sentence for a table whose headings are those of no layout."""
     # what is shown is read in the encoding that damages least

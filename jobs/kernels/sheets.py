@@ -14,6 +14,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -184,7 +185,7 @@ def _refuse_oversized(stream: BinaryIO, where: str) -> None:
                         )
 
 
-def _sheet(book, name: str) -> Table:
+def _sheet(book: Any, name: str) -> Table:
     every = book.get_sheet_by_name(name).to_python(skip_empty_area=True)
     cells = [row for row in every if any(cell not in ("", None) for cell in row)]
 
@@ -219,14 +220,14 @@ def _by_mdbtools(path: Path, is_jet3: bool) -> list[Table]:
     tables = []
     for name in run("mdb-tables", "-1", str(path)).splitlines():
         listed = list(csv.reader(io.StringIO(run("mdb-export", "-D", "%Y-%m-%d", "-T", "%Y-%m-%d", str(path), name))))
-
-        def read(n_skipped: int, n_columns: int, listed=listed) -> Iterator[Rows]:
-            for first in range(1, len(listed), CHUNK_ROWS):
-                yield _rows_of_cells(listed[first : first + CHUNK_ROWS], n_columns)
-
         if listed:
-            tables.append(Table(name, tuple(listed[0]), (), read))
+            tables.append(Table(name, tuple(listed[0]), (), partial(_rows_below, listed)))
     return tables
+
+
+def _rows_below(listed: list[list[str]], n_skipped: int, n_columns: int) -> Iterator[Rows]:
+    for first in range(1, len(listed), CHUNK_ROWS):
+        yield _rows_of_cells(listed[first : first + CHUNK_ROWS], n_columns)
 
 
 def _by_access_parser(path: Path, is_jet3: bool) -> list[Table]:
@@ -318,7 +319,7 @@ def _rows_of_arrays(columns: Sequence[pa.Array], names: Sequence[str]) -> Rows:
     return Rows(tuple(texts), noticed=noticed)
 
 
-def _decimal_text(value) -> str:
+def _decimal_text(value: Any) -> str:
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -326,12 +327,14 @@ def _decimal_text(value) -> str:
 def _statistics(stream: BinaryIO, where: str, folder: Path) -> list[Table]:
     import pyreadstat
 
-    readers = {".sas7bdat": pyreadstat.read_sas7bdat, ".xpt": pyreadstat.read_xport, ".por": pyreadstat.read_por}
+    readers: dict[str, Any] = {
+        ".sas7bdat": pyreadstat.read_sas7bdat, ".xpt": pyreadstat.read_xport, ".por": pyreadstat.read_por,
+    }
     ending = next((ending for ending in readers if where.lower().endswith(ending)), ".sav")
     is_sas, reader = ending in (".sas7bdat", ".xpt"), readers.get(ending, pyreadstat.read_sav)
     path = str(_copied(stream, folder, ending))
     # labels are SPSS's; of SAS they lie in a catalogue beside the file
-    options: dict[str, object] = {} if is_sas else {"apply_value_formats": True}
+    options: dict[str, Any] = {} if is_sas else {"apply_value_formats": True}
     if is_sas and not _is_decoded(reader, path):
         # a transport file does not say its encoding, and others say a wrong one
         options["encoding"] = "GB18030"

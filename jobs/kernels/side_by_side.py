@@ -13,6 +13,7 @@ import json
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -180,6 +181,6 @@ def _packed(name: str, result: object) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({"result": pa.array([text], pa.string())})
 
 
-def _unpacked(text: str) -> tuple[str, object]:
+def _unpacked(text: str) -> tuple[str, Any]:
     # what our own workers made of our own values
     return pickle.loads(base64.b64decode(text))

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 
@@ -26,7 +26,7 @@ from jobs.kernels.containers import Member, members_of
 from jobs.kernels.content import Content, summarise_batch
 from jobs.kernels.delimited import Grammar
 from jobs.kernels.headings import Headings, find_headings, find_text_form, goes_on, looks_like_records, no_layout
-from jobs.kernels.parts import Part, Piece, add_counts, number_through, path_of
+from jobs.kernels.parts import Kind, Part, Piece, add_counts, number_through, path_of
 from jobs.kernels.reasons import not_now, reason_of
 from jobs.kernels.rows import Rows
 from jobs.kernels.samples import encodings_to_try, take_sample
@@ -316,10 +316,11 @@ def _parts_of(
             refused.append((table.name, rows))
             continue
         skipped = 0 if table.headings else here.n_skipped
-        found.append(Part(member.name, member.kind, table.name, "", "", here.headings, here.layout.name, skipped))
+        kind = cast(Kind, member.kind)
+        found.append(Part(member.name, kind, table.name, "", "", here.headings, here.layout.name, skipped))
     if not found:
-        rows = [("", "", rows) for _, rows in refused if rows]
-        raise InputRefusedError(no_layout(path, rows, layouts) if rows else f"{path}: no table with rows in it.")
+        tried = [("", "", rows) for _, rows in refused if rows]
+        raise InputRefusedError(no_layout(path, tried, layouts) if tried else f"{path}: no table with rows in it.")
     for name, rows in refused:
         if rows and goes_on(rows, found[-1].headings, _layout(found[-1], layouts)):
             found.append(replace(found[-1], table=name, n_skipped=0, noticed={GOES_ON: 1}))

@@ -13,7 +13,7 @@ import struct
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -136,18 +136,18 @@ class _Unclosed:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def close(self) -> None:
         """Leave it open."""
 
     # pandas asks for an iterable file
-    def __iter__(self):
+    def __iter__(self) -> Iterator[bytes]:
         return iter(self._stream)
 
 
-def _head_of(reader, given: str) -> StataHead:
+def _head_of(reader: Any, given: str) -> StataHead:
     reader._ensure_open()
     reader._setup_dtype()
     row, release = reader._dtype, reader._format_version
@@ -185,7 +185,9 @@ def _decoded(text: str, encoding: str, release: int) -> str:
 
 
 def _rows_of(stored: np.ndarray, head: StataHead) -> Rows:
-    columns, noticed, is_damaged = [], {}, False
+    columns: list[pa.Array] = []
+    noticed: dict[str, int] = {}
+    is_damaged = False
     for index, key in enumerate(head.row.names or ()):
         values = stored[key]
         if index in head.long_at:

@@ -10,17 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from conf.settings import CONVENTIONS, Convention
 from jobs.kernels.placing import PlaceTables, place_number
-from jobs.reference.place_texts import district_rows, text_rows
+from jobs.reference.place_texts import PlaceFrames, district_rows, text_rows
 from schemas.places import CITY_KINDS, INSIDE_TYPES
-
-if TYPE_CHECKING:
-    from jobs.reference.place_book import PlaceBook
 
 SURE_OF_VOTE = {1: 0.70, 2: 0.92, 3: 0.98, 4: 0.99}
 """Confidence in a unit by the number of sources that agree."""
@@ -61,7 +58,7 @@ class Lookups:
     districts: list[dict]
 
 
-def build_lookups(book: PlaceBook, *, convention: Convention = "year_end") -> Lookups:
+def build_lookups(book: PlaceFrames, *, convention: Convention = "year_end") -> Lookups:
     """Turn a place book into look-ups.
 
     Raises
@@ -79,7 +76,7 @@ def build_lookups(book: PlaceBook, *, convention: Convention = "year_end") -> Lo
     )
 
 
-def build_postcodes(book: PlaceBook, *, convention: Convention = "year_end") -> list[dict]:
+def build_postcodes(book: PlaceFrames, *, convention: Convention = "year_end") -> list[dict]:
     """The rows of postcodes alone, of a book cut to some of them: :attr:`Lookups.postcodes`."""
     return list(_postcode_rows(book, Gazetteer(book, convention)))
 
@@ -87,7 +84,7 @@ def build_postcodes(book: PlaceBook, *, convention: Convention = "year_end") -> 
 class Gazetteer:
     """Units and prefectures by code and month."""
 
-    def __init__(self, book: PlaceBook, convention: Convention) -> None:
+    def __init__(self, book: PlaceFrames, convention: Convention) -> None:
         self._by_approval = convention == "approval"
         self.units: dict[str, list[tuple[int, int, str, str]]] = {}
         for row in book.units.itertuples():
@@ -185,7 +182,7 @@ def _spans_of_districts_only(units: dict[str, list[tuple[int, int, str, str]]]) 
     return found
 
 
-def _postcode_rows(book: PlaceBook, gazetteer: Gazetteer) -> Iterator[dict]:
+def _postcode_rows(book: PlaceFrames, gazetteer: Gazetteer) -> Iterator[dict]:
     claims: dict[str, list[tuple]] = {}
     for row in book.prefixes.itertuples():
         for start, end, kind, prefecture in gazetteer.unit_spans(row.unit_code, row.valid_from, row.valid_to):
@@ -251,12 +248,12 @@ def _merge_equal(spans: list[tuple[int, int, list]]) -> list[tuple[int, int, lis
     return merged
 
 
-def place_tables(book: PlaceBook, *, convention: Convention = "year_end") -> PlaceTables:
+def place_tables(book: PlaceFrames, *, convention: Convention = "year_end") -> PlaceTables:
     """Turn a place book into the tables that :func:`jobs.kernels.placing.place_records` looks up.
 
     Parameters
     ----------
-    book : PlaceBook
+    book : PlaceBook, or a part of one
         Shipped or overlaid tables.
     convention : str
         ``year_end`` or ``approval``.

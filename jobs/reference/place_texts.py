@@ -7,13 +7,12 @@ with its spellings, and the names of prefectures and county-level units. Keys ar
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from schemas.places import OPEN_END, USER_NAME
 from schemas.reference.place_keys import WITH_HEADS, place_key, province_heads, without_ending
 
 if TYPE_CHECKING:
-    from jobs.reference.place_book import PlaceBook
     from jobs.reference.place_lookups import Gazetteer
 
 OF_USER, OF_DISTRICTS, OF_NAMES = range(3)
@@ -21,6 +20,38 @@ OF_COMPOSED = 3
 """Added to the rank of a spelling that only arises from another one with its province in front."""
 REST_DIGIT = "9"
 """Fifth digit of the entry that stands for all of a place that has no entry of its own."""
+
+
+class PlaceFrames(Protocol):
+    """Tables of places whose rows ``itertuples`` gives: a :class:`~jobs.reference.place_book.PlaceBook`, or a part of one."""
+
+    @property
+    def units(self) -> Any:
+        """Units of county level."""
+
+    @property
+    def prefectures(self) -> Any:
+        """Prefectures and cities."""
+
+    @property
+    def prefixes(self) -> Any:
+        """Units by the first digits of a postcode."""
+
+    @property
+    def names(self) -> Any:
+        """Spellings of places."""
+
+    @property
+    def ambiguous(self) -> Any:
+        """Cities with units outside their districts of the same postcode."""
+
+    @property
+    def districts(self) -> Any:
+        """Customs' list of districts."""
+
+    @property
+    def district_names(self) -> Any:
+        """Spellings of them."""
 
 
 class Claim(NamedTuple):
@@ -33,7 +64,7 @@ class Claim(NamedTuple):
     place: dict | None
 
 
-def text_rows(book: PlaceBook, gazetteer: Gazetteer) -> Iterator[dict]:
+def text_rows(book: PlaceFrames, gazetteer: Gazetteer) -> Iterator[dict]:
     """Rows ``alias, from_month, to_month, province_code, place``; the spans of an alias never overlap."""
     provinces = {row.prefecture_code: row.province_code for row in book.prefectures.itertuples()}
     claims: dict[str, list[Claim]] = {}
@@ -59,7 +90,7 @@ def text_rows(book: PlaceBook, gazetteer: Gazetteer) -> Iterator[dict]:
             }
 
 
-def district_rows(book: PlaceBook, gazetteer: Gazetteer) -> Iterator[dict]:
+def district_rows(book: PlaceFrames, gazetteer: Gazetteer) -> Iterator[dict]:
     """Rows ``code, from_month, to_month, place`` by five digits; a fifth digit not listed stands for the rest."""
     entries = _entries(book, gazetteer)
     for code4 in sorted({code[:4] for code in entries}):
@@ -93,7 +124,7 @@ class _Spelling(NamedTuple):
     valid_to: int
 
 
-def _division_codes(book: PlaceBook) -> Iterator[_Spelling]:
+def _division_codes(book: PlaceFrames) -> Iterator[_Spelling]:
     """The six digits of GB/T 2260 as spellings of a place: some vintages carry them instead of its name (``city11``)."""
     prefectures = {
         _Spelling(row.prefecture_code, row.prefecture_code, "", "code", row.valid_from, row.valid_to)
@@ -108,7 +139,7 @@ def _division_codes(book: PlaceBook) -> Iterator[_Spelling]:
     yield from sorted(units)
 
 
-def _entries(book: PlaceBook, gazetteer: Gazetteer) -> dict[str, list[Claim]]:
+def _entries(book: PlaceFrames, gazetteer: Gazetteer) -> dict[str, list[Claim]]:
     """Code to what the entry of customs' list stands for."""
     entries: dict[str, list[Claim]] = {}
     for row in book.districts.itertuples():

@@ -66,7 +66,7 @@ def _worker(function: str, arguments: bytes) -> Callable[[Iterator], Iterator]:
     # a job submitted from a clone has its packages beside it, which a worker process does not know by itself
     root = str(Path(__file__).resolve().parents[2])
 
-    def work(batches):
+    def work(batches: Iterator) -> Iterator:
         import importlib
         import pickle
         import sys

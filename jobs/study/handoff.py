@@ -194,12 +194,14 @@ def truth_of(context: JobContext, panel: StudyPanel) -> dict[tuple[str, str], Ma
     path = None if context.raw is None else Path(context.raw).resolve().parent / "truth" / "model.json"
     if path is None or not path.is_file():
         return {}
-    from jobs.world.equation import read_model, standardised_truth
+    from jobs.world.equation import PanelConstant, ProductOrder, read_model, standardised_truth
 
-    order = "centre_then_scale" if context.settings.panel.products == "centred" else "scale_then_multiply"
+    order: ProductOrder = "centre_then_scale" if context.settings.panel.products == "centred" else "scale_then_multiply"
     return {
         (outcome, equation.resilience): standardised_truth(
-            equation, {name: panel.constant(name) for name in equation.variables}, product_order=order
+            equation,
+            {name: PanelConstant(one.mean, one.sd) for name in equation.variables for one in [panel.constant(name)]},
+            product_order=order,
         )
         for outcome, equation in read_model(path).items()
     }

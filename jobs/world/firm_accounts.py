@@ -12,7 +12,7 @@ added in 2004 and after 2007.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -332,7 +332,7 @@ def _write_series(folder: Path, years: tuple[int, ...], model: AccountsModel) ->
         for series, rate in (("output", OUTPUT_INFLATION), ("input", INPUT_INFLATION))
         for year in range(min(years), max(years) + 1)
     ]
-    tables = {
+    tables: dict[str, tuple[tuple[str, ...], Sequence[tuple]]] = {
         "deflators.csv": (("series", "industry_code", "year", "price_index"), prices),
         "capital_growth.csv": (("province2", "industry_code", "growth"), [("", "", BACKCAST_GROWTH)]),
         "technology.csv": (

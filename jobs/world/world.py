@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -61,6 +61,9 @@ class World:
     city_ids: tuple[str, ...] = ()
     records: int = 600_000
     goods: Goods = field(init=False)
+    # what goods answers, remembered for each city and year
+    taste: Callable[[str], tuple[np.ndarray, np.ndarray]] = field(init=False, repr=False, compare=False)
+    foreign_codes: Callable[[int], np.ndarray] = field(init=False, repr=False, compare=False)
 
     N_SUFFIXES = 4
     N_PORTS = 12

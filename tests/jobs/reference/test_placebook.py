@@ -106,6 +106,14 @@ def test_own_unit_changes_a_type_in_its_years(tmp_path):
     assert explain_postcode("215300", 2009, book=book).unit_type == "county_city"
 
 
+def test_units_approved_after_the_month_of_yearly_files_are_named_as_later():
+    # Haikou's four districts were approved on 16 October 2002
+    answer = explain_postcode("570012", 2002, convention="approval")
+    assert answer.unit_type is None and len(answer.candidates) == 4
+    assert "570012 in 2002: no unit yet in month 7; later, 海口市\n  is 5700: 460105 秀英区" in str(answer)
+    assert explain_postcode("570012", 2002).unit_type == "district"
+
+
 @pytest.mark.parametrize(
     ("rows", "complaint"),
     [
@@ -204,7 +212,7 @@ def test_a_city_is_ambiguous_no_longer_once_own_postcodes_settle_it(tmp_path, sh
 
 def test_file_that_is_no_utf8_is_refused_with_its_name(tmp_path):
     (tmp_path / "own.csv").write_bytes("prefix,unit_code,valid_from,valid_to,备注\n3120,330602,2003,,\n".encode("gb18030"))
-    with pytest.raises(PlaceFileError, match=r"own\.csv: expected UTF-8 text"):
+    with pytest.raises(PlaceFileError, match=r"own\.csv: expected a CSV file in UTF-8"):
         load_place_book(user_postcodes=tmp_path / "own.csv")
 
 
