@@ -45,8 +45,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from estimation.column_file import read_case
     from estimation.dynamic_panel.bias_corrected import BiasCorrectedMM
-    from estimation.dynamic_panel.column_file import read_case
     from estimation.dynamic_panel.entity_effects import entity_effects, idiosyncratic_errors
     from estimation.dynamic_panel.hausman import hausman_test
     from estimation.dynamic_panel.hypotheses import DifferenceInHansen, TestResult
@@ -90,7 +90,7 @@ _HOMES = {
     "hausman_test": "dynamic_panel.hausman",
     "idiosyncratic_errors": "dynamic_panel.entity_effects",
     "jochmans_test": "dynamic_panel.portmanteau",
-    "read_case": "dynamic_panel.column_file",
+    "read_case": "column_file",
     "sanderson_windmeijer": "dynamic_panel.identification",
     "select_moments": "dynamic_panel.selection",
     "selection_table": "dynamic_panel.selection",

@@ -17,8 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from estimation.column_file import Column, column_of, read_columns
 from estimation.data_files import read_table
-from estimation.dynamic_panel.column_file import Column, column_of, read_columns
 from estimation.dynamic_panel.results import GMMResults
 from estimation.dynamic_panel.side_by_side import compare
 from estimation.errors import EstimationError, EstimationWarning, SpecificationError

@@ -36,6 +36,15 @@ ROOMS = {
     "job": UNDER_JOBS,
     "commands": UNDER_JOBS | {"job"},
 }
+# the rooms of estimation/; a file of estimation/ itself hands names on, and may import all
+ESTIMATION_ROOMS = {
+    "dynamic_panel": {"errors"},
+    "production": set(),
+    "stata": {"errors", "dynamic_panel"},
+    "tables": {"errors", "data_files", "dynamic_panel", "stata"},
+    "report": {"dynamic_panel", "tables"},
+    "replication": {"errors", "dynamic_panel", "stata", "tables", "report"},
+}
 # readable from outside a layer: the truth of a generated world, for the comparison in study
 WORLD_READERS = {"jobs.world.equation"}
 SUBMITTED = {
@@ -95,6 +104,18 @@ def test_rooms_of_jobs_import_one_way():
             if (theirs != mine and theirs not in ROOMS.get(mine, set())) or (mine == "job" and is_job):
                 wrong.append(f"{'/'.join(relative)} ({mine}) imports {name} ({theirs})")
     assert sorted(wrong) == []
+
+
+def test_rooms_of_estimation_import_one_way():
+    assert {path.parent.name for path in (ROOT / "estimation").rglob("*.py")} - {"estimation"} == set(ESTIMATION_ROOMS)
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for room, allowed in ESTIMATION_ROOMS.items()
+        for path in (ROOT / "estimation" / room).rglob("*.py")
+        for name in _real_imports(path)
+        if name.startswith("estimation") and (name.split(".")[1:2] or [""])[0] not in allowed | {room}
+    ]
+    assert wrong == []
 
 
 def test_files_of_jobs_are_what_is_submitted():

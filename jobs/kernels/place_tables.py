@@ -10,7 +10,15 @@ import polars as pl
 from schemas.places import OPEN_END
 
 #: What a study may do with doubtful places: ambiguous cities in, out or whole, or records with an unknown postcode refused.
-TREATMENTS = ("in", "out", "whole_city", "unknown_refused")
+#: A record is kept where the condition holds, in SQL that Spark and Polars read alike; ``was_kept`` is the usual treatment,
+#: ``only_place`` a refusal for the unit alone, ``is_shared`` a city whose districts share their postcodes with counties.
+KEPT_UNDER = {
+    "in": "was_kept",
+    "out": "was_kept AND NOT is_shared",
+    "whole_city": "was_kept OR (is_shared AND only_place)",
+    "unknown_refused": "was_kept AND NOT is_postcode_unknown",
+}
+TREATMENTS = tuple(KEPT_UNDER)
 #: Cleaning rules that refuse a record for its county unit alone.
 PLACE_REASONS = ("county", "county_city", "postcode_unknown")
 
@@ -89,10 +97,12 @@ def ambiguity_table(
     """
     others = pl.col("reasons").list.set_difference(pl.lit(list(PLACE_REASONS), dtype=pl.List(pl.String)))
     only_place = (pl.col("reasons").list.len() > 0) & (others.list.len() == 0)
-    columns = ("year", "city_id", "value_usd", "was_kept", "is_postcode_unknown")
+    columns = ("year", "city_id", "value_usd", "was_kept", "only_place", "is_postcode_unknown")
+    refused = {"was_kept": pl.lit(False), "only_place": pl.lit(True), "is_postcode_unknown": pl.lit(False)}
+    usual = {"was_kept": pl.lit(True), "only_place": pl.lit(False), "is_postcode_unknown": is_postcode_unknown()}
     rows = pl.concat([
-        declarations.with_columns(was_kept=pl.lit(True), is_postcode_unknown=is_postcode_unknown()).select(columns),
-        quarantine.filter(only_place).with_columns(was_kept=pl.lit(False), is_postcode_unknown=pl.lit(False)).select(columns),
+        declarations.with_columns(**usual).select(columns),
+        quarantine.filter(only_place).with_columns(**refused).select(columns),
     ])
     spans = ambiguous_cities.select("city_id", "valid_from", pl.col("valid_to").fill_null(OPEN_END)).collect()
     in_span = pl.any_horizontal(
@@ -102,16 +112,11 @@ def ambiguity_table(
             for city, start, end in spans.iter_rows()
         ),
     ).fill_null(False)
-    kept, shared = pl.col("was_kept"), pl.col("is_shared")
-    belongs = {
-        "in": kept, "out": kept & ~shared, "whole_city": kept | shared,
-        "unknown_refused": kept & ~pl.col("is_postcode_unknown"),
-    }
     marked = rows.with_columns(is_shared=in_span)
     counted = [
-        marked.filter(belongs[name]).group_by("year").agg(
+        marked.filter(pl.sql_expr(condition)).group_by("year").agg(
             pl.col("city_id").n_unique().alias("n_cities"), pl.len().alias("n_records"), pl.col("value_usd").sum(),
         ).select("year", pl.lit(name).alias("ambiguous"), "n_cities", "n_records", "value_usd")
-        for name in TREATMENTS
+        for name, condition in KEPT_UNDER.items()
     ]
     return pl.concat(counted).sort("year", "ambiguous")

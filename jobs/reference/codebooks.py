@@ -13,6 +13,7 @@ import polars as pl
 
 from conf.settings import BASE_REVISIONS
 from jobs.core.errors import InputRefusedError
+from jobs.core.user_tables import read_user_frame
 from schemas.reference.shipped import read_shipped
 
 CORRELATION_COLUMNS = ("from_revision", "to_revision", "from_hs6", "to_hs6")
@@ -85,17 +86,7 @@ def read_correlations(path: str | Path) -> pd.DataFrame:
     ProductFileError
         If the file is absent, lacks a column, or names a revision or a code that the shipped list of codes has not.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ProductFileError(f"{path}: named in the settings (count.user_correlations), but no such file.")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ProductFileError(f"{path}: expected a CSV file in UTF-8 with a heading; {error}.") from error
-    if missing := [name for name in CORRELATION_COLUMNS if name not in table.columns]:
-        raise ProductFileError(
-            f"{path}: expected columns {', '.join(CORRELATION_COLUMNS)}; missing {', '.join(missing)}."
-        )
+    table = read_user_frame(Path(path), CORRELATION_COLUMNS, error=ProductFileError)
     codes = read_shipped("hs6_codes").set_index("hs6_code")
     for end in ("from", "to"):
         known = [
@@ -103,10 +94,10 @@ def read_correlations(path: str | Path) -> pd.DataFrame:
             for revision, code in zip(table[f"{end}_revision"], table[f"{end}_hs6"], strict=True)
         ]
         if not all(known):
-            line = known.index(False)
+            line = table.index[known.index(False)]
             raise ProductFileError(
-                f"{path}, line {line + 2}: expected a code of HS {', '.join(REVISIONS)} with six digits; found "
-                f"{table[f'{end}_hs6'][line]!r} of {table[f'{end}_revision'][line]!r} ({known.count(False)} such rows)."
+                f"{path}, line {line}: expected a code of HS {', '.join(REVISIONS)} with six digits; found "
+                f"{table.at[line, f'{end}_hs6']!r} of {table.at[line, f'{end}_revision']!r} ({known.count(False)} such rows)."
                 " Correct the file, or leave its setting empty."
             )
     return table[list(CORRELATION_COLUMNS)]

@@ -19,6 +19,7 @@ import pandas as pd
 
 from conf.settings import Places
 from jobs.core.errors import InputRefusedError
+from jobs.core.user_tables import read_user_frame
 from schemas.places import CITY_KINDS, INSIDE_TYPES, OPEN_END, PREFECTURE_KINDS, USER_NAME
 from schemas.reference.shipped import read_shipped
 
@@ -127,8 +128,9 @@ def load_place_book(
         (user_postcodes, POSTCODE_COLUMNS, overlay_postcodes),
     ):
         if path:
+            table = read_user_file(path, columns)
             with _naming(path):
-                book = overlay(book, read_user_file(path, columns))
+                book = overlay(book, table)
     return book
 
 
@@ -155,33 +157,12 @@ def read_user_file(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     PlaceFileError
         If the file is absent, a column is missing or a year is not a number.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise PlaceFileError(f"expected a CSV file with columns {', '.join(columns)}; found no such file.")
-    table = _read_text(path)
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise PlaceFileError(
-            f"expected columns {', '.join(columns)}; missing {', '.join(missing)}; found {', '.join(table.columns)}."
-        )
-    _refuse(table[~table["valid_from"].str.fullmatch(r"\d{4}")], "valid_from must be a year of four digits")
-    _refuse(table[~table["valid_to"].str.fullmatch(r"(\d{4})?")], "valid_to must be empty or a year of four digits")
-    table = with_years(table)
-    _refuse(table[table["valid_from"] >= table["valid_to"]], "valid_to (exclusive) must be later than valid_from")
-    return table
-
-
-def _read_text(path: Path) -> pd.DataFrame:
-    """A CSV as text without outer spaces; the row's line in the file becomes its label, so that messages can name it."""
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PlaceFileError(f"expected UTF-8 text; byte {error.start} is none. Save the file as UTF-8.") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise PlaceFileError(f"expected a CSV file with a heading; {error}.") from error
-    table.columns = [name.strip() for name in table.columns]
-    table = table.fillna("").apply(lambda column: column.str.strip())
-    table.index = pd.RangeIndex(2, len(table) + 2)
+    table = read_user_frame(Path(path), columns, error=PlaceFileError)
+    with _naming(path):
+        _refuse(table[~table["valid_from"].str.fullmatch(r"\d{4}")], "valid_from must be a year of four digits")
+        _refuse(table[~table["valid_to"].str.fullmatch(r"(\d{4})?")], "valid_to must be empty or a year of four digits")
+        table = with_years(table)
+        _refuse(table[table["valid_from"] >= table["valid_to"]], "valid_to (exclusive) must be later than valid_from")
     return table
 
 
@@ -303,16 +284,14 @@ def load_region_classes(path: str | Path = "") -> pd.DataFrame:
     shipped = read_shipped("region_classes")
     if not path:
         return shipped
+    table = read_user_frame(Path(path), (REGION_COLUMN,), error=PlaceFileError)
     with _naming(path):
-        return _overlay_regions(shipped, Path(path))
+        return _overlay_regions(shipped, table)
 
 
-def _overlay_regions(shipped: pd.DataFrame, path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise PlaceFileError(f"expected a CSV file with {REGION_COLUMN} and region columns; found no such file.")
-    table = _read_text(path)
+def _overlay_regions(shipped: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     variants = [name for name in table.columns if name.startswith(REGION_PREFIX)]
-    if REGION_COLUMN not in table.columns or not variants:
+    if not variants:
         raise PlaceFileError(
             f"expected {REGION_COLUMN} and columns whose names begin with {REGION_PREFIX}, such as region_mine;"
             f" found {', '.join(table.columns)}."

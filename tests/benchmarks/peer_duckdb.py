@@ -54,16 +54,21 @@ def recode(connection: duckdb.DuckDBPyConnection, raw: Path, out: Path) -> None:
                         target.write(text)
 
 
+def headings_of(readable: Path) -> tuple[str, list[str]]:
+    """Separator and headings of a file in UTF-8."""
+    with readable.open(encoding="utf-8-sig") as stream:
+        first = stream.readline().rstrip("\r\n")
+    separator = "\t" if "\t" in first else ","
+    return separator, [name.strip('"') for name in first.split(separator)]
+
+
 def bronze(connection: duckdb.DuckDBPyConnection, raw: Path, out: Path) -> None:
     """All columns as text, with file and year."""
     layouts = load_layouts()
     parts = []
     for path in sorted((raw / "customs").iterdir()):
         readable = path if encoding_of(path) == "utf-8" else out / f"utf8_{path.name}"
-        with readable.open(encoding="utf-8-sig") as stream:
-            first = stream.readline().rstrip("\r\n")
-        separator = "\t" if "\t" in first else ","
-        headings = [name.strip('"') for name in first.split(separator)]
+        separator, headings = headings_of(readable)
         assigned = max((layout.assign(headings) for layout in layouts), key=len)
         names = ", ".join(f"'{name}': 'VARCHAR'" for name in headings)
         chosen = ", ".join(

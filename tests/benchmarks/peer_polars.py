@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import polars as pl
-from peer_duckdb import COLUMNS, REFERENCE, encoding_of, recode
+from peer_duckdb import COLUMNS, REFERENCE, encoding_of, headings_of, recode
 
 from conf.layouts import load_layouts
 
@@ -52,10 +52,7 @@ def bronze(raw: Path, out: Path) -> None:
     frames = []
     for path in sorted((raw / "customs").iterdir()):
         readable = path if encoding_of(path) == "utf-8" else out / f"utf8_{path.name}"
-        with readable.open(encoding="utf-8-sig") as stream:
-            first = stream.readline().rstrip("\r\n")
-        separator = "\t" if "\t" in first else ","
-        headings = [name.strip('"') for name in first.split(separator)]
+        separator, headings = headings_of(readable)
         assigned = max((layout.assign(headings) for layout in layouts), key=len)
         frame = pl.scan_csv(readable, separator=separator, infer_schema=False, truncate_ragged_lines=True)
         columns = [

@@ -15,8 +15,8 @@ import pytest
 
 from estimation import SystemGMM, read_case
 from estimation.__main__ import main
+from estimation.column_file import read_columns
 from estimation.data_files import read_table, recognise_encoding
-from estimation.dynamic_panel.column_file import read_columns
 from estimation.errors import SpecificationError
 
 KEYS = ["--entity", "id", "--time", "year"]

@@ -81,7 +81,7 @@ def test_wrong_correlations_are_refused_with_their_line(tmp_path, rows, complain
 
 
 def test_missing_file_or_column_of_correlations_is_named(tmp_path):
-    with pytest.raises(ProductFileError, match=r"count\.user_correlations.*no such file"):
+    with pytest.raises(ProductFileError, match=r"absent\.csv: .*from_hs6.*no such file"):
         read_correlations(tmp_path / "absent.csv")
     (tmp_path / "own.csv").write_text("from_revision,to_revision,from_hs6\n2007,2002,010110\n", "utf-8")
     with pytest.raises(ProductFileError, match="missing to_hs6"):
