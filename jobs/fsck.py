@@ -230,8 +230,8 @@ def check_builds(context: JobContext, table: Table) -> Iterator[Finding]:
 def check_balance(context: JobContext) -> Iterator[Finding]:
     """Lines received = rows in bronze = kept + quarantined, for every file of a built year."""
     lake = context.lake
-    can_tell = lake.exists(silver.DECLARATION) and not list(check_writers(context, silver.DECLARATION))
-    built = set(builds_of(lake, silver.DECLARATION).fingerprints) if can_tell else set()
+    is_known = lake.exists(silver.DECLARATION) and not list(check_writers(context, silver.DECLARATION))
+    built = set(builds_of(lake, silver.DECLARATION).fingerprints) if is_known else set()
     receipts = [row for row in files_in_force(lake) if row["source_year"] in built]
     if not receipts:
         return

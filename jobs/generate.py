@@ -148,7 +148,7 @@ def generate(
         For options out of range or a folder that is taken.
     """
     start = time.perf_counter()
-    say = progress or log.info
+    report = progress or log.info
     world = _build_world(seed, preset, records, years, n_cities, model, reference)
     strange = set(years_without_postcode) - set(world.years)
     if strange:
@@ -158,13 +158,13 @@ def generate(
     recipe = _recipe(world, years_without_postcode, firms)
     former = _former_world(Path(out), recipe)
     if former is not None and not overwrite:
-        say(f"{out}: holds this world already, used again")
+        report(f"{out}: holds this world already, used again")
         return former
     raw, truth_folder = _prepare_folders(Path(out), overwrite)
     try:
-        return _write_world(world, Path(out), recipe, years_without_postcode, firms, processes, say, start)
+        return _write_world(world, Path(out), recipe, years_without_postcode, firms, processes, report, start)
     except BaseException:
-        # half a world is none, and would stand in the way of the next try
+        # half a world is of no use, and would stand in the way of the next try
         for folder in (raw, truth_folder):
             shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -172,12 +172,12 @@ def generate(
 
 def _write_world(
     world: World, out: Path, recipe: dict[str, object], years_without_postcode: Sequence[int], firms: str, processes: int,
-    say: Callable[[str], None], start: float,
+    report: Callable[[str], None], start: float,
 ) -> Generated:
     raw, truth_folder = out / "raw", out / "truth"
     expect(world.records, "rows")
-    say(f"{len(world.plans):,} city-years planned, {len(world.roster):,} firms")
-    years_written = _write_customs(world, raw / "customs", truth_folder, years_without_postcode, processes, say)
+    report(f"{len(world.plans):,} city-years planned, {len(world.roster):,} firms")
+    years_written = _write_customs(world, raw / "customs", truth_folder, years_without_postcode, processes, report)
     n_rows, n_files = (sum(getattr(year, name) for year in years_written) for name in ("n_rows", "n_files"))
     write_model(truth_folder / "model.json", world.model, world.latent.equations)
     write_sheets(world, raw / "yearbook", truth_folder)
@@ -189,9 +189,9 @@ def _write_world(
     counts = {"n_rows": n_rows, "n_files": n_files, "n_cities": done.n_cities, "years": done.years}
     manifest = json.dumps({"recipe": recipe, "written": counts}, indent=1) + "\n"
     (truth_folder / MANIFEST).write_text(manifest, encoding="utf-8")  # last: a folder without it is half-written
-    say(f"{done}, {done.seconds:.1f} s")
+    report(f"{done}, {done.seconds:.1f} s")
     if abs(n_rows / world.records - 1) > TOLERANCE:
-        say(
+        report(
             f"records={world.records:,}: {n_rows:,} were written, because each of the {len(world.plans):,} city-years needs a "
             "row for each of its products and destinations. Ask for fewer cities or years."
         )
@@ -266,7 +266,7 @@ def _prepare_folders(out: Path, overwrite: bool) -> tuple[Path, Path]:
 
 
 def _write_customs(
-    world: World, folder: Path, truth: Path, without_postcode: Sequence[int], processes: int, say: Callable[[str], None]
+    world: World, folder: Path, truth: Path, without_postcode: Sequence[int], processes: int, report: Callable[[str], None]
 ) -> list[WrittenYear]:
     """Write all years and their truth; what is there for the time being only goes with the folder it is in."""
     written = []
@@ -274,7 +274,7 @@ def _write_customs(
         tasks = [YearTask(year, folder, Path(parts), year in without_postcode) for year in world.years]
         for year in write_years(world, tasks, processes):
             advance(year.n_rows, note=f"{year.year} is written")
-            say(f"{year.year}: {year.n_rows:,} rows in {year.n_files} files")
+            report(f"{year.year}: {year.n_rows:,} rows in {year.n_files} files")
             written.append(year)
         write_truth([year.truth for year in written], truth)
     return written
@@ -300,7 +300,7 @@ def run_command(options: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _say(text: str) -> None:
+def _report(text: str) -> None:
     with aside():
         print(text, flush=True)
 
@@ -310,7 +310,7 @@ def _generate(options: argparse.Namespace, model: WorldModel) -> None:
         options.out, seed=options.seed, preset=options.preset, records=options.records,
         years=_sorted_years(options.years), n_cities=options.cities, model=model,
         years_without_postcode=_sorted_years(options.without_postcode) or (), firms=options.firms,
-        reference=options.reference, overwrite=options.overwrite, progress=_say,
+        reference=options.reference, overwrite=options.overwrite, progress=_report,
         processes=options.processes or usable_processes(options.records or PRESETS[options.preset].records),
     )
 

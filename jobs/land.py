@@ -49,14 +49,14 @@ def run(context: JobContext) -> Outcome:
         rows += [_replaced(row, context.run_id, now) for row in receipts if row["source_file"] in delivery.replaced]
         context.lake.append_rows(ops.FILE_RECEIPT, rows)
         left_out = carry_over(delivery.left_out, former, context.years)
-        is_said = _record_left_out(context, left_out, former, now)
+        is_new = _record_left_out(context, left_out, former, now)
     for line in left_out_lines(delivery.left_out):
         log.info("%s", line)
     for note in delivery.notes:
         log.info("  - noted: %s", note)
     arrived = delivery.arrived
     return Outcome(
-        _message(delivery), changed=bool(rows) or is_said, unfinished=unfinished_text(delivery),
+        _message(delivery), changed=bool(rows) or is_new, unfinished=unfinished_text(delivery),
         # a file that is known costs its hash only: no lines were read, so there is no rate
         n_rows=sum(item.n_lines for item in arrived) if arrived else None,
     )
@@ -79,8 +79,8 @@ def _record_left_out(
     context: JobContext, left_out: Sequence[LeftOut], former: Sequence[Row], now: dt.datetime
 ) -> bool:
     """Append what was left out, if it is not what was left out the last time; tell whether it was written."""
-    said = {_key(row) for row in former}
-    if {_key(_left_out_row(item)) for item in left_out} == said:
+    recorded = {_key(row) for row in former}
+    if {_key(_left_out_row(item)) for item in left_out} == recorded:
         return False
     nothing: dict[str, object] = {"source_file": "", "left_out_kind": "nothing", "left_out_reason": "everything was taken"}
     rows = [_left_out_row(item) for item in left_out] or [nothing]

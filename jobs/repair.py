@@ -200,7 +200,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     if not found.damages:
         print("nothing is damaged; `customs-lake fsck` checks the rows, too")
         return EXIT_DONE if n_shut else EXIT_NOTHING_TO_DO
-    _say(planned_lines(found, scopes))
+    _print(planned_lines(found, scopes))
     _require_raw(arguments.raw, scopes)
     if arguments.dry_run:
         return EXIT_DONE
@@ -216,7 +216,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 def _conclude(arguments: argparse.Namespace, unfinished: Iterable[str]) -> int:
     left = [damage for damage in examine(arguments.lake, "log").damages if damage.kind != "unfinished"]
     if left:
-        _say(lines_of(left, repair_command(arguments.lake, arguments.raw)))
+        _print(lines_of(left, repair_command(arguments.lake, arguments.raw)))
         print(f"{len(left)} damages are left")
         return EXIT_UNBALANCED
     finish(StoredFiles(arguments.lake))
@@ -226,7 +226,7 @@ def _conclude(arguments: argparse.Namespace, unfinished: Iterable[str]) -> int:
     return EXIT_DONE
 
 
-def _say(lines: Iterable[str]) -> None:
+def _print(lines: Iterable[str]) -> None:
     for line in lines:
         print(line)
 

@@ -92,18 +92,18 @@ def sniff(folder: str, settings: Settings, *, years: str | None = None) -> tuple
     raw = raw_folder(folder)
     listed, _ = list_delivery(raw)
     n_bytes, start = sum(n_bytes for _, n_bytes in listed), time.monotonic()
-    _say(f"{len(listed):,} files, {n_bytes / 1e6:,.1f} MB, about {estimate_rows(raw, listed):,} rows")
+    _show(f"{len(listed):,} files, {n_bytes / 1e6:,.1f} MB, about {estimate_rows(raw, listed):,} rows")
     known: list[str] = []
     with moving("sniff"):
         looked = look_at_folder(folder, settings, progress=lambda name, _, is_known: known.extend([name] * is_known))
     from_before = f", {len(known):,} of them known from before" if known else ""
-    _say(f"{len(listed):,} files looked at in {time.monotonic() - start:.1f} s{from_before}")
+    _show(f"{len(listed):,} files looked at in {time.monotonic() - start:.1f} s{from_before}")
     layouts = with_aliases(load_layouts(), settings.aliases.headings)
     delivery = _judged(looked, settings, years)
     return report_on(raw.address, looked, delivery, layouts), delivery
 
 
-def _say(text: str) -> None:
+def _show(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
@@ -184,8 +184,8 @@ def _months(years: dict[int, list[int]]) -> str:
                 runs[-1][1] = month
             else:
                 runs.append([month, month])
-        said = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
-        texts.append(f"{year}: {said}" if said else str(year))
+        spans = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+        texts.append(f"{year}: {spans}" if spans else str(year))
     return "; ".join(texts) if len(texts) <= 3 else f"{min(years)}-{max(years)} ({len(years)} years)"
 
 

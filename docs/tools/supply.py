@@ -155,14 +155,14 @@ def locked_hashes() -> dict[str, str]:
     return found
 
 
-def licence_in(said: Mapping) -> str:
+def licence_in(stated: Mapping) -> str:
     """Licence in SPDX's words, as far as the metadata of a package say it."""
-    if expression := said.get("license_expression"):
+    if expression := stated.get("license_expression"):
         return expression
     classified = [
-        line.rpartition("::")[2].strip() for line in said.get("classifier") or () if line.startswith("License ::")
+        line.rpartition("::")[2].strip() for line in stated.get("classifier") or () if line.startswith("License ::")
     ]
-    lines = (said.get("license") or "").strip().splitlines()
+    lines = (stated.get("license") or "").strip().splitlines()
     texts = [*classified, *(line[:60] for line in lines[:1])]
     for text in texts:
         for word, spdx in SPDX.items():
@@ -174,14 +174,14 @@ def licence_in(said: Mapping) -> str:
 def licence_of(name: str, reported: Mapping) -> str:
     """Licence of a package: what its installed metadata say, else STATED or what pip reports (not new-style fields)."""
     try:
-        said = metadata.metadata(name)
+        stated = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return STATED.get(canonical(name)) or licence_in(reported)
     found = licence_in(
         {
-            "license_expression": said.get("License-Expression"),
-            "classifier": said.get_all("Classifier"),
-            "license": said.get("License"),
+            "license_expression": stated.get("License-Expression"),
+            "classifier": stated.get_all("Classifier"),
+            "license": stated.get("License"),
         }
     )
     return STATED.get(canonical(name), found) if found == "not stated" else found
@@ -190,8 +190,8 @@ def licence_of(name: str, reported: Mapping) -> str:
 def licence_rows(report: Mapping) -> str:
     """Rows of the table of licences, of what pip reports it would install."""
     rows = {
-        canonical(said["name"]): f"| {said['version']} | {licence_of(said['name'], said)} |"
-        for said in (item["metadata"] for item in report["install"])
+        canonical(stated["name"]): f"| {stated['version']} | {licence_of(stated['name'], stated)} |"
+        for stated in (item["metadata"] for item in report["install"])
     }
     return "".join(f"| {name} {rest}\n" for name, rest in sorted(rows.items()))
 

@@ -176,8 +176,8 @@ def _block_text(block: Block, data: StudyData) -> str:
     lines = ["", f"* ==== {_key(block)}", f"* {heading} · {_harmless(block.heading.zh)}"]
     if block.command is None:
         reason = _harmless(block.failure)
-        said = f'display _newline as text "{_key(block)}: not estimated"'
-        return "\n".join([*lines, f"* not estimated: {reason}", said, ""])
+        notice = f'display _newline as text "{_key(block)}: not estimated"'
+        return "\n".join([*lines, f"* not estimated: {reason}", notice, ""])
     lines.append(f'display _newline as text "{_key(block)}: {heading}"')
     if block.kept:
         lines += ["preserve", f"keep if {block.kept} == 1"]

@@ -102,8 +102,8 @@ def to_latex(table: PrintedTable | Sheet, sides: tuple[Side, ...] = SIDES, langu
     start = next(i for i, line in enumerate(lines) if line.startswith(r"\begin{tabular}"))
     end = next(i for i, line in enumerate(lines) if line.startswith(r"\end{tabular}"))
     # a star behind a line's end would be taken for part of it
-    said = r" \\{}".join(map(_latex, sheet.notes))
-    notes = [r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize", said, r"\end{minipage}"]
+    joined_notes = r" \\{}".join(map(_latex, sheet.notes))
+    notes = [r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize", joined_notes, r"\end{minipage}"]
     lines[end + 1 : end + 1] = notes if sheet.notes else []
     needs = r"% \usepackage{booktabs}"
     if _n_characters(layout) > LATEX_WIDTH:

@@ -171,8 +171,8 @@ class PrintedTable:
                 by_note.setdefault(note, []).append(f"({column.fit.column.position})")
         warnings = tuple(f"{' '.join(positions)} {note}" for note, positions in by_note.items())
         origin = (GENERATED_NOTE,) if self.generated else ()
-        said = (*origin, *failures, *self.joined, *warnings, *_conditions(self.table))
-        return (*said, _options_note(self.table), STAR_NOTE)
+        particular = (*origin, *failures, *self.joined, *warnings, *_conditions(self.table))
+        return (*particular, _options_note(self.table), STAR_NOTE)
 
 
 def print_table(

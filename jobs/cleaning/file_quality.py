@@ -121,11 +121,11 @@ def _measure(unit: tuple[int, str, str], reasons: Mapping[str | None, int], neig
 def _alarm(item: FileQuality, max_share_reason: float, min_kept_to_neighbours: float) -> str | None:
     n = item.n_exports
     if n == 0:
-        said = period_of(item.source_file).flow
-        expected = said == "export" or (not said and item.share_kept_neighbours is not None)
+        flow_in_name = period_of(item.source_file).flow
+        expected = flow_in_name == "export" or (not flow_in_name and item.share_kept_neighbours is not None)
         if item.n_imports < MIN_RECORDS or not expected:
             return None
-        why = "its name says exports" if said else "the files beside it hold exports"
+        why = "its name says exports" if flow_in_name else "the files beside it hold exports"
         return f"all {item.n_imports:,} records are imports, but {why}; is its flow column right?"
     if item.main_reason == YEAR_UNKNOWN:
         # records are put together here by having no date, so all of them are refused; the year's share has its own bound

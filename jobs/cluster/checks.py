@@ -123,8 +123,8 @@ def _explained(failure: str) -> tuple[str, str]:
         if found := re.search(pattern, failure):
             return words.format(next((group for group in found.groups() if group), "")), remedy
     lines = [line.strip() for line in failure.splitlines() if line.strip()]
-    said = next((line for line in lines if "Error" in line or "Exception" in line), lines[0] if lines else "nothing")
-    return said[:300], "See the executors' own log (Spark's page of the application, or `yarn logs`)."
+    cause = next((line for line in lines if "Error" in line or "Exception" in line), lines[0] if lines else "nothing")
+    return cause[:300], "See the executors' own log (Spark's page of the application, or `yarn logs`)."
 
 
 def _python(facts: ClusterFacts) -> Iterator[Finding]:

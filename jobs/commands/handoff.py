@@ -317,13 +317,13 @@ def run_command(arguments: argparse.Namespace) -> int:
             context, arguments.study, arguments.out, tables=arguments.tables,
             profiles=[part for part in arguments.study_profile.split(",") if part], at=arguments.at,
             table_files=arguments.table_files, accept_incomplete=arguments.accept_incomplete, with_world=arguments.with_world,
-            authors=arguments.author, progress=_say,
+            authors=arguments.author, progress=_show,
         )
     print(_summary(package, checks, arguments.out))
     return EXIT_DONE
 
 
-def _say(text: str) -> None:
+def _show(text: str) -> None:
     advance(0, note=text)
     with aside():
         print(text, file=sys.stderr)

@@ -95,10 +95,10 @@ class LoggedCommit:
     def metadata(self) -> dict[str, Any]:
         """What the writer said of itself."""
         try:
-            said = json.loads(self.info.get("userMetadata") or "{}")
+            stated = json.loads(self.info.get("userMetadata") or "{}")
         except (ValueError, TypeError):
             return {}
-        return said if isinstance(said, dict) else {}
+        return stated if isinstance(stated, dict) else {}
 
 
 @dataclass(slots=True)
@@ -307,9 +307,9 @@ def _odd(actions: Sequence[Any], version: int) -> str:
         return "is cut: the first entry lacks protocol or columns"
     info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
     metrics = info.get("operationMetrics") or {}
-    said = metrics.get("numFiles") if info.get("operation") == "WRITE" else None
-    if said is not None and str(said).isdigit() and int(said) != names.count("add"):
-        return f"is cut: it speaks of {said} data files and names {names.count('add')}"
+    stated = metrics.get("numFiles") if info.get("operation") == "WRITE" else None
+    if stated is not None and str(stated).isdigit() and int(stated) != names.count("add"):
+        return f"is cut: it speaks of {stated} data files and names {names.count('add')}"
     return ""
 
 

@@ -33,7 +33,7 @@ _SIMPLE_TYPES = {
 # tried one by one: it ends the process or looks elsewhere at these in a path
 _NO_ADDRESS = re.compile(r"[%\[\]^|\\\x00-\x1f\x7f]")
 _BROKEN = re.compile(r"(\d+) rows failed validation check")
-# how the library says that a check or a table's feature is none it knows
+# how the library says that a check or a table's feature is not known to it
 _NOT_KNOWN = ("Error during planning", "Unsupported ast node", "features", "not supported")
 
 

@@ -233,20 +233,20 @@ def rows_of_commits(table_name: str, commits: Iterable[LoggedCommit], partition:
     built: dict[int, dict[int, dict[str, Any]]] = {}
     now: dict[int, dict[str, Any]] = {}
     for commit in commits:
-        said = commit.metadata if commit.metadata.get("product") == PRODUCT else {}
-        if "restore_to" in said:
-            now = dict(built.get(int(said["restore_to"]), {}))
+        stated = commit.metadata if commit.metadata.get("product") == PRODUCT else {}
+        if "restore_to" in stated:
+            now = dict(built.get(int(stated["restore_to"]), {}))
         rows: dict[int, int] = {}
         for item in commit.added:
             value = item.partition.get(partition)
             if value is not None:
                 rows[int(value)] = rows.get(int(value), 0) + max(item.n_rows, 0)
-        for year, build in (said.get("builds") or {}).items():
+        for year, build in (stated.get("builds") or {}).items():
             moment = dt.datetime.fromtimestamp(commit.info.get("timestamp", 0) / 1000, dt.UTC).replace(tzinfo=None)
             now[int(year)] = {
                 "table_name": table_name, "year": int(year), "fingerprint": build["fingerprint"],
                 "table_version": commit.version, "n_rows": rows.get(int(year), 0), "built_at": moment,
-                "run_id": str(said.get("run", "")), "inputs": build["inputs"],
+                "run_id": str(stated.get("run", "")), "inputs": build["inputs"],
             }
         built[commit.version] = dict(now)
     return [row for _, row in sorted(now.items())]

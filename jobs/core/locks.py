@@ -23,7 +23,7 @@ from jobs.core.errors import LakeError, LockedError
 # a write holds its lock while Spark computes the rows: hours for a year of a full vintage on one machine
 COMMIT_WAIT_SECONDS = 6 * 3600.0
 _POLL_SECONDS = 0.05
-_TELL_SECONDS = 10.0
+_NOTICE_SECONDS = 10.0
 
 log = logging.getLogger("customs_lake")
 
@@ -65,7 +65,7 @@ def hold_commit(folder: Path, table: str) -> Iterator[None]:
                 waited = time.monotonic() - start
                 if waited > COMMIT_WAIT_SECONDS:
                     raise LockedError(_busy(table, folder, handle)) from None
-                if waited > _TELL_SECONDS and not announced:
+                if waited > _NOTICE_SECONDS and not announced:
                     log.info("%s: waiting for the write of another run (process %s)", table, _holder(handle))
                     announced = True
                 time.sleep(_POLL_SECONDS)

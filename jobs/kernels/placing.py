@@ -60,7 +60,7 @@ ADDRESS_PATTERN = (
 
 
 class PlacePolicyError(ValueError):
-    """Raised when evidence, fallbacks or the treatment of ambiguous cities are none of the known ones."""
+    """Raised when evidence, fallbacks or the treatment of ambiguous cities are not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -380,4 +380,7 @@ def _unreadable(kind: str, where: str, error: Exception) -> str:
     }[kind]
     if any(word in str(error).lower() for word in ("password", "encrypt")):
         return f"{where}: locked with a password. Take it off and deliver the file again."
-    return f"{where}: {what} that cannot be read ({reason}). It is none, or was cut on the way. {remedy}, or deliver it anew."
+    return (
+        f"{where}: {what} that cannot be read ({reason}). It is of another kind, or was cut on the way. {remedy}, or deliver"
+        " it anew."
+    )

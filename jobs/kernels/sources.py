@@ -294,9 +294,9 @@ def _recognise(opened: OpenFile, layouts: Sequence[Layout], flow_in_name: Callab
         return Recognised(tuple(parts), tuple(left_out))
     if len(errors) == 1:
         raise errors[0]
-    said = "; ".join(reason for _, reason in left_out[:5]) or "it is empty"
+    why = "; ".join(reason for _, reason in left_out[:5]) or "it is empty"
     kind = UnsuitableError if errors and all(isinstance(error, UnsuitableError) for error in errors) else InputRefusedError
-    raise kind(f"{opened.raw.source_file}: nothing in it can be loaded: {said}")
+    raise kind(f"{opened.raw.source_file}: nothing in it can be loaded: {why}")
 
 
 def _parts_of(

@@ -104,7 +104,7 @@ def read_head(stream: BinaryIO, name: str, encoding: str = "") -> StataHead:
     except (ValueError, OSError, EOFError, struct.error, IndexError, KeyError) as error:
         raise InputRefusedError(
             f"{name}: cannot be read as a Stata file ({reason_of(error)})."
-            " It is none, or was cut on the way; deliver it again whole, or export it with"
+            " It is of another kind, or was cut on the way; deliver it again whole, or export it with"
             " `export delimited using FILE.csv, quote`."
         ) from error
 

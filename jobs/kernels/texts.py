@@ -17,7 +17,7 @@ EXACT_IN_FLOAT, EXACT_IN_DOUBLE = 2**24, 2**53
 def decode_distinct(stored: pa.Array, encoding: str) -> pa.Array:
     """Decode an array of bytes: distinct texts all at once, for newline is never part of a character.
 
-    A UTF-8 text that is none, and is good GB 18030 as a whole, was never translated and is read as that.
+    A text that should be UTF-8 and is not, and is good GB 18030 as a whole, was never translated and is read as that.
     """
     return decode_column(stored, encoding)[0]
 

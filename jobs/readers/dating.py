@@ -61,14 +61,15 @@ def _by_name(
     n_wrong = sum(wrong.values())
     note = ""
     if n_wrong and not is_final:
-        said = _in_words(parts)
-        told = f"the name says {said}, the date column {_months_text(wrong)} in {n_wrong:,} of {n_dated:,} dated records"
+        in_name = _in_words(parts)
+        months = _months_text(wrong)
+        conflict = f"the name says {in_name}, the date column {months} in {n_wrong:,} of {n_dated:,} dated records"
         if n_wrong > max_share * n_dated:
             raise InputRefusedError(
-                f"{item.source_file}: {told}. One of the two is wrong. Rename the file, or say which decides in a layout of"
-                f' your own: year_from = "name" or year_from = "rows".'
+                f"{item.source_file}: {conflict}. One of the two is wrong. Rename the file, or say which decides in a layout"
+                f' of your own: year_from = "name" or year_from = "rows".'
             )
-        note = f"{item.source_file}: {told}; the name decides"
+        note = f"{item.source_file}: {conflict}; the name decides"
     years = sorted({part.year for part in parts if part.year is not None})
     return tuple(_file_year(year, parts, item.contents) for year in years), parts, note
 
@@ -141,13 +142,13 @@ def _by_rows(
 def _no_year(named: Mapping[Part, Period], n_dated: int, n_rows: int) -> str:
     rivals = next((period for period in named.values() if period.rivals), None)
     if rivals:
-        said = f"its name speaks of several years ({', '.join(map(str, (*rivals.years, *rivals.rivals)))})"
+        in_name = f"its name speaks of several years ({', '.join(map(str, (*rivals.years, *rivals.rivals)))})"
     else:
-        said = "no year in the file's name or its folders'"
+        in_name = "no year in the file's name or its folders'"
     dated = "no readable date column" if not n_dated else f"only {n_dated:,} of {n_rows:,} records with a readable date"
     return (
-        f"{said}, and {dated}. Expected a name with YYYY or YYYYMM, such as data200301.csv or 2007_1.txt, or a folder such as"
-        " 2003; rename the file."
+        f"{in_name}, and {dated}. Expected a name with YYYY or YYYYMM, such as data200301.csv or 2007_1.txt, or a folder such"
+        " as 2003; rename the file."
     )
 
 

@@ -305,11 +305,11 @@ def _asked_for(item: LeftOut, wanted: set[int], settings: Settings, years: Colle
 
 
 def _other_year(of_file: Sequence[int], settings: Settings, years: Collection[int] | None) -> str:
-    said = str(of_file[0]) if len(of_file) == 1 else f"{of_file[0]}-{of_file[-1]}"
+    years_of_file = str(of_file[0]) if len(of_file) == 1 else f"{of_file[0]}-{of_file[-1]}"
     if years is not None:
-        return f"of {said}, a year that was not asked for"
+        return f"of {years_of_file}, a year that was not asked for"
     study = settings.study
     return (
-        f"of {said}, outside the study's years {study.first_year}-{study.last_year}; say --years, or widen them with"
+        f"of {years_of_file}, outside the study's years {study.first_year}-{study.last_year}; say --years, or widen them with"
         " --set study.first_year=... or --set study.last_year=..."
     )

@@ -21,7 +21,7 @@ REVISIONS = ("1996", "2002", "2007", "2012", "2017", "2022")
 
 
 class BaseRevisionError(ValueError):
-    """Raised when the base revision is none the conversions reach."""
+    """Raised when the base revision is not one that the conversions reach."""
 
 
 class ProductFileError(InputRefusedError):
@@ -143,7 +143,7 @@ def product_table(
     Raises
     ------
     BaseRevisionError
-        If the base revision is none the conversions reach.
+        If the base revision is not one that the conversions reach.
     """
     if base_revision not in BASE_REVISIONS:
         raise BaseRevisionError(f"base revision: expected one of {', '.join(BASE_REVISIONS)}; found {base_revision!r}.")

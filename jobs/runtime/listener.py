@@ -68,8 +68,8 @@ def within(seconds: float, call: Callable[[], str]) -> str:
             answer.append(call())
         except Exception as error:  # whatever a stranger's server brings about, it must not end a load
             # the text of other errors may repeat a header, and with it the key
-            said = str(getattr(error, "reason", "") or error.strerror or "") if isinstance(error, OSError) else ""
-            answer.append(f"{type(error).__name__}{f': {said}' if said else ''}".splitlines()[0][:200])
+            cause = str(getattr(error, "reason", "") or error.strerror or "") if isinstance(error, OSError) else ""
+            answer.append(f"{type(error).__name__}{f': {cause}' if cause else ''}".splitlines()[0][:200])
 
     thread = threading.Thread(target=work, name="lineage", daemon=True)
     thread.start()

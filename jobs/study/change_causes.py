@@ -163,17 +163,17 @@ def _settings(before: Moment, after: Moment) -> tuple[pd.DataFrame, list[str]]:
         return pd.DataFrame(columns=["setting", "before", "after"]), origins
     if was["code_version"] != now["code_version"]:
         origins.append(f"program: {was['code_version']} -> {now['code_version']}")
-    told = [json.loads(row["arguments"] or "{}").get("settings") for row in (was, now)]
-    if was["config_sha256"] != now["config_sha256"] and None in told:
+    recorded = [json.loads(row["arguments"] or "{}").get("settings") for row in (was, now)]
+    if was["config_sha256"] != now["config_sha256"] and None in recorded:
         origins.append(
             f"configuration: {was['config_sha256'][:12]} -> {now['config_sha256'][:12]}; an older run did not record which"
             " settings"
         )
-    first, second = (given or {} for given in told)
+    first, second = (given or {} for given in recorded)
     rows = [
         {"setting": name, "before": first.get(name, "default"), "after": second.get(name, "default")}
         for name in sorted({*first, *second}) if first.get(name) != second.get(name)
-    ] if None not in told else []
+    ] if None not in recorded else []
     return pd.DataFrame(rows, columns=["setting", "before", "after"]), origins
 
 

@@ -59,10 +59,10 @@ def _summary(changes: Changes) -> str:
     rows, counts = changes.city_years, changes.city_years["what"].value_counts()
     parts = [f"{counts[what]:,} {what}" for what in ("added", "gone", "changed") if what in counts]
     value = rows["value_usd_change"].sum()
-    said = f"{len(rows):,} city-years differ ({', '.join(parts)}), US$ {value:+,.0f} in all"
-    said = said if len(rows) else "no city-year differs"
+    summary = f"{len(rows):,} city-years differ ({', '.join(parts)}), US$ {value:+,.0f} in all"
+    summary = summary if len(rows) else "no city-year differs"
     cells = f"{len(changes.variables):,} values of the panel" if len(changes.variables) else "no value of the panel"
-    return f"{said}; {cells}; {len(changes.estimates):,} coefficients."
+    return f"{summary}; {cells}; {len(changes.estimates):,} coefficients."
 
 
 def _city_years(changes: Changes, causes: Causes, shown: int) -> list[str]:
@@ -106,7 +106,7 @@ def _estimates(changes: Changes, shown: int) -> list[str]:
     keys = ("what", "study_profile", "result_table", "result_column")
     columns = dict.fromkeys(zip(*(others[name] for name in keys), strict=True))
     for what in ("added", "gone"):
-        named = [f"{table}.{column} ({profile})" for said, profile, table, column in columns if said == what]
+        named = [f"{table}.{column} ({profile})" for kind, profile, table, column in columns if kind == what]
         if named:
             lines.append(f"  columns {what}: {', '.join(named[:shown])}{' ...' if len(named) > shown else ''}")
     return [*lines, ""]

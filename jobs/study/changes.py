@@ -119,5 +119,5 @@ def _joined(frames: Sequence[pd.DataFrame], keys: Sequence[str]) -> pd.DataFrame
     both = frames[0].merge(
         frames[1], on=list(keys), how="outer", suffixes=("_before", "_after"), validate="1:1", indicator=True
     )
-    said = {"left_only": "gone", "right_only": "added", "both": "changed"}
-    return both.assign(what=both["_merge"].astype(str).map(said)).drop(columns="_merge").replace({np.inf: np.nan})
+    words = {"left_only": "gone", "right_only": "added", "both": "changed"}
+    return both.assign(what=both["_merge"].astype(str).map(words)).drop(columns="_merge").replace({np.inf: np.nan})

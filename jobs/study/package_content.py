@@ -202,7 +202,7 @@ def firms_behind(lake: Lake, handed: HandOff) -> pd.Series | None:
         return None
     exports = lake.arrow(CITY_EXPORTS, version=version, columns=("city_id", "year", "n_firms")).to_pandas()
     keys = handed.panel.natural[["city_id", "year"]]
-    # a number that was not counted is none that would be enough
+    # a number that was not counted cannot be enough
     exports["n_firms"] = exports["n_firms"].fillna(0)
     found = keys.merge(exports.astype({"year": keys["year"].dtype}), on=["city_id", "year"], how="left", validate="1:1")
     return found["n_firms"]

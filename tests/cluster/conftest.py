@@ -107,9 +107,9 @@ class Launcher:
         """Wait for the end, check the exit code, return what the process said."""
         code = process.wait(timeout)
         wait_until_gone(process)
-        said = process.log.read_text("utf-8", errors="replace")
-        assert code in (expected or (0,)), f"exit code {code}, expected {expected or (0,)}:\n{said[-4000:]}"
-        return said
+        printed = process.log.read_text("utf-8", errors="replace")
+        assert code in (expected or (0,)), f"exit code {code}, expected {expected or (0,)}:\n{printed[-4000:]}"
+        return printed
 
     def kill_all(self) -> None:
         for process in self.started:

@@ -31,18 +31,18 @@ def test_bare_submit_from_the_clone_lands_the_files(launcher, raw, tools, tmp_pa
     if missing:
         pytest.skip(f"this Spark has no Delta of its own ({', '.join(missing)}); `make setup` puts it there")
     lake = tmp_path / "lake"
-    said = _submit(launcher, "jobs/land.py", "--raw", str(raw), "--lake", str(lake), "--profile", "test")
-    assert "2 files of 2003-2004, 48 data lines; 2 new" in said
+    printed = _submit(launcher, "jobs/land.py", "--raw", str(raw), "--lake", str(lake), "--profile", "test")
+    assert "2 files of 2003-2004, 48 data lines; 2 new" in printed
     assert list((lake / "ops" / "file_receipt" / "_delta_log").glob("*.json"))
 
 
 def test_what_the_submit_line_says_stands(launcher, tmp_path):
     script = tmp_path / "show_conf.py"
     script.write_text(SHOW_CONF)
-    said = _submit(launcher, "--conf", f"{GIVEN}=700", str(script), str(ROOT), GIVEN, LOCAL_DEFAULT)
-    assert f"{GIVEN} is 700" in said
+    printed = _submit(launcher, "--conf", f"{GIVEN}=700", str(script), str(ROOT), GIVEN, LOCAL_DEFAULT)
+    assert f"{GIVEN} is 700" in printed
     # not given: ours, because the master is local
-    assert f"{LOCAL_DEFAULT} is 1" in said
+    assert f"{LOCAL_DEFAULT} is 1" in printed
 
 
 def _submit(launcher, *arguments: str) -> str:

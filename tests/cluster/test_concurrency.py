@@ -44,8 +44,8 @@ def test_second_run_on_the_same_year_ends_with_75_and_one_copy_remains(launcher,
     # stopped while it holds the year: the second cannot be lucky
     os.killpg(first.pid, signal.SIGSTOP)
     second = launcher.start(lake, STEPS, "--years", "2003")
-    said = launcher.finish(second, 75)
-    assert "is being written by another run" in said and "nothing was changed" in said
+    printed = launcher.finish(second, 75)
+    assert "is being written by another run" in printed and "nothing was changed" in printed
     os.killpg(first.pid, signal.SIGCONT)
     launcher.finish(first)
     found = content(lake, layers=("silver",))

@@ -48,8 +48,8 @@ def test_run_killed_at_random_moments_ends_like_an_undisturbed_one(launcher, too
             kills += 1
             places[tools.newest_table(lake)] += 1
             log.info("killed %d of %d, at file %d of %d, in %s", kills, KILLS, target, complete, tools.newest_table(lake))
-        said = launcher.finish(launcher.start(lake, STEPS), 0, 3)
-        assert "WARNING" not in said and "log level" not in said, "the JVM greets on the terminal"
+        printed = launcher.finish(launcher.start(lake, STEPS), 0, 3)
+        assert "WARNING" not in printed and "log level" not in printed, "the JVM greets on the terminal"
         found = content(lake)
         differing = [name for name in expected if found[name] != expected[name]]
         assert differing == [], f"after kills in {dict(places)}"
@@ -81,13 +81,13 @@ def test_full_and_read_only_disk_are_explained_and_the_next_run_finishes(small_d
     filler = folder / "filler"
     filler.write_bytes(bytes(2_400_000))
     lake = folder / "lake"
-    said = launcher.finish(launcher.start(lake, "land,ingest"), 4)
-    assert "No space left on device" in said and "LakeError" in said, said[-3000:]
+    printed = launcher.finish(launcher.start(lake, "land,ingest"), 4)
+    assert "No space left on device" in printed and "LakeError" in printed, printed[-3000:]
     filler.unlink()
     remount("size=64m")
     remount("ro")
-    said = launcher.finish(launcher.start(lake, "land,ingest"), 4)
-    assert "read-only" in said.lower(), said[-3000:]
+    printed = launcher.finish(launcher.start(lake, "land,ingest"), 4)
+    assert "read-only" in printed.lower(), printed[-3000:]
     remount("rw")
     launcher.finish(launcher.start(lake, "land,ingest"))
     found = content(lake, layers=("bronze",))
@@ -102,7 +102,7 @@ def test_folder_that_may_not_be_written_is_refused_before_anything_is_done(launc
     lake = tmp_path / "lake"
     lake.mkdir()
     lake.chmod(0o555)
-    said = launcher.finish(launcher.start(lake, "land", prefix=prefix), 4)
+    printed = launcher.finish(launcher.start(lake, "land", prefix=prefix), 4)
     lake.chmod(0o755)
-    assert "may not write" in said or "Permission denied" in said, said[-3000:]
+    assert "may not write" in printed or "Permission denied" in printed, printed[-3000:]
     assert list(lake.iterdir()) == []

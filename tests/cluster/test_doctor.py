@@ -31,21 +31,21 @@ def ask(launcher, tools, raw, tmp_path):
 
 
 def test_sound_executors_pass_every_check_and_the_probe_is_gone(ask, tmp_path):
-    said = ask(0)
-    assert "2 Python workers" in said and "checks, none failed" in said, said
+    printed = ask(0)
+    assert "2 Python workers" in printed and "checks, none failed" in printed, printed
     assert not (tmp_path / "lake").exists()
 
 
 def test_a_python_without_packages_a_folder_that_is_no_lake_and_a_missing_raw_folder_are_named(ask, tmp_path):
     venv.create(tmp_path / "bare", with_pip=False)
     (tmp_path / "file").write_text("in the way")
-    said = ask(4, PYTHON=tmp_path / "bare" / "bin" / "python", LAKE=tmp_path / "file" / "lake", RAW=tmp_path / "nothing")
-    failed = [line.split("  ")[0] for line in said.splitlines() if " FAILS " in line]
-    assert {"polars", "pyarrow", "Lake, write", "Raw folder, driver"} <= set(failed), said
-    assert "not installed on" in said and "spark.pyspark.python" in said
+    printed = ask(4, PYTHON=tmp_path / "bare" / "bin" / "python", LAKE=tmp_path / "file" / "lake", RAW=tmp_path / "nothing")
+    failed = [line.split("  ")[0] for line in printed.splitlines() if " FAILS " in line]
+    assert {"polars", "pyarrow", "Lake, write", "Raw folder, driver"} <= set(failed), printed
+    assert "not installed on" in printed and "spark.pyspark.python" in printed
 
 
 def test_an_interpreter_that_is_on_no_node_is_one_sentence(ask):
-    said = ask(4, PYTHON="/nowhere/python")
-    assert "an executor has no /nowhere/python" in said and "Traceback" not in said, said
-    assert sys.executable not in said.split("FAILS", 1)[1].splitlines()[0]
+    printed = ask(4, PYTHON="/nowhere/python")
+    assert "an executor has no /nowhere/python" in printed and "Traceback" not in printed, printed
+    assert sys.executable not in printed.split("FAILS", 1)[1].splitlines()[0]

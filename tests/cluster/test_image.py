@@ -83,9 +83,9 @@ def container(tmp_path_factory):
 
 def test_command_line_runs_without_root(container):
     builder, name = container
-    said = builder.run(name, "sh", "-c", "id -u; umask 022; touch /opt/x 2>&1; customs-lake --help")
-    assert said.splitlines()[0] == "185"
-    assert "Permission denied" in said and "customs-lake COMMAND" in said
+    printed = builder.run(name, "sh", "-c", "id -u; umask 022; touch /opt/x 2>&1; customs-lake --help")
+    assert printed.splitlines()[0] == "185"
+    assert "Permission denied" in printed and "customs-lake COMMAND" in printed
     doctor = builder.run(name, ENTRYPOINT, "customs-lake", "doctor", expected=None)
     assert "missing" not in doctor, doctor
 
@@ -98,23 +98,23 @@ def test_driver_loads_files_through_python_workers(container, raw, tmp_path):
         folder.chmod(0o777)
     mounts = {raw: "/mnt/raw", lake: "/mnt/lake"}
     for job, expected in (("land", "48 data lines"), ("ingest", "48")):
-        said = builder.run(
+        printed = builder.run(
             name, ENTRYPOINT, "driver", "--master", "local[2]", "--conf", "spark.ui.enabled=false",
             f"local:///opt/customs-lake/jobs/{job}.py", "--raw", "/mnt/raw", "--lake", "/mnt/lake/customs", "--profile",
             "test", mounts=mounts, SPARK_DRIVER_BIND_ADDRESS="127.0.0.1", SPARK_LOCAL_IP="127.0.0.1",
         )
-        assert expected in said, said[-3000:]
+        assert expected in printed, printed[-3000:]
     assert list((lake / "customs" / "bronze" / "declaration").rglob("*.parquet"))
     assert {path.stat().st_uid for path in (lake / "customs").rglob("*")} == {185}
 
 
 def test_executor_starts_sparks_backend_and_looks_for_its_driver(container):
     builder, name = container
-    said = builder.run(
+    printed = builder.run(
         name, ENTRYPOINT, "executor", expected=None, SPARK_DRIVER_URL="spark://CoarseGrainedScheduler@127.0.0.1:9",
         SPARK_EXECUTOR_ID="1", SPARK_EXECUTOR_CORES="1", SPARK_EXECUTOR_MEMORY="512m", SPARK_APPLICATION_ID="spark-1",
         SPARK_EXECUTOR_POD_IP="127.0.0.1", SPARK_RESOURCE_PROFILE_ID="0", SPARK_EXECUTOR_POD_NAME="panel-exec-1",
         SPARK_JAVA_OPT_0="-Dspark.rpc.askTimeout=5s", SPARK_JAVA_OPT_1="-Dspark.rpc.lookupTimeout=5s",
     )
-    assert "Failed to connect to /127.0.0.1:9" in said, said[-3000:]
-    assert "Usage: " not in said and "Unrecognized" not in said
+    assert "Failed to connect to /127.0.0.1:9" in printed, printed[-3000:]
+    assert "Usage: " not in printed and "Unrecognized" not in printed

@@ -70,13 +70,13 @@ def test_raw_files_and_lake_in_a_bucket_have_the_same_rows_and_the_key_is_never_
     tools.wait_until(lambda: _has(client, "lake/bronze/declaration/_delta_log") and cluster.executors(), process)
     assert process.poll() is None, process.log.read_text("utf-8", errors="replace")[-6000:]
     os.kill(cluster.executors()[0], signal.SIGKILL)
-    said = launcher.finish(process)
+    printed = launcher.finish(process)
     again = launcher.finish(launcher.spawn(line, cwd=away, env=given), 3)
     assert _rows(LakeReader.look(f"s3a://{BUCKET}/lake")) == _rows(LakeReader.look(str(undisturbed)))
     stored = _objects(client)
     outputs = _outputs(lineage)
     assert "bronze.declaration" in outputs and "lake/_customs_lake.json" in stored
-    for where, text in {"log": said + again, "lineage": lineage.read_text("utf-8")}.items():
+    for where, text in {"log": printed + again, "lineage": lineage.read_text("utf-8")}.items():
         assert KEY not in text and KEY_ID not in text, where
     assert not [name for name, body in stored.items() if KEY.encode() in body or KEY_ID.encode() in body]
 

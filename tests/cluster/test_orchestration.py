@@ -78,8 +78,8 @@ def scheduler(tmp_path):
         )
         assert ended.returncode == 0, ended.stdout[-4000:]
         lines = ended.stdout.splitlines()
-        said = [json.loads(line.partition("ENDED ")[2]) for line in lines if line.startswith("ENDED ")]
-        return said, [line.split() for line in calls.read_text().splitlines()] if calls.exists() else []
+        printed = [json.loads(line.partition("ENDED ")[2]) for line in lines if line.startswith("ENDED ")]
+        return printed, [line.split() for line in calls.read_text().splitlines()] if calls.exists() else []
 
     return run
 

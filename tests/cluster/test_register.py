@@ -44,20 +44,20 @@ def test_tables_stand_in_the_metastore_with_comments_and_keys(launcher, tools, u
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     })
     line = ["spark-submit", "--master", "local[2]", "--jars", given["J"], str(script), str(tools.root), str(undisturbed)]
-    said = launcher.finish(launcher.spawn([*line, str(other)], cwd=tmp_path, env=given))
-    codes = [line.split()[-1] for line in said.splitlines() if line.startswith("exit code")]
-    assert codes == ["0", "3", "4", "0"], said
-    assert "stands for" in said and "--replace" in said
-    assert f"Location|file:{other}/gold/city_exports" in said.replace("file:///", "file:/"), said
-    assert entry_comment(gold.CITY_EXPORTS) in said and "Key: " in entry_comment(gold.CITY_EXPORTS)
-    assert f"hive comment {entry_comment(gold.CITY_EXPORTS)}" in said
+    printed = launcher.finish(launcher.spawn([*line, str(other)], cwd=tmp_path, env=given))
+    codes = [line.split()[-1] for line in printed.splitlines() if line.startswith("exit code")]
+    assert codes == ["0", "3", "4", "0"], printed
+    assert "stands for" in printed and "--replace" in printed
+    assert f"Location|file:{other}/gold/city_exports" in printed.replace("file:///", "file:/"), printed
+    assert entry_comment(gold.CITY_EXPORTS) in printed and "Key: " in entry_comment(gold.CITY_EXPORTS)
+    assert f"hive comment {entry_comment(gold.CITY_EXPORTS)}" in printed
     comment = gold.CITY_EXPORTS.fields[0].comment
-    assert f"hive columns {len(gold.CITY_EXPORTS.fields)}" in said and comment in said
+    assert f"hive columns {len(gold.CITY_EXPORTS.fields)}" in printed and comment in printed
 
 
 def test_a_session_whose_catalog_would_be_gone_is_refused_before_anything_is_written(launcher, tools, undisturbed, tmp_path):
     command = [sys.executable, "-m", "jobs.register", "--lake", str(undisturbed), "--profile", "test"]
-    said = launcher.finish(launcher.spawn(command, cwd=tools.root, env=dict(os.environ)), 4)
-    assert "catalog is gone when it ends" in said and "hive.metastore.uris" in said
-    said = launcher.finish(launcher.spawn([*command, "--catalog", "unity"], cwd=tools.root, env=dict(os.environ)), 4)
-    assert "has no such catalog" in said and "UCSingleCatalog" in said
+    printed = launcher.finish(launcher.spawn(command, cwd=tools.root, env=dict(os.environ)), 4)
+    assert "catalog is gone when it ends" in printed and "hive.metastore.uris" in printed
+    printed = launcher.finish(launcher.spawn([*command, "--catalog", "unity"], cwd=tools.root, env=dict(os.environ)), 4)
+    assert "has no such catalog" in printed and "UCSingleCatalog" in printed

@@ -43,8 +43,8 @@ def test_zip_runs_on_two_workers_and_the_pipeline_outlives_one(cluster, submit, 
     tools.wait_until(lambda: any((lake / "bronze" / "declaration").rglob("*.parquet")), process)
     assert process.poll() is None, _log(process)[-4000:]
     tools.kill(cluster.workers[0])
-    said = launcher.finish(process)
-    assert re.search(r"count +2003-2004", said), said[-3000:]
+    printed = launcher.finish(process)
+    assert re.search(r"count +2003-2004", printed), printed[-3000:]
     used = {number for number in range(2) if list((tmp_path / f"work_{number}").glob("app-*/*"))}
     assert used == {0, 1}, "both workers must have run an executor"
     assert content(lake) == expected
@@ -67,8 +67,8 @@ def test_executors_killed_at_random_moments_change_no_row(
             kills += 1
             places[tools.newest_table(lake)] += 1
             log.info("killed executor %d of %d in %s", kills, EXECUTOR_KILLS, tools.newest_table(lake))
-        said = launcher.finish(process)
-        assert re.search(r"count +2003-2004", said), said[-3000:]
+        printed = launcher.finish(process)
+        assert re.search(r"count +2003-2004", printed), printed[-3000:]
         assert content(lake) == expected, f"after executors killed in {dict(places)}"
     log.info("%d executors killed: %s", kills, dict(places))
 

@@ -63,8 +63,8 @@ def call(arguments, changes=(), wrapper=()):
 
 def exported(lake, folder):
     out = folder / "out.csv"
-    code, said = call(["export", "gold.city_exports", "--lake", str(lake), "--out", str(out)], UTF8)
-    assert code == 0, said
+    code, printed = call(["export", "gold.city_exports", "--lake", str(lake), "--out", str(out)], UTF8)
+    assert code == 0, printed
     with open(out, encoding="utf-8-sig", newline="") as stream:
         return sorted(map(tuple, csv.reader(stream)))
 
@@ -74,8 +74,8 @@ def plain(tmp_path_factory, write_delivery):
     """A raw folder, and what its counts are in plain surroundings."""
     folder = tmp_path_factory.mktemp("plain")
     raw = write_delivery(folder / "raw", [2003], months=(1,))
-    code, said = call(["run", "--raw", str(raw), "--lake", str(folder / "lake"), "--through", "count", *CALM], UTF8)
-    assert code == 0, said
+    code, printed = call(["run", "--raw", str(raw), "--lake", str(folder / "lake"), "--through", "count", *CALM], UTF8)
+    assert code == 0, printed
     return raw, exported(folder / "lake", folder)
 
 
@@ -85,8 +85,8 @@ def test_the_same_rows_come_out(plain, tmp_path, changes, name, wrapper):
     here = Path(shutil.copytree(raw, tmp_path / name / "raw"))
     lake = tmp_path / name / "lake"
     arguments = ["run", "--raw", str(here), "--lake", str(lake), "--through", "count", *CALM]
-    code, said = call(arguments, changes, wrapper)
-    assert code == 0 and "Traceback" not in said and "java." not in said, said
+    code, printed = call(arguments, changes, wrapper)
+    assert code == 0 and "Traceback" not in printed and "java." not in printed, printed
     assert exported(lake, tmp_path) == expected
     assert call(["fsck", "--lake", str(lake), "--deep"], changes, wrapper)[0] == 0
 
@@ -95,8 +95,8 @@ def test_the_same_rows_come_out(plain, tmp_path, changes, name, wrapper):
 def test_one_sentence_and_nothing_changed(plain, tmp_path, changes, name, wrapper, words):
     raw, _ = plain
     lake = tmp_path / name
-    code, said = call(["run", "--raw", str(raw), "--lake", str(lake), "--through", "count", *CALM], changes, wrapper)
-    assert code == 4 and words in said and "Traceback" not in said and "java." not in said, said
+    code, printed = call(["run", "--raw", str(raw), "--lake", str(lake), "--through", "count", *CALM], changes, wrapper)
+    assert code == 4 and words in printed and "Traceback" not in printed and "java." not in printed, printed
     assert list(tmp_path.iterdir()) == []
 
 

@@ -58,8 +58,8 @@ def test_raw_files_and_lake_on_hdfs_an_executor_killed_every_row_as_on_a_disk(
     assert process.poll() is None, process.log.read_text("utf-8", errors="replace")[-6000:]
     killed = hadoop.executors()[0]
     os.kill(killed, signal.SIGKILL)
-    said = launcher.finish(process, timeout=1800)
-    assert "ExecutorLostFailure" in said or "Lost executor" in said or "exit code: 137" in said, said[-3000:]
+    printed = launcher.finish(process, timeout=1800)
+    assert "ExecutorLostFailure" in printed or "Lost executor" in printed or "exit code: 137" in printed, printed[-3000:]
     here, there = _tables(spark, on_a_disk), _tables(spark, lake)
     assert there.keys() == here.keys() and len(here) > 20
     assert [name for name in here if here[name] != there[name]] == []

@@ -116,8 +116,8 @@ def test_executor_joins_the_driver_with_all_java_options_in_their_order(tmp_path
 
 def test_executor_without_its_environment_ends_with_the_name_that_is_missing(tmp_path):
     rest = {name: value for name, value in EXECUTOR.items() if name != "SPARK_DRIVER_URL"}
-    code, lines, said = _started(tmp_path, "executor", **rest)
-    assert code != 0 and lines == [] and "SPARK_DRIVER_URL" in said
+    code, lines, printed = _started(tmp_path, "executor", **rest)
+    assert code != 0 and lines == [] and "SPARK_DRIVER_URL" in printed
 
 
 def test_anything_else_runs_as_it_stands_and_nothing_shows_the_commands(tmp_path):

@@ -43,8 +43,8 @@ def shell(spark, tmp_path, monkeypatch, capsys):
             return EXIT_DONE, ""
         capsys.readouterr()
         code = run_command(words[1:])
-        told = capsys.readouterr()
-        return code, told.out + told.err
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
 
     execute.places = places
     yield execute
@@ -77,22 +77,22 @@ def test_every_command_of_the_page_does_what_the_page_says(shell, write_delivery
         "sniff", "CUSTOMS_LAKE_LAYOUTS=LAYOUTS", "plan", "run", "reconcile", "compare", "fsck", "maintain",
     ]
     look, export, plan, run, reconcile, compare, fsck, pin = commands
-    code, said = shell(look)
+    code, printed = shell(look)
     assert code == EXIT_REFUSED
-    assert "nearest, monthly_english" in said and "also needs: value" in said
+    assert "nearest, monthly_english" in printed and "also needs: value" in printed
     shell(export)
-    code, said = shell(plan)
+    code, printed = shell(plan)
     assert code == EXIT_DONE
-    assert re.search(r"2012 +1 +40 +load +build +build +never built", said)
-    assert len(re.findall(r"20(?:10|11) +1 +40 +skip +skip +skip", said)) == 2
-    code, said = shell(run)
+    assert re.search(r"2012 +1 +40 +load +build +build +never built", printed)
+    assert len(re.findall(r"20(?:10|11) +1 +40 +skip +skip +skip", printed)) == 2
+    code, printed = shell(run)
     assert code == EXIT_DONE
-    code, said = shell(reconcile)
-    assert code == EXIT_DONE and re.search(r"2012 +1 +40 .* 0$", said, re.MULTILINE)
-    code, said = shell(compare)
+    code, printed = shell(reconcile)
+    assert code == EXIT_DONE and re.search(r"2012 +1 +40 .* 0$", printed, re.MULTILINE)
+    code, printed = shell(compare)
     # forty lines a year are few enough for a count to move more than the bounds allow: that is told, with its exit code
-    assert code in (EXIT_DONE, EXIT_QUALITY) and re.search(r"^2012 +40", said, re.MULTILINE), said
-    code, said = shell(fsck)
-    assert code == EXIT_DONE and " 0 errors" in said, said
-    code, said = shell(pin)
+    assert code in (EXIT_DONE, EXIT_QUALITY) and re.search(r"^2012 +40", printed, re.MULTILINE), printed
+    code, printed = shell(fsck)
+    assert code == EXIT_DONE and " 0 errors" in printed, printed
+    code, printed = shell(pin)
     assert code == EXIT_DONE

@@ -78,7 +78,7 @@ def test_lake_of_a_release_keeps_its_rows_and_goes_on_as_a_new_one(spark, settin
     add_declared_columns(lake)
     tables = tables_of(old)
     # every table to the last value, those that are used no more included; persons come later
-    assert {name: content_of(tables[name], said["columns"]) for name, said in content.items()} == content
+    assert {name: content_of(tables[name], printed["columns"]) for name, printed in content.items()} == content
     for name in set(content) & set(TABLES):
         assert set(TABLES[name].columns) <= set(tables[name].column_names), name
     migrate.protect(lake, settings)

@@ -155,11 +155,11 @@ def test_log_file_has_one_json_line_per_event_with_rows_and_ids(tmp_path):
 
 
 def test_rate_is_told_of_records_only_and_never_of_what_was_written_besides(monkeypatch):
-    told = []
-    monkeypatch.setattr(events.log, "info", lambda text, *values: told.append(text % values))
+    printed = []
+    monkeypatch.setattr(events.log, "info", lambda text, *values: printed.append(text % values))
     events.observe("clean", _job(None, Outcome("done", changed=False, n_rows=2_400_000)), _context())
     events.observe("references", _job(None, Outcome("16 tables", changed=False)), _context())
-    clean, references = told
+    clean, references = printed
     assert clean.startswith("clean     done (") and " rows/s)" in clean
     assert references.startswith("references 16 tables (") and "rows/s" not in references
 
@@ -293,7 +293,7 @@ def test_commit_lock_is_waited_for(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "printed"),
     [
         ("java.io.IOException: No space left on device", "the disk is full"),
         ("java.io.FileNotFoundException: /x (Permission denied)", "may not write there"),
@@ -301,8 +301,8 @@ def test_commit_lock_is_waited_for(tmp_path, monkeypatch):
         ("java.io.IOException: File too large", "limit on the size"),
     ],
 )
-def test_failing_store_is_explained_and_other_errors_pass(text, told):
-    with pytest.raises(LakeError, match=told), explained_store_failure("/lake"):
+def test_failing_store_is_explained_and_other_errors_pass(text, printed):
+    with pytest.raises(LakeError, match=printed), explained_store_failure("/lake"):
         raise OSError(f"Job aborted\n{text}\nat x")
     with pytest.raises(OSError, match="something else"), explained_store_failure("/lake"):
         raise OSError("something else")

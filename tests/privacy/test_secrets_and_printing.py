@@ -105,8 +105,8 @@ def test_values_of_the_environment_named_like_secrets_are_hidden_in_what_a_store
 def test_an_address_with_a_key_in_it_is_refused_without_repeating_it(option, address, tmp_path, capsys):
     given = {"--lake": str(tmp_path / "lake"), "--raw": str(tmp_path)} | {option: address}
     assert run_command(["plan", *(word for pair in given.items() for word in pair)]) == 4
-    said = "".join(capsys.readouterr())
-    assert "rXU" not in said and f"{option} " in said and "Give it in the environment" in said
+    printed = "".join(capsys.readouterr())
+    assert "rXU" not in printed and f"{option} " in printed and "Give it in the environment" in printed
 
 
 def test_value_read_by_reference_is_hidden_wherever_it_appears(tmp_path):

@@ -242,14 +242,14 @@ def test_command_writes_compares_and_ends_with_6_when_readers_lose_something(tmp
     document["schema"].append({"name": "gold_seals", "businessName": "gold.seals", "properties": []})
     out.write_text(yaml.safe_dump(document), encoding="utf-8")
     assert run_command(["contracts", "--compare", str(out)]) == EXIT_QUALITY
-    said = capsys.readouterr().out
-    assert "bronze.declaration.seal: column gone, from string to nothing\n" in said and "gold.seals: table gone" in said
+    printed = capsys.readouterr().out
+    assert "bronze.declaration.seal: column gone, from string to nothing\n" in printed and "gold.seals: table gone" in printed
 
 
 def test_command_refuses_what_it_cannot_do_in_a_sentence(tmp_path, capsys):
     (tmp_path / "file").write_text("x")
     assert run_command(["contracts"]) == EXIT_REFUSED
     assert run_command(["contracts", "--out", str(tmp_path / "file" / "contracts")]) == EXIT_REFUSED
-    said = capsys.readouterr().err
-    assert "expected --out FOLDER or FILE.yaml, --compare OLD, or both" in said
-    assert "expected a folder, or a file that ends in .yaml; it cannot be written (Not a directory)" in said
+    printed = capsys.readouterr().err
+    assert "expected --out FOLDER or FILE.yaml, --compare OLD, or both" in printed
+    assert "expected a folder, or a file that ends in .yaml; it cannot be written (Not a directory)" in printed

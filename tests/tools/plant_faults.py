@@ -164,15 +164,15 @@ class Copy:
         SystemExit
             If a test fails without any fault.
         """
-        code, said = self.pytest("--cov", "--cov-context=test", "--cov-report=", "--cov-fail-under=0", *tests)
+        code, printed = self.pytest("--cov", "--cov-context=test", "--cov-report=", "--cov-fail-under=0", *tests)
         if code:
-            sys.exit(f"the tests fail without a fault:\n{said[-2000:]}")
+            sys.exit(f"the tests fail without a fault:\n{printed[-2000:]}")
         data = CoverageData(str(self.folder / ".coverage"))
         data.read()
         return data
 
 
-def tests_of(data: CoverageData, path: Path) -> dict[int, set[str]]:
+def reaching(data: CoverageData, path: Path) -> dict[int, set[str]]:
     """Tests that reach each line; for lines that run on import, all that reach the module."""
     by_line = data.contexts_by_lineno(str(path))
     named = {line: {one.split("|")[0] for one in found if one} for line, found in by_line.items()}
@@ -186,7 +186,7 @@ def drawn(copy: Copy, data: CoverageData, modules: Sequence[str], number: int, s
     for module in modules:
         root = copy.folder / module
         for path in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
-            source, tests = path.read_text("utf-8"), tests_of(data, path)
+            source, tests = path.read_text("utf-8"), reaching(data, path)
             for place, node in places(source):
                 line = getattr(getattr(node, "test", node), "lineno", 0)
                 if line in tests:

@@ -31,8 +31,8 @@ class HelpFormatter(RichHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         default = action.default
-        is_said = "default" in (action.help or "")
-        if is_said or not action.option_strings or default in (None, "", False, argparse.SUPPRESS) or default == []:
+        names_default = "default" in (action.help or "")
+        if names_default or not action.option_strings or default in (None, "", False, argparse.SUPPRESS) or default == []:
             return action.help
         shown = " ".join(map(str, default)) if isinstance(default, (list, tuple)) else str(default)
         return f"{action.help or ''} (default: {shown.replace('%', '%%')})".strip()

@@ -56,8 +56,8 @@ def test_progress_is_told_to_a_terminal_after_two_seconds(monkeypatch, capsys):
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert computing.spread(pow, 2, [1, 2, 3, 4], what="powers") == [2, 4, 8, 16]
-    told = capsys.readouterr().err
-    assert "powers: 2 of 4, about" in told and "powers: 1 of 4" not in told and "powers: 4 in" in told
+    printed = capsys.readouterr().err
+    assert "powers: 2 of 4, about" in printed and "powers: 1 of 4" not in printed and "powers: 4 in" in printed
 
 
 @pytest.mark.parametrize("missing", [0, 3, 7])

@@ -50,9 +50,9 @@ def test_a_python_without_packages_says_what_it_lacks(bare, tmp_path):
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "a.csv").write_text("1,2")
     _, asked = question(str(tmp_path / "raw"), tmp_path / "nowhere")
-    said = answer(bare, asked, tmp_path, sorted((SPARK / "python" / "lib").glob("*.zip")))
-    assert said["packages"] == {} and said["code"] == "" and "jobs" in said["raw_reason"]
-    assert said["python"].startswith("3.") and said["executable"] == str(bare) and said["clock"] > 1e9
+    printed = answer(bare, asked, tmp_path, sorted((SPARK / "python" / "lib").glob("*.zip")))
+    assert printed["packages"] == {} and printed["code"] == "" and "jobs" in printed["raw_reason"]
+    assert printed["python"].startswith("3.") and printed["executable"] == str(bare) and printed["clock"] > 1e9
 
 
 def test_the_zip_is_the_code_of_the_folder_and_another_is_not(tmp_path):
@@ -60,9 +60,9 @@ def test_the_zip_is_the_code_of_the_folder_and_another_is_not(tmp_path):
     (tmp_path / "raw" / "a.csv").write_text("1,2")
     samples, asked = question(str(tmp_path / "raw"), tmp_path / "nowhere")
     package = build_zip(tmp_path / "code.zip")
-    said = answer(sys.executable, asked, tmp_path, [package])
-    assert said["code"] == probe.code_hash() and said["samples"] == samples and said["raw_reason"] == ""
-    assert samples.keys() == {"a.csv"} and set(said["packages"]) == {"polars"}
+    printed = answer(sys.executable, asked, tmp_path, [package])
+    assert printed["code"] == probe.code_hash() and printed["samples"] == samples and printed["raw_reason"] == ""
+    assert samples.keys() == {"a.csv"} and set(printed["packages"]) == {"polars"}
 
 
 def test_a_raw_folder_that_is_not_there_is_said_so(tmp_path):

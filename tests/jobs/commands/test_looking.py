@@ -17,7 +17,7 @@ from tests.fixtures.small_lake import write_small_lake  # noqa: E402  (found by 
 NOT_RECORDED = "gold.estimate"
 
 
-@pytest.mark.parametrize(("words", "codes", "said"), [
+@pytest.mark.parametrize(("words", "codes", "output"), [
     (["describe"], (0,), ""),
     (["compare"], (0, 4, 6), ""),
     (["plan"], (0, 4), ""),
@@ -27,13 +27,13 @@ NOT_RECORDED = "gold.estimate"
     (["export", "gold.city_panel"], (0,), "15 rows"),
     (["query", "SELECT count(*) AS n FROM gold.city_exports"], (0,), ""),
 ])  # fmt: skip
-def test_every_command_that_looks_ends_explained(words, codes, said, tmp_path, capsys):
+def test_every_command_that_looks_ends_explained(words, codes, output, tmp_path, capsys):
     root = write_small_lake(tmp_path / "lake")
     out = {"export": ["--out", tmp_path / "x.csv"], "report": ["--out", tmp_path / "o"], "handoff": ["--out", tmp_path / "p"]}
     code = run_command([*words, "--lake", str(root), *map(str, out.get(words[0], []))])
     printed = capsys.readouterr()
     assert code in codes, printed
-    assert said in printed.out + printed.err and "Traceback" not in printed.err
+    assert output in printed.out + printed.err and "Traceback" not in printed.err
     assert words[0] != "query" or "15" in printed.out
 
 

@@ -110,8 +110,8 @@ def test_everything_in_a_folder_is_taken_or_named(raw, settings):
         "empty_200402.csv": "empty", "data200403.csv": "empty", "_old/": "useless", "__MACOSX/": "useless",
         "linked": "link", "broken_200406.csv": "link",
     }
-    said = "\n".join(left_out_lines(delivery.left_out))
-    assert all(name.rstrip("/") in said for name in _kinds(delivery)) and "left out with its 2 files" in said
+    printed = "\n".join(left_out_lines(delivery.left_out))
+    assert all(name.rstrip("/") in printed for name in _kinds(delivery)) and "left out with its 2 files" in printed
     assert delivery.blocked_years == () and unfinished_text(delivery) == ""
 
 
@@ -272,8 +272,8 @@ def test_correction_that_lost_a_third_of_its_lines_waits_to_be_accepted(raw, set
     assert _names(_delivery(raw, settings, receipts).corrected) == ["data200401.csv"]
 
 
-@pytest.mark.parametrize(("change", "said"), [("dollars", r"US\$ .* instead of"), ("month", "no records of 2004-02 any")])
-def test_correction_that_lost_dollars_or_a_month_waits_too(raw, settings, change, said):
+@pytest.mark.parametrize(("change", "printed"), [("dollars", r"US\$ .* instead of"), ("month", "no records of 2004-02 any")])
+def test_correction_that_lost_dollars_or_a_month_waits_too(raw, settings, change, printed):
     rows = [*_lines(200401, 40), *_lines(200402, 8)]
     path = _write(raw, "2004.csv", rows)
     receipts = _receipts(_delivery(raw, settings).new)
@@ -283,7 +283,7 @@ def test_correction_that_lost_dollars_or_a_month_waits_too(raw, settings, change
         rows = [line.replace("200402", "200401") for line in rows]
     path.write_text("\n".join([HEADINGS, *rows]) + "\n", encoding="utf-8")
     (item,) = _delivery(raw, settings, receipts).left_out
-    assert item.kind == "correction" and re.search(said, item.reason)
+    assert item.kind == "correction" and re.search(printed, item.reason)
 
 
 def test_same_month_in_other_forms_and_the_years_file_are_taken_once(raw, settings):

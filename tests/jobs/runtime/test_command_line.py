@@ -140,10 +140,10 @@ def test_options_that_every_job_once_took_are_still_taken(name, capsys):
     arguments = PARSERS[name].parse_args([*words, *old])
     assert arguments.lake == "L" and arguments.exit_code
     visible = _options_in(PARSERS[name])
-    said = capsys.readouterr().err
+    output = capsys.readouterr().err
     for option, value in (("--raw", "R"), ("--years", "2005"), ("--out", "O")):
         taken = getattr(arguments, option.removeprefix("--"))
-        assert (str(taken) == value) if option in visible else (taken is None and f"{option} has no effect" in said)
+        assert (str(taken) == value) if option in visible else (taken is None and f"{option} has no effect" in output)
 
 
 @pytest.mark.parametrize(("words", "meant"), [
@@ -243,12 +243,12 @@ def test_settings_and_findings_are_there_for_programs(capsys):
 def test_a_run_ends_with_a_next_step_that_exists(last):
     from jobs.pipeline import next_step
 
-    said = next_step(parse("run", ["--lake", "my lakes/one", "--through", last]))
-    assert said.startswith("Next: ")
-    for line in re.findall(r"`customs-lake ([^`]*)`", said):
+    output = next_step(parse("run", ["--lake", "my lakes/one", "--through", last]))
+    assert output.startswith("Next: ")
+    for line in re.findall(r"`customs-lake ([^`]*)`", output):
         words = shlex.split(line)
         assert parser_of(words[0]).parse_args(words[1:]).lake == "my lakes/one"
-    assert ("report" in said) == (last == "estimate")
+    assert ("report" in output) == (last == "estimate")
 
 
 def _documented() -> list[tuple[str, str]]:

@@ -80,8 +80,8 @@ def test_what_the_operating_system_refuses_is_a_sentence(capsys, number, words):
         raise OSError(number, os.strerror(number), "/data/lake")
 
     assert explained(fails) == 4
-    said = capsys.readouterr().err
-    assert said.strip().count("\n") == 0 and "/data/lake" in said and words in said and "Traceback" not in said
+    printed = capsys.readouterr().err
+    assert printed.strip().count("\n") == 0 and "/data/lake" in printed and words in printed and "Traceback" not in printed
 
 
 def test_a_defect_keeps_its_stack_trace():
@@ -126,10 +126,10 @@ def test_a_lake_of_an_odd_name_passes(tmp_path, name):
 
 def test_a_data_file_that_spark_cannot_read_is_a_sentence(capsys):
     path = "file:///l/bronze/declaration/source_year=2003/a.parquet"
-    said = f"[FAILED_READ_FILE.NO_HINT] Encountered error while reading file {path}. SQLSTATE: KD001"
+    printed = f"[FAILED_READ_FILE.NO_HINT] Encountered error while reading file {path}. SQLSTATE: KD001"
 
     def fails():
-        raise PySparkException(message=f"Job aborted due to stage failure\norg.apache.spark.SparkException: {said}")
+        raise PySparkException(message=f"Job aborted due to stage failure\norg.apache.spark.SparkException: {printed}")
 
     assert explained(fails) == 5
     shown = capsys.readouterr().err
@@ -147,5 +147,5 @@ def test_a_store_that_does_not_answer_is_one_sentence(capsys):
         raise PySparkException("Call From a to b failed: java.net.ConnectException: Connection refused; see x\n\tat y")
 
     assert explained(fails) == 4
-    said = capsys.readouterr().err
-    assert "does not answer: java.net.ConnectException: Connection refused; see x. Is" in said and "at y" not in said
+    printed = capsys.readouterr().err
+    assert "does not answer: java.net.ConnectException: Connection refused; see x. Is" in printed and "at y" not in printed

@@ -35,19 +35,19 @@ def root(tmp_path):
     return folder
 
 
-def _said(words, capsys):
+def _printed(words, capsys):
     assert run_command([str(word) for word in words]) == EXIT_REFUSED
     return capsys.readouterr().err
 
 
 def test_a_run_on_a_new_lake_without_raw_is_refused_and_makes_no_lake(tmp_path, capsys):
-    said = _said(["run", "--lake", tmp_path / "new"], capsys)
-    assert "--raw is missing" in said and "holds no records yet" in said
+    printed = _printed(["run", "--lake", tmp_path / "new"], capsys)
+    assert "--raw is missing" in printed and "holds no records yet" in printed
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_on_a_lake_without_records_asks_for_raw(root, capsys):
-    assert "holds no records yet" in _said(["run", "--lake", root], capsys)
+    assert "holds no records yet" in _printed(["run", "--lake", root], capsys)
 
 
 def test_every_fault_of_a_run_is_said_at_once_and_nothing_is_made(tmp_path, capsys, monkeypatch):
@@ -61,7 +61,7 @@ def test_every_fault_of_a_run_is_said_at_once_and_nothing_is_made(tmp_path, caps
     (layouts / "other.toml").write_bytes("name = '海关'\n".encode("gb18030"))
     monkeypatch.setenv("CUSTOMS_LAKE_LAYOUTS", str(layouts))
     load_layouts.cache_clear()
-    said = _said(
+    printed = _printed(
         ["run", "--raw", tmp_path / "rwa", "--lake", tmp_path / "new", "--years", "2009-2003", "--config", config,
          "--out", tmp_path / "file", "--set", "count.products=hs2"],
         capsys,
@@ -71,31 +71,31 @@ def test_every_fault_of_a_run_is_said_at_once_and_nothing_is_made(tmp_path, caps
         "count.products: expected one of", "--years: expected years or ranges", f"Did you mean {tmp_path / 'raw'}?",
         "broken.toml", "other.toml: not UTF-8", f"--out {tmp_path / 'file'}: expected a folder, found a file",
     ):  # fmt: skip
-        assert part in said, part
-    assert "things to mend first; nothing was started or changed" in said
+        assert part in printed, part
+    assert "things to mend first; nothing was started or changed" in printed
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("job", ["clean", "count", "panel", "estimate", "reconcile", "resolve", "plausible", "withdraw"])
 def test_a_job_on_records_asks_for_a_lake_that_is_there_and_makes_none(job, tmp_path, capsys):
     more = {"withdraw": ["--file", "a.csv", "--reason", "why"]}.get(job, [])
-    assert "no lake there" in _said([job, "--lake", tmp_path / "lkae", *more], capsys)
+    assert "no lake there" in _printed([job, "--lake", tmp_path / "lkae", *more], capsys)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("job", [name for name, chosen in commands().items() if chosen.needs_raw])
 def test_a_job_on_delivered_files_asks_for_them_before_it_makes_a_lake(job, tmp_path, capsys):
-    assert "--raw is missing" in _said([job, "--lake", tmp_path / "new"], capsys)
+    assert "--raw is missing" in _printed([job, "--lake", tmp_path / "new"], capsys)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_no_lake_and_a_file_are_refused_as_lakes(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / "raw").mkdir()
-    said = _said(["run", "--raw", tmp_path / "raw", "--lake", tmp_path], capsys)
-    assert "is not a lake" in said and "notes.txt" in said
-    said = _said(["land", "--raw", tmp_path / "raw", "--lake", tmp_path / "notes.txt"], capsys)
-    assert "expected a folder, found a file" in said
+    printed = _printed(["run", "--raw", tmp_path / "raw", "--lake", tmp_path], capsys)
+    assert "is not a lake" in printed and "notes.txt" in printed
+    printed = _printed(["land", "--raw", tmp_path / "raw", "--lake", tmp_path / "notes.txt"], capsys)
+    assert "expected a folder, found a file" in printed
 
 
 def test_faults_of_table_files_come_with_all_others(root, tmp_path, capsys):
@@ -103,35 +103,36 @@ def test_faults_of_table_files_come_with_all_others(root, tmp_path, capsys):
     tables.mkdir()
     (tables / "table9.toml").write_text("number = 9\ntitle = 'x'\n[[column]]\nsample = 'moon'\ndependent = 'lnvalue'\n")
     (tables / "table8.toml").write_text("number = \n")
-    said = _said(["estimate", "--lake", root, "--table-files", tables, "--set", "study.first_year=1"], capsys)
+    printed = _printed(["estimate", "--lake", root, "--table-files", tables, "--set", "study.first_year=1"], capsys)
     # tables are judged under settings that can be read
-    assert "2000 <= first_year" in said
-    said = _said(["estimate", "--lake", tmp_path / "gone", "--table-files", tables], capsys)
-    assert "table8.toml" in said and "no lake there" in said
+    assert "2000 <= first_year" in printed
+    printed = _printed(["estimate", "--lake", tmp_path / "gone", "--table-files", tables], capsys)
+    assert "table8.toml" in printed and "no lake there" in printed
     (tables / "table8.toml").unlink()
-    assert "moon" in _said(["estimate", "--lake", root, "--table-files", tables], capsys)
-    said = _said(["estimate", "--lake", root, "--table-files", tmp_path / "table", "--study-profile", "papr"], capsys)
-    assert "--study-profile" in said
-    assert "Did you mean" in _said(["estimate", "--lake", root, "--table-files", tmp_path / "table"], capsys)
+    assert "moon" in _printed(["estimate", "--lake", root, "--table-files", tables], capsys)
+    printed = _printed(["estimate", "--lake", root, "--table-files", tmp_path / "table", "--study-profile", "papr"], capsys)
+    assert "--study-profile" in printed
+    assert "Did you mean" in _printed(["estimate", "--lake", root, "--table-files", tmp_path / "table"], capsys)
 
 
 def test_boundaries_and_totals_are_read_before_anything_starts(root, tmp_path, capsys):
     (tmp_path / "map.json").write_text('{"type": "Topology"}')
-    assert "expected type FeatureCollection" in _said(["report", "--lake", root, "--geojson", tmp_path / "map.json"], capsys)
-    assert "no such file" in _said(["plausible", "--lake", root, "--totals", tmp_path / "none.csv"], capsys)
+    given = ["--geojson", tmp_path / "map.json"]
+    assert "expected type FeatureCollection" in _printed(["report", "--lake", root, *given], capsys)
+    assert "no such file" in _printed(["plausible", "--lake", root, "--totals", tmp_path / "none.csv"], capsys)
 
 
 def test_a_user_file_of_the_settings_is_looked_at_before_anything_starts(root, tmp_path, capsys):
     setting = f"places.user_postcodes={tmp_path / 'codes.csv'}"
-    said = _said(["clean", "--lake", root, "--set", setting, "--set", "places.user_units=none.csv"], capsys)
-    assert "places.user_postcodes" in said and "places.user_units = none.csv: no such file (set by --set)" in said
+    printed = _printed(["clean", "--lake", root, "--set", setting, "--set", "places.user_units=none.csv"], capsys)
+    assert "places.user_postcodes" in printed and "places.user_units = none.csv: no such file (set by --set)" in printed
     (tmp_path / "codes.csv").write_text("prefix,unit\n312000,330601\n")
-    assert "codes.csv" in _said(["clean", "--lake", root, "--set", setting], capsys)
+    assert "codes.csv" in _printed(["clean", "--lake", root, "--set", setting], capsys)
 
 
 def test_one_fault_is_said_as_it_is(tmp_path, capsys):
-    said = _said(["land", "--raw", tmp_path / "raw", "--lake", tmp_path / "lake"], capsys)
-    assert said.strip().endswith(f"--raw {tmp_path / 'raw'}: no such folder.") and "things to mend" not in said
+    printed = _printed(["land", "--raw", tmp_path / "raw", "--lake", tmp_path / "lake"], capsys)
+    assert printed.strip().endswith(f"--raw {tmp_path / 'raw'}: no such folder.") and "things to mend" not in printed
 
 
 def test_a_damaged_lake_is_heard_of_whatever_else_is_wrong(root, capsys):
@@ -139,8 +140,8 @@ def test_a_damaged_lake_is_heard_of_whatever_else_is_wrong(root, capsys):
     assert run_command(["clean", "--lake", str(root)]) == EXIT_UNBALANCED
     assert "repair" in capsys.readouterr().err
     assert run_command(["clean", "--lake", str(root), "--years", "early"]) == EXIT_UNBALANCED
-    said = capsys.readouterr().err
-    assert "2 things to mend first" in said and "--years: expected" in said and "repair" in said
+    printed = capsys.readouterr().err
+    assert "2 things to mend first" in printed and "--years: expected" in printed and "repair" in printed
 
 
 WORDS = {

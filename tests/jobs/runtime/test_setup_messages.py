@@ -108,14 +108,14 @@ def test_unknown_command_is_refused_with_the_list(capsys):
 
 def test_postcode_is_explained_without_a_lake(capsys):
     assert run_command(["places", "explain", "312000", "2007"]) == EXIT_DONE
-    said = capsys.readouterr().out
-    assert "绍兴市" in said and "ambiguous" in said and "绍兴县" in said
+    printed = capsys.readouterr().out
+    assert "绍兴市" in printed and "ambiguous" in printed and "绍兴县" in printed
 
 
 def test_greetings_of_the_jvm_are_left_out_and_every_other_line_passes():
     from jobs.runtime.gateway import forward_lines
 
-    said = (
+    printed = (
         b"WARNING: Using incubator modules: jdk.incubator.vector\n"
         b"Exception in thread main: no memory\n"
         b'Setting default log level to "WARN".\n'
@@ -124,7 +124,7 @@ def test_greetings_of_the_jvm_are_left_out_and_every_other_line_passes():
     )
     sides = os.pipe(), os.pipe()
     (source, feed), (result, target) = sides
-    os.write(feed, said)
+    os.write(feed, printed)
     os.close(feed)
     forward_lines(source, target)
     os.close(target)

@@ -247,17 +247,19 @@ def test_bytes_depend_neither_on_processes_nor_on_what_is_written_at_a_time(tmp_
 
 @pytest.mark.parametrize("records", [2_000, 9_000, 25_000])
 def test_a_world_has_the_records_asked_for(tmp_path, records):
-    said: list[str] = []
-    written = generate(tmp_path, seed=5, preset="small", records=records, years=(2004, 2006, 2010), progress=said.append)
+    printed: list[str] = []
+    written = generate(tmp_path, seed=5, preset="small", records=records, years=(2004, 2006, 2010), progress=printed.append)
     assert written.n_rows == pytest.approx(records, rel=0.02)
-    assert not [line for line in said if line.startswith("records=")]
+    assert not [line for line in printed if line.startswith("records=")]
 
 
 def test_a_world_that_needs_more_records_than_asked_for_says_so(tmp_path):
-    said: list[str] = []
-    written = generate(tmp_path, seed=5, preset="small", records=2_000, years=(2004, 2005), n_cities=20, progress=said.append)
+    printed: list[str] = []
+    written = generate(
+        tmp_path, seed=5, preset="small", records=2_000, years=(2004, 2005), n_cities=20, progress=printed.append
+    )
     assert written.n_rows > 3_000
-    assert said[-1].startswith(f"records=2,000: {written.n_rows:,} were written, because each of the 40 city-years needs")
+    assert printed[-1].startswith(f"records=2,000: {written.n_rows:,} were written, because each of the 40 city-years needs")
 
 
 def test_customs_codes_of_the_largest_roster_have_ten_digits():
