@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+import zlib
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -86,6 +87,12 @@ def checkpoint(root, table, version=1, content=None):
     return path
 
 
+def with_checksum_of(path, content):
+    """Put Hadoop's checksum of some content beside a file."""
+    sums = b"".join(zlib.crc32(content[at : at + 512]).to_bytes(4, "big") for at in range(0, len(content), 512))
+    (path.parent / f".{path.name}.crc").write_bytes(b"crc\x00" + (512).to_bytes(4, "big") + sums)
+
+
 # damage, what a look that needs no reading finds of it, and what of which table is to be made anew
 LISTED = {
     "entry half written": (lambda r: cut(log_entry(r, SILVER)), "silver.declaration: _delta_log/0+1.json is cut", ALL),
@@ -95,6 +102,9 @@ LISTED = {
     "entry of unknown actions": (lambda r: log_entry(r, GOLD).write_text('{"a": {}}\n'), "Delta does not know", ALL),
     "entry without its last line": (lambda r: without_last_line(log_entry(r, SILVER)), "of 2 data files and names 1", ALL),
     "entry of bytes": (lambda r: log_entry(r, SILVER).write_bytes(bytes(range(256))), "0+1.json is not JSON", ALL),
+    "entry of another checksum": (
+        lambda r: with_checksum_of(log_entry(r, SILVER), b"another"), "0+1.json is not what was written: its checksum", ALL,
+    ),
     "first entry gone": (lambda r: log_entry(r, SILVER, 0).unlink(), "_delta_log/0+0.json is gone", ALL),
     "first entry cut at a line": (lambda r: without_last_line(log_entry(r, SILVER, 0)), "lacks protocol or columns", ALL),
     "last entry gone": (lambda r: log_entry(r, SILVER).unlink(), "is at version 0, 1 was committed", ALL),
@@ -252,6 +262,32 @@ def test_of_a_damaged_year_all_files_are_taken_out_and_the_others_stay(hand_made
     assert json.loads(entry[0]["commitInfo"]["userMetadata"])["product"] == "customs-lake", "a change of ours"
 
 
+def test_entries_with_their_own_checksum_are_sound(hand_made_lake):
+    with_checksum_of(log_entry(hand_made_lake, SILVER), log_entry(hand_made_lake, SILVER).read_bytes())
+    assert examine(str(hand_made_lake)).damages == []
+
+
+def test_a_table_older_than_what_was_committed_keeps_its_log_and_loses_its_later_records(hand_made_lake):
+    log_entry(hand_made_lake, SILVER).unlink()
+    found = examine(str(hand_made_lake))
+    assert [item.kind for item in found.damages] == ["absent"]
+    make_readable(found, scopes_of(found))
+    assert read_log(StoredFiles(str(hand_made_lake)), SILVER).version == 0 and log_entry(hand_made_lake, SILVER, 0).is_file()
+    assert not (hand_made_lake / ASIDE / "tables").exists()
+    assert [path.name for path in (hand_made_lake / "_checksums/silver.declaration").iterdir()] == [f"{0:020}.json"]
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_broken_checkpoint_goes_with_all_its_parts_and_the_word_that_names_it(hand_made_lake, version):
+    broken = checkpoint(hand_made_lake, SILVER, version, b"x")
+    part = broken.with_name(f"{version:020}.checkpoint.0000000001.0000000002.parquet")
+    part.write_bytes(b"x")
+    found = examine(str(hand_made_lake))
+    assert {item.kind for item in found.damages} == {"history"}
+    make_readable(found, {})
+    assert [path.name for path in broken.parent.iterdir() if "checkpoint" in path.name] == []
+
+
 def test_a_repair_that_was_interrupted_is_taken_up_with_what_it_was_about(hand_made_lake):
     cut(data_file(hand_made_lake, SILVER, 2003))
     found = examine(str(hand_made_lake))
@@ -358,8 +394,6 @@ def test_a_commit_that_a_killed_run_did_not_record_is_recorded_with_the_next(han
 
 def test_hadoop_checksums_are_understood():
     content = bytes(range(256)) * 5
-    import zlib
-
     sums = b"".join(zlib.crc32(content[at : at + 512]).to_bytes(4, "big") for at in range(0, len(content), 512))
     header = b"crc\0" + (512).to_bytes(4, "big")
     assert not hadoop_checksum_fails(content, header + sums)
@@ -378,8 +412,8 @@ def test_the_manifest_is_read_back_from_the_commits(hand_made_lake):
 
 def test_a_restore_takes_the_builds_back_that_came_after(hand_made_lake):
     entry = json.loads(log_entry(hand_made_lake, SILVER).read_text().splitlines()[0])
-    for version, said in ((2, {"builds": {"2003": {"fingerprint": "new", "inputs": None}}}), (3, {"restore_to": 1})):
-        mark = json.dumps({"product": "customs-lake", "run": "r2"} | said)
+    for version, printed in ((2, {"builds": {"2003": {"fingerprint": "new", "inputs": None}}}), (3, {"restore_to": 1})):
+        mark = json.dumps({"product": "customs-lake", "run": "r2"} | printed)
         info = {"timestamp": 1, "operation": "RESTORE", "userMetadata": mark}
         log_entry(hand_made_lake, SILVER, version).write_text(json.dumps({"commitInfo": info}) + "\n")
     assert entry

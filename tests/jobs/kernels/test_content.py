@@ -138,6 +138,9 @@ def test_share_in_common_is_exact_when_small_and_close_when_large():
     assert shared_records(a, summarise([_table(rows[:20])]).total) == 1
     assert shared_records(a, summarise([_table(rows[:30] + _records(30, seed=9))]).total) == 0.5
     assert shared_records(a, summarise([_table(_records(60, seed=9))]).total) == 0
+    # the largest hash of a full sample counts: the only one in common of 64
+    full, other = Part(64, 0, 0, tuple(range(64))), Part(65, 0, 0, (63, 100))
+    assert len(full.sketch) == SKETCH_SIZE and shared_records(full, other) == 1 / 64
     large, rest = _records(20_000), _records(20_000, seed=9)
     mixed = summarise([_table(large[:12_000] + rest[:8_000])]).total
     # three standard errors of a share of 0.6 in a sample of 64

@@ -139,6 +139,15 @@ def test_values_are_read_exactly_or_not_at_all(check):
     )
 
 
+def test_quantities_have_twenty_digits_before_the_point_and_four_behind_it(check, codes):
+    most = "9" * 20
+    check(
+        [("1.00005", "1.0001"), ("-0.00005", "-0.0001"), (most, f"{most}.0000"), (f"1{most}", None), ("kg", None)],
+        "quantity", "quantity_units",
+    )
+    assert parse_records(bronze_rows([{"quantity": "1"}]), codes).schema["quantity_units"] == pl.Decimal(24, 4)
+
+
 def test_landing_and_cleaning_read_the_same_numbers(codes):
     texts = [
         f"{sign}{number}{power}"
