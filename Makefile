@@ -10,6 +10,8 @@ READY  := $(VENV)/.ready
 
 # what needs no JVM
 PURE := not spark and not lake and not cluster
+# a file at a time in two processes: fixtures of a file are made once
+SHARED := -n 2 --dist loadfile
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -24,10 +26,10 @@ demo: $(READY)   ## generate raw customs files, build the lake, print Table 1 an
 	@$(BIN)/customs-lake demo --out $(DEMO)
 
 test: $(READY) zip  ## the whole suite, a file at a time in two processes
-	@$(BIN)/python -m pytest --durations=10 -n 2 --dist loadfile
+	@$(BIN)/python -m pytest --durations=10 $(SHARED)
 
 test-fast: $(READY)  ## what needs no Java: minutes less
-	@$(BIN)/python -m pytest --durations=10 -m "$(PURE)"
+	@$(BIN)/python -m pytest --durations=10 $(SHARED) -m "$(PURE)"
 
 test-spark: $(READY) zip  ## the rest: sessions, Delta tables, processes
 	@$(BIN)/python -m pytest --durations=10 -m "not ($(PURE))"
@@ -39,7 +41,7 @@ test-cluster: $(READY) zip  ## on demand: kills, full disks, YARN and HDFS, the 
 	@CUSTOMS_LAKE_CLUSTER_TESTS=1 $(BIN)/python -m pytest --durations=10 -m cluster
 
 coverage: $(READY)  ## lines that the tests without Java reach, against the floor in pyproject.toml
-	@$(BIN)/python -m pytest -q -m "$(PURE)" --durations=10 --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -q $(SHARED) -m "$(PURE)" --durations=10 --cov --cov-report=term:skip-covered
 
 bench: $(READY)  ## benchmarks: ratios against a peer in the same run
 	@for b in tests/benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
