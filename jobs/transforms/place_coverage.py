@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.kernels.place_tables import PLACE_REASONS, TREATMENTS
+from jobs.kernels.place_tables import KEPT_UNDER, PLACE_REASONS, TREATMENTS
 from schemas.places import OPEN_END
 
 __all__ = ["TREATMENTS", "is_postcode_unknown", "mark_treatments", "only_place"]
@@ -26,12 +26,9 @@ def mark_treatments(rows: DataFrame, ambiguous_cities: DataFrame) -> DataFrame:
     spans = ambiguous_cities.select(F.col("city_id").alias("_city"), "valid_from", "valid_to")
     in_span = (F.col("year") >= F.col("valid_from")) & (F.col("year") < F.coalesce("valid_to", F.lit(OPEN_END)))
     joined = rows.join(F.broadcast(spans), on=(F.col("city_id") == F.col("_city")) & in_span, how="left")
-    shared, was_kept = F.col("_city").isNotNull(), F.col("was_kept")
-    belongs = {
-        "in": was_kept, "out": was_kept & ~shared, "whole_city": was_kept | (shared & F.col("only_place")),
-        "unknown_refused": was_kept & ~F.col("is_postcode_unknown"),
-    }
-    return joined.withColumns(belongs).drop("_city", "valid_from", "valid_to")
+    marked = joined.withColumn("is_shared", F.col("_city").isNotNull())
+    belongs = {name: F.expr(condition) for name, condition in KEPT_UNDER.items()}
+    return marked.withColumns(belongs).drop("_city", "valid_from", "valid_to", "is_shared")
 
 
 def is_postcode_unknown() -> Column:
