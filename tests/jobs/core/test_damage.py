@@ -228,7 +228,8 @@ def test_damage_is_named_and_the_lake_made_readable_again(hand_made_lake, harm, 
     awaited = ("was built with it", "the manifest (ops.build) knows version 1")
     assert [sentence for sentence in left if not any(words in sentence for words in awaited)] == []
     assert bool(scopes) == (hand_made_lake / UNFINISHED_REPAIR).exists()
-    assert json.loads((hand_made_lake / MARKER).read_text())["format"] == LAKE_FORMAT
+    marker = json.loads((hand_made_lake / MARKER).read_text())
+    assert marker["format"] == LAKE_FORMAT and marker["floors"] == {}, "a table's first commit is no change of its shape"
     finish(StoredFiles(root))
     assert not (hand_made_lake / ASIDE).exists()
 
@@ -336,6 +337,21 @@ def test_an_entry_that_may_not_be_read_is_named(hand_made_lake, monkeypatch):
     assert [item.sentence for item in examine(str(hand_made_lake)).damages] == [
         f"silver.declaration: _delta_log/{1:020}.json cannot be read (Permission denied)"
     ]
+
+
+def test_a_log_that_is_gone_behind_its_first_checkpoint_is_read_from_it(hand_made_lake):
+    files, first = StoredFiles(str(hand_made_lake)), checkpoint(hand_made_lake, SILVER, 0)
+    held = set(read_log(files, SILVER).files)
+    for version in (0, 1):
+        log_entry(hand_made_lake, SILVER, version).unlink()
+    log = read_log(files, SILVER)
+    assert first.is_file() and (log.version, log.newest, log.is_known) == (0, 0, True)
+    assert set(log.files) == held and len(held) == 2
+
+
+def test_a_table_that_is_not_there_is_known_to_be_at_no_version(hand_made_lake):
+    log = read_log(StoredFiles(str(hand_made_lake)), "silver/quarantine")
+    assert (log.version, log.newest, log.is_known, log.files) == (-1, -1, True, {})
 
 
 def test_a_folder_that_is_no_lake_and_one_of_a_newer_product_are_not_called_damaged(tmp_path, hand_made_lake):
