@@ -67,6 +67,7 @@ FIRMS = ("tfp", "survey")
 RECORDS_PER_PROCESS = 1_000_000
 #: Share of the records asked for by which a world may miss them without a word.
 TOLERANCE = 0.02
+MAX_SKEW = 100
 #: Raise when the same options give other bytes.
 EDITION = 5
 REFERENCE_TABLES = (
@@ -106,6 +107,7 @@ def generate(
     reference: Path | None = None,
     overwrite: bool = False,
     processes: int = 1,
+    skew: float = 0.0,
     progress: Callable[[str], None] | None = None,
 ) -> Generated:
     """Write a whole world into a folder.
@@ -139,6 +141,8 @@ def generate(
     processes : int
         Years written side by side; the bytes do not depend on it. Needs a caller that can be imported again (a script
         with ``if __name__ == "__main__"``), as Python's own process pools do.
+    skew : float
+        Times the real odds that a record is of Shenzhen, Shanghai or Dongguan; 0 shares rows by products and destinations.
     progress : callable, optional
         Receives one sentence per step.
 
@@ -149,7 +153,7 @@ def generate(
     """
     start = time.perf_counter()
     report = progress or log.info
-    world = _build_world(seed, preset, records, years, n_cities, model, reference)
+    world = _build_world(seed, preset, records, years, n_cities, model, reference, skew)
     strange = set(years_without_postcode) - set(world.years)
     if strange:
         raise WorldOptionError(f"years without postcode: expected some of {world.years}, found {sorted(strange)}.")
@@ -200,7 +204,7 @@ def _write_world(
 
 def _build_world(
     seed: int, preset: str, records: int | None, years: Sequence[int] | None, n_cities: int | None,
-    model: WorldModel | None, reference: Path | None,
+    model: WorldModel | None, reference: Path | None, skew: float,
 ) -> World:
     if preset not in PRESETS:
         raise WorldOptionError(f"preset: expected one of {', '.join(PRESETS)}; found {preset!r}.")
@@ -211,6 +215,8 @@ def _build_world(
     tables = WorldReference(reference) if reference else WorldReference()
     settings = model or WorldModel()
     settings = WorldModel(**{**{name: getattr(settings, name) for name in settings.__slots__}, "seed": seed})
+    if not 0 <= skew <= MAX_SKEW:
+        raise WorldOptionError(f"skew: expected 0 to {MAX_SKEW}, found {skew:g}.")
     if records is not None and records < 1000:
         raise WorldOptionError(f"records: expected at least 1,000, found {records:,}.")
     most = n_cities or chosen.n_cities or len(tables.cities)
@@ -218,7 +224,7 @@ def _build_world(
     if records is not None and n_cities is None:
         choices = [pick_cities(tables, n, NAMED_CITIES) for n in range(1, most + 1)]
         cities = cities_that_fit(settings, tables, years, records, choices)
-    return World(settings, tables, years, cities, records or chosen.records)
+    return World(settings, tables, years, cities, records or chosen.records, skew)
 
 
 def _recipe(world: World, years_without_postcode: Sequence[int], firms: str) -> dict[str, object]:
@@ -231,7 +237,7 @@ def _recipe(world: World, years_without_postcode: Sequence[int], firms: str) -> 
         "edition": EDITION, "model": dataclasses.asdict(world.model), "records": world.records, "years": list(world.years),
         "cities": list(world.city_ids), "years_without_postcode": sorted(years_without_postcode), "tables": tables,
         # absent in worlds made before there was a choice, which are the same
-        **({} if firms == FIRMS[0] else {"firms": firms}),
+        **({} if firms == FIRMS[0] else {"firms": firms}), **({"skew": world.skew} if world.skew else {}),
     }
 
 
@@ -310,7 +316,7 @@ def _generate(options: argparse.Namespace, model: WorldModel) -> None:
         options.out, seed=options.seed, preset=options.preset, records=options.records,
         years=_sorted_years(options.years), n_cities=options.cities, model=model,
         years_without_postcode=_sorted_years(options.without_postcode) or (), firms=options.firms,
-        reference=options.reference, overwrite=options.overwrite, progress=_report,
+        reference=options.reference, overwrite=options.overwrite, skew=options.skew, progress=_report,
         processes=options.processes or usable_processes(options.records or PRESETS[options.preset].records),
     )
 

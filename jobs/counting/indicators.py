@@ -8,24 +8,29 @@ its counts, or those of a year it is compared with, changed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pyspark import StorageLevel
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from jobs.cleaning.fingerprints import cube_fingerprints, dynamics_fingerprints, gold_fingerprints
 from jobs.core.commits import Written
+from jobs.core.data_files import DataFile, FileWriter
+from jobs.core.file_tables import live_slices, replace_years_by_files, scan_years, takes_files, writing_files
 from jobs.core.ledger import Builds, Fingerprint, build_metadata, builds_of, record_builds, years_text
 from jobs.kernels.indicators import batches as kernel
+from jobs.kernels.indicators import files as file_kernel
+from jobs.kernels.indicators.cells import FIRM
 from jobs.kernels.indicators.dynamics import CUBE_INPUTS, constant_dynamics, dynamics
 from jobs.kernels.indicators.margins import hummels_klenow
 from jobs.kernels.trade_codes import INTERMEDIARY_WORDS, regions_of
 from jobs.reference.annexations import annexations_hash, annexed_units
 from jobs.runtime.context import JobContext, Outcome
-from jobs.runtime.executors import map_batches
+from jobs.runtime.executors import map_batches, spread
 from jobs.transforms import indicators as transforms
 from schemas import gold, silver
 from schemas.fields import MONEY_TYPE
@@ -114,15 +119,9 @@ def _build_cube(context: JobContext, work: Work) -> int:
     """The firm cube, and what needs each firm's products and destinations; returns the rows of the cube."""
     lake, years = context.lake, sorted(work.cube)
     metadata = build_metadata(context.run_id, work.cube)
-    parts = _computed(context, work).persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        firms = transforms.table_rows(parts.where(F.col("part") == kernel.FIRMS), CITY_FIRM)
-        cube = lake.replace_years(CITY_FIRM, firms, years, metadata=metadata)
-        rest = parts.where(F.col("part") != kernel.FIRMS).toArrow()
-    finally:
-        parts.unpersist()
+    build = _cube_by_files if takes_files(lake, silver.DECLARATION, CITY_FIRM) else _cube_by_frames
+    cube, small = build(context, work, metadata)
     per_year = lake.rows_by_year(CITY_FIRM, cube)
-    small = _polars(rest)
     margins = _part(small, kernel.MARGINS).drop("hk_extensive", "hk_intensive")
     margins = margins.join(_hummels_klenow(context, years), on=[*CITY_YEAR, "destination"], how="left")
     for table, frame in (
@@ -134,6 +133,43 @@ def _build_cube(context: JobContext, work: Work) -> int:
     return cube.n_rows
 
 
+def _cube_by_files(context: JobContext, work: Work, metadata: dict[str, Any]) -> tuple[Written, pl.DataFrame]:
+    """Write the firm cube and return the other parts; executors read the records and write the cube themselves."""
+    lake, spark, years = context.lake, context.spark, sorted(work.cube)
+    others = sorted(set(work.known) - set(work.read))
+    tasks = file_kernel.cell_tasks(
+        live_slices(lake, silver.DECLARATION, work.read), live_slices(lake, CITY_FIRM, others) if others else []
+    )
+    partitions = _partitions(context, work)
+    groups = partitions * file_kernel.GROUPS_OF_A_PARTITION
+    found: list[Row] = []
+    with writing_files(lake, (CITY_FIRM,), umask=context.settings.privacy.umask) as (target,):
+        if tasks:
+            cells = spread(
+                spark, tasks, "jobs.kernels.indicators.files.grouped_cells", (groups,), file_kernel.GROUPED_DDL
+            ).repartition(partitions, "city_group")
+            found = map_batches(
+                cells, "jobs.kernels.indicators.files.indicators_of_groups", (_plan(context, work), target),
+                file_kernel.PARTS_DDL,
+            ).collect()
+        files = [DataFile(**item) for row in found for item in json.loads(row["files"])]
+        cube = replace_years_by_files(lake, CITY_FIRM, files, years, metadata=metadata)
+    parts = file_kernel.unpacked_parts(bytes(row["parts"]) for row in found)
+    return cube, _concat([kernel.aligned(frame) for frame in parts]) if parts else kernel.no_parts()
+
+
+def _cube_by_frames(context: JobContext, work: Work, metadata: dict[str, Any]) -> tuple[Written, pl.DataFrame]:
+    """The same through Spark, where executors cannot reach the lake's files."""
+    parts = _computed(context, work).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        firms = transforms.table_rows(parts.where(F.col("part") == kernel.FIRMS), CITY_FIRM)
+        cube = context.lake.replace_years(CITY_FIRM, firms, sorted(work.cube), metadata=metadata)
+        rest = parts.where(F.col("part") != kernel.FIRMS).toArrow()
+    finally:
+        parts.unpersist()
+    return cube, _polars(rest)
+
+
 def _computed(context: JobContext, work: Work) -> DataFrame:
     """Rows of all parts, from the records of the years and those beside them, each city in one partition."""
     lake = context.lake
@@ -143,24 +179,35 @@ def _computed(context: JobContext, work: Work) -> DataFrame:
     if others and lake.exists(CITY_FIRM):
         elsewhen = lake.read(CITY_FIRM).where(F.col("year").isin(others))
         records = records.unionByName(transforms.firms_elsewhen(elsewhen))
-    partitions = max(context.settings.spark.shuffle_partitions, -(-work.n_records // RECORDS_OF_A_PARTITION))
-    plan = kernel.IndicatorPlan(
+    by_city = records.repartition(_partitions(context, work), "city_id")
+    function = "jobs.kernels.indicators.batches.indicator_batches"
+    return map_batches(by_city, function, (_plan(context, work),), kernel.PART_DDL)
+
+
+def _partitions(context: JobContext, work: Work) -> int:
+    return max(context.settings.spark.shuffle_partitions, -(-work.n_records // RECORDS_OF_A_PARTITION))
+
+
+def _plan(context: JobContext, work: Work) -> kernel.IndicatorPlan:
+    return kernel.IndicatorPlan(
         tuple(sorted(set(work.cube) & set(work.known))), work.known, _regions(), _possible(),
         names_left_out=context.settings.privacy.firm_codes == "pseudonymise",
     )
-    by_city = records.repartition(partitions, "city_id")
-    return map_batches(by_city, "jobs.kernels.indicators.batches.indicator_batches", (plan,), kernel.PART_DDL)
 
 
 def _build_dynamics(context: JobContext, work: Work) -> int:
     """Dynamics from the firm cube, under both borders; returns the city-years."""
+    import polars as pl
+
     lake, years = context.lake, sorted(work.dynamics)
     asked = sorted(set(years) & set(work.known))
     window = sorted({year + step for year in asked for step in (-1, 0, 1, 2, 3)} & set(work.known))
-    cube = _polars(
-        lake.read(CITY_FIRM).where(F.col("year").isin(window)).select(*_in_cents(CITY_FIRM, CUBE_INPUTS)).toArrow()
-    )
-    spread = _polars(lake.read(CITY_DIVERSITY).where(F.col("year").isin(asked)).toArrow())
+    if takes_files(lake, CITY_FIRM):
+        cube = scan_years(lake, CITY_FIRM, window).select(file_kernel.in_cents_of(CITY_FIRM, CUBE_INPUTS)).collect()
+    else:
+        firms = lake.read(CITY_FIRM).where(F.col("year").isin(window))
+        cube = _polars(firms.select(*_in_cents(CITY_FIRM, CUBE_INPUTS)).toArrow())
+    spread = _polars(lake.arrow(CITY_DIVERSITY)).filter(pl.col("year").is_in(asked))
     outside = _outside(context, window)
     borders_year = context.settings.study.last_year
     found = _concat([
@@ -178,8 +225,13 @@ def _outside(context: JobContext, years: Sequence[int]) -> pl.DataFrame:
     """Exports from outside the districts, with the year in which their place became a district of the city."""
     import polars as pl
 
-    quarantine = context.lake.read(silver.QUARANTINE).where(F.col("year").isin(list(years)))
-    rows = _polars(transforms.outside_exports(quarantine).toArrow())
+    lake = context.lake
+    if takes_files(lake, silver.QUARANTINE):
+        quarantine = scan_years(lake, silver.QUARANTINE, years)
+        rows = file_kernel.outside_exports(quarantine).collect(engine="streaming")
+    else:
+        refused = lake.read(silver.QUARANTINE).where(F.col("year").isin(list(years)))
+        rows = _polars(transforms.outside_exports(refused).toArrow())
     annexed = pl.DataFrame(
         {"unit_code": list(annexed_units()), "annexed_year": list(annexed_units().values())},
         schema={"unit_code": pl.String, "annexed_year": pl.Int32},
@@ -191,7 +243,11 @@ def _outside(context: JobContext, years: Sequence[int]) -> pl.DataFrame:
 
 def _hummels_klenow(context: JobContext, years: Sequence[int]) -> pl.DataFrame:
     """Both margins, a year at a time: the products and destinations of all cities of a year fit into the driver."""
-    cube = context.lake.read(gold.CITY_PRODUCT_DESTINATION)
+    lake, table = context.lake, gold.CITY_PRODUCT_DESTINATION
+    if takes_files(lake, table):
+        cubes = (scan_years(lake, table, [year]) for year in years)
+        return _concat([hummels_klenow(file_kernel.city_products(cube).collect()) for cube in cubes])
+    cube = lake.read(table)
     return _concat([
         hummels_klenow(_polars(transforms.city_products(cube.where(F.col("year") == year)).toArrow())) for year in years
     ])
@@ -203,21 +259,52 @@ def _refresh_spans(context: JobContext, work: Work) -> None:
     others = sorted(set(work.known) - set(work.cube))
     if not others:
         return
+    built = builds_of(lake, CITY_FIRM)
+    write = _write_spans_by_files if takes_files(lake, CITY_FIRM) else _write_spans_by_frames
+    # the fingerprints stay: nothing that these years are computed from changed
+    kept = {year: _again(built, year) for year in others if year in built.fingerprints}
+    written, years = write(context, kept)
+    if written is not None:
+        per_year = lake.rows_by_year(CITY_FIRM, written)
+        record_builds(lake, context.run_id, CITY_FIRM, written, {year: kept[year] for year in years}, per_year)
+
+
+def _write_spans_by_files(context: JobContext, kept: Mapping[int, Fingerprint]) -> tuple[Written | None, list[int]]:
+    """Write the years anew in which a span changed; returns them."""
+    import polars as pl
+
+    lake, firm = context.lake, ["city_id", "firm_id"]
+    known = _polars(lake.arrow(CITY_FIRM, columns=(*FIRM, "first_year", "last_year")))
+    spans = known.group_by(firm).agg(pl.col("year").min().alias("first"), pl.col("year").max().alias("last"))
+    is_other = (pl.col("first") != pl.col("first_year")) | (pl.col("last") != pl.col("last_year"))
+    changed = known.filter(pl.col("year").is_in(list(kept))).join(spans, on=firm).filter(is_other)
+    years = sorted(changed["year"].unique())
+    if not years:
+        return None, []
+    metadata = build_metadata(context.run_id, {year: kept[year] for year in years})
+    current = {"first_year": pl.col("first"), "last_year": pl.col("last")}
+    with writing_files(lake, (CITY_FIRM,), umask=context.settings.privacy.umask) as (target,):
+        with FileWriter(target) as writer:
+            for year in years:
+                rows = scan_years(lake, CITY_FIRM, [year]).collect()
+                writer.write(rows.join(spans, on=firm).with_columns(**current))
+        return replace_years_by_files(lake, CITY_FIRM, writer.files, years, metadata=metadata), years
+
+
+def _write_spans_by_frames(context: JobContext, kept: Mapping[int, Fingerprint]) -> tuple[Written | None, list[int]]:
+    """The same through Spark."""
+    lake = context.lake
     cube = lake.read(CITY_FIRM)
     spans = cube.groupBy("city_id", "firm_id").agg(F.min("year").alias("first"), F.max("year").alias("last"))
-    joined = cube.where(F.col("year").isin(others)).join(spans, ["city_id", "firm_id"])
+    joined = cube.where(F.col("year").isin(list(kept))).join(spans, ["city_id", "firm_id"])
     changed = joined.where((F.col("first") != F.col("first_year")) | (F.col("last") != F.col("last_year")))
     years = sorted(row["year"] for row in changed.select("year").distinct().collect())
-    built = builds_of(lake, CITY_FIRM)
-    years = [year for year in years if year in built.fingerprints]
     if not years:
-        return
+        return None, []
+    metadata = build_metadata(context.run_id, {year: kept[year] for year in years})
     current = {"first_year": F.col("first"), "last_year": F.col("last")}
     rows = joined.where(F.col("year").isin(years)).withColumns(current)
-    # the fingerprints stay: nothing that these years are computed from changed
-    kept = {year: _again(built, year) for year in years}
-    written = lake.replace_years(CITY_FIRM, rows, years, metadata=build_metadata(context.run_id, kept))
-    record_builds(lake, context.run_id, CITY_FIRM, written, kept, lake.rows_by_year(CITY_FIRM, written))
+    return lake.replace_years(CITY_FIRM, rows, years, metadata=metadata), years
 
 
 def _again(built: Builds, year: int) -> Fingerprint:
@@ -227,7 +314,7 @@ def _again(built: Builds, year: int) -> Fingerprint:
 
 
 def _replace(
-    context: JobContext, table: Table, frame: pl.DataFrame, years: Sequence[int], metadata: dict[str, object]
+    context: JobContext, table: Table, frame: pl.DataFrame, years: Sequence[int], metadata: dict[str, Any]
 ) -> Written:
     """Replace years of a small table with rows made on the driver, in one file a year."""
     import polars as pl

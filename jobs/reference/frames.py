@@ -8,6 +8,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
@@ -74,10 +75,16 @@ def reference_hash(settings: Settings) -> str:
 
 def city_names(spark: SparkSession, places: Places) -> DataFrame:
     """One row per city: ``city_id, city_name, province_code``, the latest name."""
+    rows = [(city, *names) for city, names in names_of_cities(places).items()]
+    return spark.createDataFrame(pd.DataFrame(rows, columns=["city_id", "city_name", "province_code"]))
+
+
+def names_of_cities(places: Places) -> dict[str, tuple[str, str]]:
+    """City to its latest name and its province's code."""
     table = configured_place_book(places).prefectures
     table = table.sort_values("valid_from").drop_duplicates("city_id", keep="last")
-    table = table[table["city_id"] != ""].rename(columns={"name_zh": "city_name"})
-    return spark.createDataFrame(table[["city_id", "city_name", "province_code"]])
+    table = table[table["city_id"] != ""]
+    return {row.city_id: (row.name_zh, row.province_code) for row in table.itertuples()}
 
 
 def packaged_rows(table: Table) -> pa.Table:

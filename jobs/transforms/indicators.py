@@ -7,11 +7,9 @@ from pyspark.sql import functions as F
 
 from jobs.kernels.indicators.batches import cents_name
 from jobs.kernels.indicators.cells import RECORD_INPUTS
+from jobs.kernels.indicators.files import OUTSIDE
 from schemas.fields import MONEY_TYPE
 from schemas.table import Table
-
-#: Reasons of the quarantine that say nothing but that a sound export was made outside the municipal districts.
-OUTSIDE = ("county", "county_city", "outside_cities")
 
 
 def indicator_records(declarations: DataFrame) -> DataFrame:

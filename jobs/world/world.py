@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -35,6 +36,9 @@ CLEAN_SHARE, MIN_EXTRA = 1 - IMPORT_SHARE - REJECT_SHARE - OUTSIDE_SHARE, 0.02
 #: Most firms drawn for the districts of a city, before the draw of its size (up to 1.4 times as many): a customs code has
 #: four digits for them.
 MAX_FIRMS = 7_000
+#: Share of the largest exporting cities in the city x product x destination cells of 2003 to 2010 (Shenzhen, Shanghai,
+#: Dongguan; profile of the customs records published with Pernet's code).
+LARGE_CITIES = {"440300": 0.094, "310000": 0.092, "441900": 0.058}
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,9 @@ class World:
         Cities with customs files; the latent panel always has all.
     records : int
         Raw rows aimed at, imports and dirt included.
+    skew : float
+        Times the real odds that a record is of one of :data:`LARGE_CITIES`: 1 is as in the real files, 10 gives them three
+        quarters of the rows. 0 shares rows by the cities' products and destinations.
     """
 
     model: WorldModel
@@ -60,6 +67,7 @@ class World:
     years: tuple[int, ...] = ALL_YEARS
     city_ids: tuple[str, ...] = ()
     records: int = 600_000
+    skew: float = 0.0
     goods: Goods = field(init=False)
     # what goods answers, remembered for each city and year
     taste: Callable[[str], tuple[np.ndarray, np.ndarray]] = field(init=False, repr=False, compare=False)
@@ -183,7 +191,7 @@ class World:
         cover = np.maximum(wanted["n_products"], wanted["n_destinations"]).to_numpy()
         n_outside = OUTSIDE_PREFECTURE_ROWS * len(self.outside_places) * len(self.years)
         target = (self.records - n_outside) * CLEAN_SHARE
-        extra = max(target / cover.sum() - 1, MIN_EXTRA)
+        extra = np.maximum(target / cover.sum() * self._tilt(wanted["city_id"], cover) - 1, MIN_EXTRA)
         rows = cover + np.ceil(extra * cover).astype(int)
         plans = [
             CityYearPlan(row.city_id, int(row.year), int(row.value_usd), int(row.n_products), int(row.n_destinations), int(n))
@@ -196,6 +204,16 @@ class World:
                 f"than dollars, e.g. {poor[0].city_id} {poor[0].year}. Ask for fewer records or raise mean_ln_value."
             )
         return tuple(plans)
+
+    def _tilt(self, cities: pd.Series, cover: np.ndarray) -> np.ndarray | float:
+        """How many times the rows that follow from its products and destinations each city-year has."""
+        if not self.skew:
+            return 1.0
+        group = cities.where(cities.isin(list(LARGE_CITIES)), "")
+        real = {name: LARGE_CITIES.get(name, 0.0) for name in set(group)}
+        odds = {name: self.skew * share for name, share in real.items()} | {"": 1 - sum(real.values())}
+        by_cover = pd.Series(cover, index=cities.index).groupby(group).sum() / cover.sum()
+        return group.map(pd.Series(odds) / sum(odds.values()) / by_cover).to_numpy(float)
 
     def draw_year(self, year: int) -> Iterator[Records]:
         """All records of a year: cities in order, then the prefectures outside."""

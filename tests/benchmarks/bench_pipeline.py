@@ -5,8 +5,11 @@
 Each step is a process of its own, as a user runs it; its processor seconds are those of all its processes, its memory the
 largest sum of theirs. The three take turns. All must read the same rows, and the two scripts come to the same city-years; as
 they repair less and know four digits of a postcode, they must keep within 5 % of the pipeline's records and dollars, else they
-did other work and the ratio says nothing. Every run is appended to a history in JSON lines, tests/benchmarks/history; `--plot`
-draws it, alone when `--records` is given no number.
+did other work and the ratio says nothing. Every run is appended to a history in JSON lines, tests/benchmarks/history, with the
+commit it is of; `--plot` draws it, alone when `--records` is given no number. After the runs the cost model (cost_model.py) is
+fitted to those of the same commit: all that docs/speed.md has is printed by one command,
+
+    python tests/benchmarks/bench_pipeline.py --records 1000000 5000000 --plot docs/pictures/speed.svg
 """
 
 from __future__ import annotations
@@ -53,9 +56,18 @@ def main() -> int:
         arguments.history.parent.mkdir(parents=True, exist_ok=True)
         with arguments.history.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(found) + "\n")
+    if arguments.records:
+        model = [sys.executable, str(HERE / "cost_model.py"), "--history", str(arguments.history)]
+        subprocess.run([*model, "--commit", commit()], check=True)
     if arguments.plot is not None:
         plot(arguments.history, arguments.plot)
     return 0
+
+
+def commit() -> str:
+    """The commit that is measured; empty where it is not known."""
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE)
+    return found.stdout.strip()
 
 
 def bench(folder: Path, records: int, runs: int, options: list[str]) -> dict:
@@ -80,7 +92,8 @@ def bench(folder: Path, records: int, runs: int, options: list[str]) -> dict:
     compare(mine, theirs)
     cpu, wall = (sum(step[name] for step in ours.values()) for name in ("cpu", "wall"))
     return {
-        "at": time.strftime("%Y-%m-%dT%H:%M:%S"), "records": mine["rows"], "machine": machine(), "generate": made["cpu"],
+        "at": time.strftime("%Y-%m-%dT%H:%M:%S"), "commit": commit(), "records": mine["rows"], "machine": machine(),
+        "generate": made["cpu"],
         "ours": ours, "cpu": cpu, "wall": wall, "peak_mb": max(step["peak_mb"] for step in ours.values()), "kept": mine,
         "peers": {
             name: peer | {"cpu_ratio": cpu / peer["cpu"], "wall_ratio": wall / peer["wall"]} | theirs[name]
@@ -188,16 +201,25 @@ def machine() -> dict:
 
 
 def print_table(found: dict) -> None:
-    """Print steps, totals and ratios."""
-    print(f"\n{found['records']:,} records; {found['machine']}")
-    print(f"{'':<14}{'cpu s':>10}{'wall s':>10}{'peak MB':>10}")
+    """Print steps, totals and ratios as docs/speed.md has them."""
+    records = found["records"]
+    print(f"\n{records:,} generated records, {found['at'][:10]}; {described(found['machine'])}\n")
+    print("| | processor seconds | wall seconds | peak MB | microseconds a record |\n|---|---|---|---|---|")
     whole = {name: found[name] for name in ("cpu", "wall", "peak_mb")}
     rows = [*found["ours"].items(), ("all five", whole), *((PEERS[name], peer) for name, peer in found["peers"].items())]
     for name, step in rows:
-        print(f"{name:<14}{step['cpu']:>10.1f}{step['wall']:>10.1f}{step['peak_mb']:>10,.0f}")
+        each = 1e6 * step["cpu"] / records
+        print(f"| {name} | {step['cpu']:.0f} | {step['wall']:.0f} | {step['peak_mb']:,.0f} | {each:.1f} |")
+    print()
     for name, peer in found["peers"].items():
-        ratios = f"{peer['cpu_ratio']:.1f} processor seconds, {peer['wall_ratio']:.1f} wall"
-        print(f"times the {PEERS[name]}: {ratios} (goal {GOAL})", flush=True)
+        times = f"{peer['cpu_ratio']:.1f} times the processor seconds of the {PEERS[name]}"
+        print(f"{times}, {peer['wall_ratio']:.1f} times its wall seconds (goal {GOAL:g})", flush=True)
+
+
+def described(machine: dict) -> str:
+    """The machine and the versions in one line."""
+    versions = ", ".join(f"{name} {machine[name]}" for name in ("python", "pyspark", "delta-spark", "duckdb", "polars"))
+    return f"{machine['cores']} cores, load {machine['load']} at the end; {versions}"
 
 
 def plot(history: Path, target: Path) -> None:

@@ -1,12 +1,12 @@
 """What a lake of any size costs, from the history of bench_pipeline: fixed and per record, predicted for other machines.
 
-    python tests/benchmarks/cost_model.py [--records 150000000 1000000000] [--cores 1 8 64]
+    python tests/benchmarks/cost_model.py [--records 150000000 1000000000] [--cores 1 8 64] [--commit 1a2b3c4]
 
-Processor seconds of a step are ``fixed + rate * records``, fitted to all runs of the history with relative errors, neither
-below zero. Wall seconds are ``fixed / min(cores, 2) + rate * records / (cores * use)``: what a step does before and after its
-records (JVM, commits, ledger) keeps two cores busy at most; the records are shared out in tasks of 16 to 64 MB, and all cores
-are busy to the share ``use`` that two were. Not in the model: disks or a network slower than the tasks, and a driver's work
-for more than some ten thousand files.
+Processor seconds of a step are ``fixed + rate * records``, fitted to all runs of the history, or to those of one commit,
+with relative errors, neither below zero. Wall seconds are ``fixed / min(cores, 2) + rate * records / (cores * use)``: what a
+step does before and after its records (JVM, commits, ledger) keeps two cores busy at most; the records are shared out in
+tasks of some hundred thousand, and all cores are busy to the share ``use`` that two were. Not in the model: disks or a
+network slower than the tasks, and a driver's work for more than some ten thousand files.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ def main() -> int:
     parser.add_argument("--history", type=Path, default=HISTORY)
     parser.add_argument("--records", type=int, nargs="+", default=[150_000_000, 1_000_000_000])
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 8, 64])
+    parser.add_argument("--commit", help="only runs of this commit: one of another would be of another cost")
     options = parser.parse_args()
     runs = [json.loads(line) for line in options.history.read_text("utf-8").splitlines()]
+    runs = [run for run in runs if options.commit is None or run.get("commit") == options.commit]
+    if not runs:
+        sys.exit(f"{options.history}: no run of {options.commit or 'any commit'}")
     steps = {step: fit([run["records"] for run in runs], [run["ours"][step]["cpu"] for run in runs]) for step in STEPS}
     print("| step | processor seconds at the start | microseconds a record |\n|---|---|---|")
     for step, (fixed, rate) in steps.items():

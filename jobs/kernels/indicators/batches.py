@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from jobs.core.direct import arrow_schema
-from jobs.kernels.indicators.cells import read_cells
+from jobs.kernels.indicators.cells import Cells, read_cells
 from jobs.kernels.indicators.firms import firm_cube
 from jobs.kernels.indicators.margins import margins
 from jobs.kernels.indicators.variety import diversity, trade_mix
@@ -82,7 +82,11 @@ def indicator_batches(batches: Iterable[pa.RecordBatch], plan: IndicatorPlan) ->
 
 def indicator_parts(batches: Iterable[pa.RecordBatch], plan: IndicatorPlan) -> dict[str, pl.DataFrame]:
     """The same, a frame for each part."""
-    given = read_cells(batches)
+    return parts_of_cells(read_cells(batches), plan)
+
+
+def parts_of_cells(given: Cells, plan: IndicatorPlan) -> dict[str, pl.DataFrame]:
+    """All parts of some cities from their cells."""
     firms = firm_cube(given, plan.years, known_years=plan.known_years, names_left_out=plan.names_left_out)
     asked = given.cells.filter(pl.col("year").is_in(list(plan.years)))
     return {
@@ -110,6 +114,11 @@ def _in_dollars(cents: pa.Array, kind: pa.DataType) -> pa.Array:
     """Whole cents as dollars: a decimal with two places is its cents, told where the point stands."""
     whole = cents.cast(pa.int64()).cast(pa.decimal128(kind.precision, 0))
     return pa.Array.from_buffers(kind, len(whole), whole.buffers(), null_count=whole.null_count, offset=whole.offset)
+
+
+def no_parts() -> pl.DataFrame:
+    """No rows, with the columns and types of all parts."""
+    return aligned(pl.DataFrame(schema={name: _POLARS[kind] for name, kind in PART_TYPES.items()}))
 
 
 def aligned(frame: pl.DataFrame) -> pl.DataFrame:

@@ -58,15 +58,33 @@ class Cells:
 
 def read_cells(batches: Iterable[pa.RecordBatch]) -> Cells:
     """Sum the records of batches to cells, some batches at a time."""
-    parts: list[pl.DataFrame] = []
-    presence: list[pl.DataFrame] = []
+    parts = []
     for rows in _frames_of(batches):
         is_record = pl.col(RECORD_MARK).is_not_null()
-        presence.append(rows.filter(~is_record).select(FIRM))
-        parts.append(_summed(_canonical(rows.filter(is_record))))
+        parts += [presence_of(rows.filter(~is_record)), cells_of(rows.filter(is_record))]
+    return put_together(parts)
+
+
+def cells_of(records: pl.DataFrame) -> Cells:
+    """The cells of some records, :data:`RECORD_INPUTS`."""
+    return Cells(_summed(_canonical(records)), pl.DataFrame())
+
+
+def presence_of(firms: pl.DataFrame) -> Cells:
+    """No cells, and the firms of years that are not among them."""
+    return Cells(pl.DataFrame(), firms.select(FIRM))
+
+
+def put_together(parts: Iterable[Cells]) -> Cells:
+    """The cells of all parts, each once."""
+    parts = list(parts)
+    cells = [part.cells for part in parts if part.cells.width]
+    presence = [part.presence for part in parts if part.presence.width]
     empty = pl.DataFrame(schema=RECORD_INPUTS)
-    cells = _summed(pl.concat(parts)) if parts else _summed(_canonical(empty))
-    return Cells(cells, pl.concat(presence).unique() if presence else empty.select(FIRM))
+    return Cells(
+        _summed(pl.concat(cells)) if cells else _summed(_canonical(empty)),
+        pl.concat(presence).unique() if presence else empty.select(FIRM),
+    )
 
 
 def sections() -> pl.DataFrame:

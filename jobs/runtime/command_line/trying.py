@@ -44,6 +44,9 @@ def _generate(parser: Parser) -> None:
     parser.add_argument("--cities", type=int, help="cities with customs files")
     parser.add_argument("--without-postcode", default="", help="years whose files have no postcode column, e.g. 2007,2008")
     parser.add_argument("--firms", choices=FIRM_TABLES, default="tfp", help="table of productivity, or survey accounts")
+    parser.add_argument(
+        "--skew", type=float, default=0.0, help="times the real odds of Shenzhen, Shanghai and Dongguan; 0: by their products"
+    )
     parser.add_argument("--year-effect", type=float, help="spread of common year effects in sd, 0 for none")
     parser.add_argument("--resilience", default="lnRes", help="measure the outcomes follow: lnRes, lnRunepd or lnResc")
     parser.add_argument("--sample", default="full", help="the paper's sample whose coefficients all cities obey")

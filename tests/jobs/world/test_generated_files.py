@@ -19,9 +19,10 @@ from jobs.world import dirt, truth, years
 from jobs.world.errors import WorldOptionError
 from jobs.world.firm_accounts import write_firm_accounts
 from jobs.world.firms import build_roster
+from jobs.world.latent import WorldModel
 from jobs.world.place_texts import PlaceTexts
 from jobs.world.reference import WorldReference, with_interval
-from jobs.world.world import MAX_FIRMS
+from jobs.world.world import CLEAN_SHARE, LARGE_CITIES, MAX_FIRMS, World
 from schemas.places import INSIDE_TYPES
 
 ENCODING = {2003: "utf-8-sig", 2004: "utf-8-sig", 2005: "utf-8-sig", 2006: "gb18030", 2007: "gb18030", 2008: "gb18030"}
@@ -260,6 +261,21 @@ def test_a_world_that_needs_more_records_than_asked_for_says_so(tmp_path):
     )
     assert written.n_rows > 3_000
     assert printed[-1].startswith(f"records=2,000: {written.n_rows:,} were written, because each of the 40 city-years needs")
+
+
+def test_a_skewed_world_has_ten_times_the_odds_of_the_three_largest_cities():
+    def share(skew):
+        world = World(WorldModel(), WorldReference(), (2005, 2006), records=1_000_000, skew=skew)
+        rows = {city: sum(plan.n_rows for plan in world.plans if plan.city_id == city) for city in world.city_ids}
+        # met whatever the skew
+        assert sum(rows.values()) == pytest.approx(1_000_000 * CLEAN_SHARE, rel=0.03)
+        return [rows[city] / sum(rows.values()) for city in LARGE_CITIES]
+
+    real = list(LARGE_CITIES.values())
+    # rows that every product and destination needs take a little from the shares
+    assert share(1) == pytest.approx(real, rel=0.05)
+    odds = 10 * sum(real) / (10 * sum(real) + 1 - sum(real))
+    assert sum(share(10)) == pytest.approx(odds, rel=0.05)
 
 
 def test_customs_codes_of_the_largest_roster_have_ten_digits():
