@@ -186,6 +186,12 @@ def test_unknown_options_are_refused_with_the_allowed_ones(firms):
         fit(firms, "ols", ProductionOptions(tfp="planned"))
 
 
+@pytest.mark.parametrize("method", ["ols", "fe"])
+def test_gross_output_is_refused_without_intermediate_inputs(firms, method):
+    with pytest.raises(OptionError, match="expected intermediate inputs as proxy; found no proxy column"):
+        fit(firms, method, ProductionOptions(measure="gross_output"), proxy=())
+
+
 def test_summary_shows_counts_coefficients_and_doubts(firms):
     text = str(fit(firms, "acf", ProductionOptions(n_starts=0, root_tolerance=0.0)))
     assert "firm-years 2,400" in text

@@ -152,6 +152,19 @@ def test_frequency_weight_two_equals_copying_the_firm(firms, method):
     assert np.abs(weighted.params - copied.params).max() < VALLEY
 
 
+def test_moments_are_means_whatever_the_weights_sum_to(firms):
+    """What counts as a root must not depend on how often each firm is drawn: four times all is all, to the last bit."""
+    from estimation.production import estimate_panel, read_firm_panel
+
+    few = firms[firms["firm"] < 120]
+    panel = read_firm_panel(few, output="y", free=["l"], state=["k"], proxy=["m"], entity="firm", time="year")
+    options = ProductionOptions(exit="none", n_starts=2)
+    once, fourfold = (
+        estimate_panel(panel, "acf", options, np.full(panel.n_obs, weight)) for weight in (1.0, 4.0)
+    )
+    assert once.criterion == fourfold.criterion and list(once.params) == list(fourfold.params)
+
+
 @pytest.mark.parametrize("method", ["lp", "op", "acf", "wooldridge"])
 def test_estimator_recovers_technology_where_least_squares_does_not(many_firms, method):
     proxy = "i" if method == "op" else "m"
