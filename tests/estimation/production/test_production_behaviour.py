@@ -167,6 +167,15 @@ def test_several_roots_are_all_reported():
     assert sum(root.n_starts for root in roots) == len(starts)
 
 
+def test_one_root_needs_no_word_and_a_second_is_named():
+    starts = [np.array([value]) for value in (0.25, 0.35, 0.95)]
+    roots, best, criterion = find_roots(lambda x: (x - 0.3) * (x - 1.0), starts, 1e-10)
+    assert describe_search(roots[:1], 3, best, criterion) == ()
+    assert describe_search(roots, 3, best, criterion) == (
+        "2 roots: taken the one 2 of 3 starts reach; others (1.0000) from 1",
+    )
+
+
 def test_repeated_firm_year_is_refused_with_example(firms):
     with pytest.raises(FirmDataError, match=r"one row per firm and year; 1 repeat, e.g. 0 2000"):
         fit(pd.concat([firms, firms.iloc[[0]]]))
