@@ -200,7 +200,16 @@ def drawn(copy: Copy, data: CoverageData, modules: Sequence[str], number: int, s
 
 
 def survivors(copy: Copy, found: Path, tests: Sequence[str]) -> list[tuple[Fault, set[str]]]:
-    """Faults of a file that no test noticed, wherever their lines are now, with the tests they are to meet."""
+    """Faults of a file that no test noticed, wherever their lines are now, with the tests they are to meet.
+
+    Raises
+    ------
+    SystemExit
+        If a test fails without any fault.
+    """
+    code, output = copy.pytest(*tests)
+    if code:
+        sys.exit(f"the tests fail without a fault:\n{output[-2000:]}")
     result = []
     for row in map(json.loads, found.read_text("utf-8").splitlines()):
         if row["noticed"]:

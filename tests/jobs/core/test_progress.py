@@ -174,7 +174,7 @@ def test_ctrl_c_while_modules_are_loaded_is_a_sentence_too(monkeypatch, capsys):
 
     known = main.commands()
     monkeypatch.setattr(main, "commands", lambda: known)
-    monkeypatch.setattr(main.importlib, "import_module", interrupted)
+    monkeypatch.setattr(main, "work_of", interrupted)
     monkeypatch.setattr(main, "parse", lambda name, words: __import__("argparse").Namespace())
     assert main.run_command(["land"]) == 130
     assert "Interrupted" in capsys.readouterr().err
