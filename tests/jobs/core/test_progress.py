@@ -185,7 +185,7 @@ def test_first_line_of_a_long_command_comes_before_its_modules_are_loaded():
 import sys
 from jobs.commands.main import run_command
 import jobs.commands.main as main
-main.importlib = type("Stub", (), {"import_module": staticmethod(lambda name: sys.exit(9))})
+main.work_of = lambda name: sys.exit(9)
 main.run_command(["run", "--lake", "LAKE"])
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
