@@ -11,11 +11,13 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from jobs.core.delta_log import LOG, LiveFile, read_commits, read_log
+from jobs.core.commits import PRODUCT
+from jobs.core.delta_log import LOG, LiveFile, TableLog, read_commits, read_log
+from jobs.core.locks import is_committing
 from jobs.core.stored_files import StoredFiles
 
 FOLDER = "_checksums"
@@ -75,14 +77,41 @@ def record_checksums(
             "files": {path: list(pair) for path, pair in found.items()},
         }
         text = json.dumps(record, ensure_ascii=False, sort_keys=True)
-        files.write(f"{_folder(table)}/{commit.version:020}.json", text.encode())
+        files.write(f"{record_folder(table)}/{commit.version:020}.json", text.encode())
         n_files += len(added)
     return n_files
 
 
+def record_missing(files: StoredFiles, tables: Iterable[str]) -> int:
+    """Record what killed runs left unrecorded, of tables that have records; return the number of data files."""
+    n_files = 0
+    for table in tables:
+        versions = recorded_versions(files, table)
+        if versions and f"{max(versions) + 1:020}.json" in files.names(f"{table}/{LOG}"):
+            n_files += record_checksums(files, table)
+    return n_files
+
+
+def lost_records(files: StoredFiles, table: str, log: TableLog, *, with_last: bool) -> list[int]:
+    """Versions of our own whose record is gone, of a table that has any: an older product made none.
+
+    Parameters
+    ----------
+    with_last : bool
+        Of the last commits a killed run may have made none yet, which the next one makes up for: count these, too, unless a
+        process is at work on the table.
+    """
+    recorded = recorded_versions(files, table)
+    unrecorded = sorted(set(log.entries) - set(recorded)) if recorded else []
+    last = [version for version in unrecorded if version > max(recorded)]
+    is_settled = with_last and files.is_local and not is_committing(files.path("_locks"), table.replace("/", "."))
+    ours = {commit.version for commit in log.commits if commit.metadata.get("product") == PRODUCT} if is_settled else set()
+    return [version for version in unrecorded if version not in last or version in ours]
+
+
 def recorded_versions(files: StoredFiles, table: str) -> list[int]:
     """Versions of a table that are recorded; from names alone."""
-    return [int(name[:20]) for name in files.names(_folder(table)) if name.endswith(".json") and name[:20].isdigit()]
+    return [int(name[:20]) for name in files.names(record_folder(table)) if name.endswith(".json") and name[:20].isdigit()]
 
 
 def read_recorded(files: StoredFiles, table: str) -> Recorded:
@@ -91,19 +120,21 @@ def read_recorded(files: StoredFiles, table: str) -> Recorded:
     entries: dict[int, str] = {}
     odd, versions = [], recorded_versions(files, table)
     for version in sorted(versions):
-        name = f"{_folder(table)}/{version:020}.json"
+        name = f"{record_folder(table)}/{version:020}.json"
         try:
             record = json.loads(files.read(name) or b"")
+            if record["version"] != version:
+                raise ValueError(record["version"])
             known |= {path: (int(n_bytes), str(sha256)) for path, (n_bytes, sha256) in record["files"].items()}
-            entries[int(record["version"])] = str(record["entry"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            entries[version] = str(record["entry"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
             odd.append(name)
     return Recorded(max(versions, default=-1), known, entries, tuple(odd))
 
 
 def record_path(table: str, version: int) -> str:
     """Where the record of a version stands, below the root."""
-    return f"{_folder(table)}/{version:020}.json"
+    return f"{record_folder(table)}/{version:020}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +241,8 @@ def _hash(files: StoredFiles, path: str) -> tuple[int, str]:
     return n_bytes, digest.hexdigest()
 
 
-def _folder(table: str) -> str:
+def record_folder(table: str) -> str:
+    """Where the records of a table stand, below the root."""
     return f"{FOLDER}/{table.replace('/', '.')}"
 
 
@@ -222,7 +254,7 @@ def _sound_before(files: StoredFiles) -> set[str]:
     try:
         saved = json.loads(files.read(VERIFIED) or b"{}")
         return set(saved["sound"]) if time.time() - float(saved["at"]) < RESUME_SECONDS else set()
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         return set()
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from jobs.core import checksums
 from jobs.core.checksums import ToVerify, footer_fault, read_recorded, recorded_versions, verify_files
 from jobs.core.delta_log import LOG, LogFault, TableLog, read_log
 from jobs.core.errors import DamagedLakeError, LakeError
@@ -30,7 +31,13 @@ UNFINISHED_REPAIR = "_repair.json"
 #: What a deep look found in files whose names and sizes are right: a listing cannot, and must not call them up to date.
 FOUND_DEEP = "_damage.json"
 Depth = Literal["listing", "log", "deep"]
-Kind = Literal["marker", "place", "absent", "log", "history", "data", "record", "unreadable", "unfinished"]
+Kind = Literal["marker", "place", "absent", "log", "history", "data", "record", "folder", "unreadable", "unfinished"]
+#: Folders beside the tables'.
+OWN_FOLDERS = ("_checksums", "_locks")
+_NO_FOLDER = {
+    "file": "is a file, not a folder", "dangling": "is a link to nowhere", "other": "is no folder",
+    "link": "is a link to another place, which the rights, checks and erasures of the lake do not reach",
+}
 SHOWN = 3
 #: Of Linux and macOS file systems; of a path so much is left to the files of tables.
 MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 3_700
@@ -44,8 +51,8 @@ class Damage:
     ----------
     kind : str
         marker; place (the table is no folder); absent (it is gone or older than recorded); log (its state cannot be told);
-        history (a log file that the present state does not need); data (a live file); record (a checksum); unreadable
-        (rights or the disk forbid looking); unfinished (a repair was interrupted).
+        history (a log file that the present state does not need); data (a live file); record (a checksum); folder (one of
+        the lake's own is none); unreadable (rights or the disk forbid looking); unfinished (a repair was interrupted).
     table : str
         ``layer.name``, or the marker's name.
     file : str
@@ -64,7 +71,9 @@ class Damage:
     @property
     def sentence(self) -> str:
         """Table, file and what was found."""
-        return f"{self.table}: {self.file} {self.what}" if self.file else f"{self.table}: {self.what}"
+        # the record of a table's checksums stands beside it
+        file = self.file.removeprefix("../../")
+        return f"{self.table}: {file} {self.what}" if file else f"{self.table}: {self.what}"
 
 
 @dataclass(slots=True)
@@ -117,6 +126,8 @@ def examine(
             raise LakeError(f"{root}: no lake there. Check --lake, or load files first with `customs-lake run`.")
         if files.kind(UNFINISHED_REPAIR) != "nothing":
             found.damages.append(Damage("unfinished", UNFINISHED_REPAIR, "", "a repair was interrupted"))
+        odd = {folder: what for folder in OWN_FOLDERS if (what := _NO_FOLDER.get(files.kind(folder)))}
+        found.damages += [Damage("folder", folder, "", what) for folder, what in odd.items()]
         for name in TABLES:
             _examine_table(found, name, depth)
         _expect_ledger(found)
@@ -203,9 +214,7 @@ def _examine_table(found: Examined, name: str, depth: Depth) -> None:
     layer = table.split("/")[0]
     for place in (layer, table, f"{table}/{LOG}"):
         kind = files.kind(place)
-        if kind not in ("folder", "nothing"):
-            words = {"file": "is a file, not a folder", "dangling": "is a link to nowhere"}
-            what = words.get(kind, "is no folder")
+        if (what := _NO_FOLDER.get(kind)) is not None:
             at = "" if place == table else f"its folder {place} "
             found.damages.append(Damage("place", name, "", f"{at}{what}"))
             return
@@ -221,6 +230,11 @@ def _examine_table(found: Examined, name: str, depth: Depth) -> None:
     found.logs[name] = log
     if depth != "listing":
         _compare_entries(found, name, log)
+    if (what := _NO_FOLDER.get(files.kind(checksums.record_folder(table)))) is not None:
+        found.damages.append(Damage("record", name, f"../../{checksums.record_folder(table)}", what))
+    for version in checksums.lost_records(files, table, log, with_last=depth != "listing"):
+        path = f"../../{checksums.record_path(table, version)}"
+        found.damages.append(Damage("record", name, path, "is gone: nothing proves that version whole", version))
     for fault in log.faults:
         kind_of_fault: Kind = "log" if fault.is_needed else "history"
         found.damages.append(Damage(kind_of_fault, name, f"{LOG}/{fault.name}", fault.what, fault.version))
@@ -245,15 +259,14 @@ def _expect_ledger(found: Examined) -> None:
 
 def unfinished_scopes(files: StoredFiles) -> dict[str, frozenset[int] | None]:
     """What an interrupted repair was to make anew: table to years, None for all of it."""
-    content = files.read(UNFINISHED_REPAIR)
-    if content is None:
+    if files.kind(UNFINISHED_REPAIR) == "nothing":
         return {}
     try:
-        tables = json.loads(content)["tables"]
+        tables = json.loads(files.read(UNFINISHED_REPAIR) or b"")["tables"]
         return {
             name: None if years is None else frozenset(map(int, years)) for name, years in tables.items() if name in TABLES
         }
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
         # what it was about is not known any more: everything
         return dict.fromkeys(TABLES)
 
@@ -266,9 +279,9 @@ def _compare_entries(found: Examined, name: str, log: TableLog) -> None:
     faulty = {fault.version for fault in log.faults}
     for version, sha256 in recorded.entries.items():
         entry = f"{version:020}.json"
-        content = found.files.read(f"{table}/{LOG}/{entry}")
+        content = found.files.read(f"{table}/{LOG}/{entry}") if version not in faulty else None
         # an entry behind a checkpoint may have been cleaned up by Delta
-        if content is not None and version not in faulty and hashlib.sha256(content).hexdigest() != sha256:
+        if content is not None and hashlib.sha256(content).hexdigest() != sha256:
             is_needed = version > max((c for c in log.checkpoints if c <= log.newest), default=-1)
             log.faults.append(LogFault(entry, "is not the one that was committed (SHA-256 differs)", version, is_needed))
 
@@ -278,13 +291,21 @@ def _data_damages(files: StoredFiles, name: str, log: TableLog, depth: Depth) ->
     stored, damages = files.sizes(table), []
     for path, item in sorted(log.files.items()):
         if path not in stored:
-            what = "is a link to nowhere" if files.kind(f"{table}/{path}") == "dangling" else "is gone"
+            what = _in_place_of(files, f"{table}/{path}")
             damages.append(Damage("data", name, path, what))
         elif stored[path] != item.n_bytes:
             damages.append(Damage("data", name, path, f"has {stored[path]:,} bytes, {item.n_bytes:,} were committed"))
         elif depth == "log" and (fault := footer_fault(files, table, item)):
             damages.append(Damage("data", name, path, fault))
     return damages
+
+
+def _in_place_of(files: StoredFiles, path: str) -> str:
+    """What stands where a data file is expected."""
+    for place in (path, path.rpartition("/")[0]):
+        if (kind := files.kind(place)) in ("dangling", "link"):
+            return _NO_FOLDER[kind] if place == path else f"lies in {place.rpartition('/')[2]}, which {_NO_FOLDER[kind]}"
+    return "is gone"
 
 
 def _verify(found: Examined, progress: Callable[[int, int], None]) -> None:
@@ -315,12 +336,9 @@ def _note_deep(found: Examined) -> None:
 
 def _remember_deep(found: Examined) -> None:
     """Add what the last deep look found in files that are still live."""
-    content = found.files.read(FOUND_DEEP)
-    if content is None:
-        return
     try:
-        bad = [(str(table), str(file)) for table, file in json.loads(content)["files"]]
-    except (ValueError, KeyError, TypeError):
+        bad = [(str(table), str(file)) for table, file in json.loads(found.files.read(FOUND_DEEP) or b"")["files"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
     known = {(damage.table, damage.file) for damage in found.damages}
     for table, file in bad:
@@ -343,10 +361,10 @@ def _compare_with_manifest(found: Examined) -> None:
 
 
 def _manifest_versions(found: Examined) -> dict[str, int]:
+    """Version of each table by the builds in force, the latest of each year: a table built anew begins at version 0."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    """Version of each table by the builds in force, the latest of each year: a table built anew begins at version 0."""
     rows: list[dict[str, Any]] = []
     for path in found.logs[ops.BUILD.name].files:
         try:
@@ -398,7 +416,7 @@ def parse_marker(content: bytes, versions: dict[str, int] | None = None) -> tupl
     """
     try:
         marker = json.loads(content.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return {}, f"is not JSON ({str(error)[:80]})" if content else "is empty"
     if not isinstance(marker, dict) or not _is_whole(marker.get("format")) or marker["format"] < 1:
         return {}, f"has no format: expected a number from 1 to {LAKE_FORMAT}"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -122,6 +122,8 @@ class TableLog:
     faults : list of LogFault
     checkpoints : tuple of int
         Versions that a checkpoint stands for.
+    entries : tuple of int
+        Versions that have an entry, read or not.
     """
 
     version: int = -1
@@ -133,6 +135,7 @@ class TableLog:
     partition_by: tuple[str, ...] = ()
     faults: list[LogFault] = field(default_factory=list)
     checkpoints: tuple[int, ...] = ()
+    entries: tuple[int, ...] = ()
 
     @property
     def is_known(self) -> bool:
@@ -160,7 +163,8 @@ def read_log(files: StoredFiles, table: str, *, every_entry: bool = False) -> Ta
     names = files.names(folder)
     entries = {int(match.group(1)): name for name in names if (match := _ENTRY.match(name))}
     checkpoints = _checkpoints(names)
-    log = TableLog(newest=max([*entries, *checkpoints], default=-1), checkpoints=tuple(sorted(checkpoints)))
+    newest = max([*entries, *checkpoints], default=-1)
+    log = TableLog(newest=newest, checkpoints=tuple(sorted(checkpoints)), entries=tuple(sorted(entries)))
     if log.newest < 0:
         return log
     start = _start_at_checkpoint(files, folder, checkpoints, log, every_entry=every_entry)
@@ -243,7 +247,7 @@ def _read_checkpoint(files: StoredFiles, path: str, log: TableLog) -> str:
             _add(log, row | {"partitionValues": dict(row.get("partitionValues") or {})})
         for row in table.column("metaData").drop_null().to_pylist():
             _describe(log, row | {"configuration": dict(row.get("configuration") or {})})
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         return f"cannot be read ({_first_line(error)})"
     return ""
 
@@ -258,7 +262,7 @@ def _check_last_checkpoint(
         if isinstance(version, bool) or not isinstance(version, int):
             raise ValueError(f"its version is {version!r}")
         what = "" if version in checkpoints else f"names version {version}, of which there is no checkpoint"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         what = f"cannot be read ({_first_line(error)})"
     if what:
         log.faults.append(LogFault(LAST_CHECKPOINT, what, -1, is_needed=False))
@@ -276,7 +280,7 @@ def _read_entry(
         return None, LogFault(name, "is empty" if content is not None else "is a link to nowhere", version)
     try:
         actions = [json.loads(line) for line in content.decode("utf-8").splitlines() if line.strip()]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         what = "is cut or damaged" if content.lstrip().startswith(b"{") else "is not JSON"
         return None, LogFault(name, f"{what} ({_first_line(error)})", version)
     what = _odd(actions, version)
@@ -300,9 +304,10 @@ def _odd(actions: Sequence[Any], version: int) -> str:
     names = [next(iter(action)) for action in actions]
     if strange := sorted(set(names) - _ACTIONS):
         return f"holds actions that Delta does not know ({', '.join(strange)[:80]})"
-    for kind, needed in (("add", ("path", "size", "partitionValues")), ("remove", ("path",))):
-        if any(key not in action[kind] for action in actions if kind in action for key in needed):
-            return f"has a line '{kind}' that lacks {' or '.join(needed)}"
+    for action in actions:
+        (kind, values), = action.items()
+        if odd := [key for key, is_right in _VALUES.get(kind, {}).items() if not is_right(values.get(key))]:
+            return f"has a line '{kind}' that lacks {' and '.join(odd)}, or has odd ones"
     if version == 0 and not {"protocol", "metaData"} <= set(names):
         return "is cut: the first entry lacks protocol or columns"
     info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
@@ -315,6 +320,44 @@ def _odd(actions: Sequence[Any], version: int) -> str:
 
 def _is_action(value: Any) -> bool:
     return isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), dict)
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and "\0" not in unquote(value)
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict) and all(one is None or isinstance(one, str) for one in value.values())
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_schema(value: Any) -> bool:
+    try:
+        fields = json.loads(value)["fields"]
+        return all(isinstance(one["name"], str) and "type" in one for one in fields)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return False
+
+
+#: What the present state is told by, of each action, and how a right one looks.
+_VALUES: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "commitInfo": {
+        "timestamp": lambda one: one is None or _is_size(one), "operation": lambda one: one is None or isinstance(one, str),
+        "operationMetrics": lambda one: one is None or isinstance(one, dict),
+    },
+    "add": {"path": _is_path, "size": _is_size, "partitionValues": _is_mapping},
+    "remove": {"path": _is_path},
+    "metaData": {
+        "schemaString": _is_schema, "partitionColumns": _is_list, "configuration": lambda one: one is None or _is_mapping(one),
+    },
+}
 
 
 def _apply(log: TableLog, commit: LoggedCommit, actions: Sequence[dict[str, Any]]) -> None:
@@ -339,11 +382,8 @@ def _add(log: TableLog, add: dict[str, Any]) -> None:
 
 
 def _describe(log: TableLog, metadata: dict[str, Any]) -> None:
-    try:
-        schema = json.loads(metadata.get("schemaString") or "{}")
-        log.columns = {column["name"]: column["type"] for column in schema.get("fields", ())}
-    except (ValueError, KeyError, TypeError):
-        log.columns = {}
+    schema = json.loads(metadata["schemaString"])
+    log.columns = {column["name"]: column["type"] for column in schema["fields"]}
     log.configuration = dict(metadata.get("configuration") or {})
     log.partition_by = tuple(metadata.get("partitionColumns") or ())
 

@@ -73,6 +73,18 @@ def hold_commit(folder: Path, table: str) -> Iterator[None]:
         yield
 
 
+def is_committing(folder: Path, table: str) -> bool:
+    """Tell whether a process writes to a table just now; nothing is changed."""
+    try:
+        with open(folder / f"{table}.commit", "rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
 def _take(stack: contextlib.ExitStack, folder: Path, name: str, kind: int, what: str) -> None:
     handle = stack.enter_context(_open(folder, name))
     try:

@@ -16,9 +16,17 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from jobs.core.checksums import record_path, recorded_versions
+from jobs.core.checksums import record_checksums, record_path, recorded_versions
 from jobs.core.commits import PRODUCT
-from jobs.core.damage import FOUND_DEEP, MARKER, UNFINISHED_REPAIR, Damage, Examined, unfinished_scopes
+from jobs.core.damage import (
+    FOUND_DEEP,
+    MARKER,
+    UNFINISHED_REPAIR,
+    Damage,
+    Examined,
+    parse_marker,
+    unfinished_scopes,
+)
 from jobs.core.delta_log import LOG, TableLog, read_log
 from jobs.core.errors import LakeError
 from jobs.core.locks import hold_work
@@ -83,12 +91,25 @@ def make_readable(found: Examined, scopes: Mapping[str, Scope]) -> None:
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + f"-{uuid.uuid4().hex[:6]}"
     if scopes:
         wanted = {name: sorted(scope.years) if scope.years is not None else None for name, scope in scopes.items()}
+        if files.kind(UNFINISHED_REPAIR) != "file":
+            files.delete(UNFINISHED_REPAIR)
         files.write(UNFINISHED_REPAIR, json.dumps({"tables": wanted}, sort_keys=True).encode())
+    if files.kind(ASIDE) != "folder":
+        files.delete(ASIDE)
+    for damage in found.damages:
+        if damage.kind == "folder":
+            files.delete(damage.table)
     for name in dict.fromkeys(damage.table for damage in found.damages):
         if name in TABLES:
             _mend_table(files, name, found, f"{ASIDE}/{stamp}")
-    if any(damage.kind == "marker" for damage in found.damages):
+    if any(damage.kind == "marker" for damage in found.damages) or _is_ahead(found):
         _write_marker(files, f"{ASIDE}/{stamp}")
+
+
+def _is_ahead(found: Examined) -> bool:
+    """Tell whether the marker speaks of versions that were taken back with a damaged log."""
+    versions = {name: read_log(found.files, name.replace(".", "/")).newest for name in TABLES}
+    return bool(parse_marker(found.files.read(MARKER) or b"", versions)[1])
 
 
 def finish(files: StoredFiles) -> None:
@@ -126,6 +147,9 @@ def _mend_table(files: StoredFiles, name: str, found: Examined, aside: str) -> N
             return
     if "absent" in kinds:
         _forget_records(files, table, log.newest + 1, aside)
+    if "record" in kinds and not kinds & {"log", "absent"}:
+        # a deep look has read every column of what no record proves
+        record_checksums(files, table)
     if "data" in kinds:
         _take_out(files, name, read_log(files, table), [damage for damage in damages if damage.kind == "data"])
 
@@ -137,9 +161,13 @@ def _set_aside_whole(files: StoredFiles, table: str, aside: str) -> None:
         kind = files.kind(place)
         if kind == "nothing" or (place == layer and kind == "folder"):
             continue
+        if kind in ("link", "dangling"):
+            # what is behind a link is not the lake's: another table, or a folder of somebody's
+            files.delete(place)
+            break
         if kind == "folder":
             # only the log is kept: the data files hold records of persons and firms, and are built again
-            if files.kind(f"{place}/{LOG}") != "nothing":
+            if files.kind(f"{place}/{LOG}") in ("folder", "file"):
                 files.move(f"{place}/{LOG}", f"{aside}/tables/{table}/{LOG}")
             files.delete(place)
         else:
@@ -217,6 +245,7 @@ def _take_out(files: StoredFiles, name: str, log: TableLog, damages: Iterable[Da
     ]
     text = "".join(json.dumps(action, ensure_ascii=False) + "\n" for action in actions)
     files.write(f"{table}/{LOG}/{log.version + 1:020}.json", text.encode(), is_new=True)
+    record_checksums(files, table)
 
 
 def _write_marker(files: StoredFiles, aside: str) -> None:
@@ -232,12 +261,22 @@ def _write_marker(files: StoredFiles, aside: str) -> None:
         changes = [commit.version for commit in log.commits if commit.changes_shape and commit.version > 0]
         if changes:
             floors[name] = max(changes)
+    former = _origin(files)
     for name in (MARKER, f".{MARKER}.crc"):
         if files.kind(name) != "nothing":
             files.move(name, f"{aside}/{name}")
     # without a word on columns the next run compares them all
-    marker = {"format": lake_format, "product": PRODUCT, "floors": floors, "columns": ""}
+    marker = {"format": lake_format, "product": PRODUCT, "floors": floors, "columns": ""} | former
     files.write(MARKER, (json.dumps(marker, sort_keys=True) + "\n").encode())
+
+
+def _origin(files: StoredFiles) -> dict[str, str]:
+    """What a marker that is odd otherwise says of its records; no table knows it."""
+    try:
+        origin = json.loads(files.read(MARKER) or b"")["origin"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return {"origin": origin} if origin in ("generated", "delivered", "mixed") else {}
 
 
 def _is_done(migration: Migration, logs: Mapping[str, TableLog]) -> bool:
@@ -265,5 +304,7 @@ def alone(root: str) -> Iterator[None]:
     if not files.is_local:
         yield
         return
+    if files.kind("_locks") not in ("folder", "nothing"):
+        files.delete("_locks")
     with hold_work(files.path("_locks"), TABLES, None):
         yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,7 +67,9 @@ class StoredFiles:
         return Path(folder).expanduser() / relative
 
     def kind(self, relative: str) -> str:
-        """What stands there: folder, file, dangling (a link to nowhere), other, or nothing.
+        """What stands there: folder, file, link (to a folder), dangling (a link to nowhere), other, or nothing.
+
+        A link to a folder is not one: rights, erasure and checks of a lake end at its own folders. The root may be one.
 
         Raises
         ------
@@ -84,6 +87,8 @@ class StoredFiles:
                 if error.errno != errno.ELOOP:
                     raise
                 return "dangling"
+            if relative and stat.S_ISDIR(mode) and path.is_symlink():
+                return "link"
             return {0o040000: "folder", 0o100000: "file"}.get(mode & 0o170000, "other")
         from pyarrow import fs
 
@@ -132,7 +137,7 @@ class StoredFiles:
 
     def exists(self, relative: str) -> bool:
         """Tell whether a file or folder is there."""
-        return self.kind(relative) in ("file", "folder")
+        return self.kind(relative) in ("file", "folder", "link")
 
     def read_text(self, relative: str) -> str | None:
         """Content of a small UTF-8 file, None when it is not there."""
@@ -140,9 +145,19 @@ class StoredFiles:
         return None if content is None else content.decode("utf-8")
 
     def open(self, relative: str) -> BinaryIO:
-        """Open a file for reading."""
+        """Open a file for reading.
+
+        Raises
+        ------
+        OSError
+            Also for what is no file: a pipe would be waited for without end.
+        """
         if self.is_local:
-            return open(self.path(relative), "rb")
+            descriptor = os.open(self.path(relative), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
+                raise OSError(errno.EINVAL, "is no file", str(self.path(relative)))
+            return os.fdopen(descriptor, "rb")
         system, root = self._opened
         return system.open_input_file(f"{root}/{relative}")
 
@@ -226,13 +241,18 @@ class StoredFiles:
         with entries:
             for entry in entries:
                 name = f"{prefix}{entry.name}"
-                if entry.is_dir():
+                # a link may lead back up, or out of the lake
+                if entry.is_dir(follow_symlinks=False):
                     yield from self._walk(folder / entry.name, f"{name}/")
                     continue
                 try:
-                    yield name, entry.stat().st_size
-                except FileNotFoundError:
-                    continue
+                    found = entry.stat()
+                except OSError as error:
+                    if error.errno in (errno.ENOENT, errno.ELOOP):
+                        continue
+                    raise
+                if stat.S_ISREG(found.st_mode):
+                    yield name, found.st_size
 
     def _remote_sizes(self, relative: str, *, is_deep: bool) -> dict[str, int]:
         found = self._listed(relative, is_deep=is_deep)

@@ -17,6 +17,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from conf.settings import Settings, load_settings
+from jobs.core.checksums import record_missing
 from jobs.core.damage import refuse_damage
 from jobs.core.errors import (
     EXIT_DONE,
@@ -29,6 +30,7 @@ from jobs.core.lake import Lake
 from jobs.core.ledger import new_run_id
 from jobs.core.progress import moving
 from jobs.core.reading import LakeReader, NoSession, can_look
+from jobs.core.stored_files import StoredFiles
 from jobs.core.upkeep import add_declared_columns
 from jobs.core.years import parse_years
 from jobs.runtime.command_line.catalogue import commands, parse
@@ -37,6 +39,7 @@ from jobs.runtime.events import observe
 from jobs.runtime.preflight import Check, refuse_faults
 from jobs.runtime.session import build_session, is_local
 from jobs.runtime.surroundings import apply_rights, shut_folder
+from schemas.catalog import TABLES
 
 log = logging.getLogger("customs_lake")
 
@@ -147,6 +150,7 @@ def open_context(arguments: argparse.Namespace, *, create: bool = True, is_check
     with moving("spark", note="starts"):
         spark = build_session(settings)
     lake = Lake.open(spark, arguments.lake, create=create)
+    record_missing(StoredFiles(lake.root), (table.relative_path for table in TABLES.values()))
     if added := add_declared_columns(lake):
         log.info("columns that are new in this product were added: %s", ", ".join(added))
     # work locks cover the years asked for, so that runs on different years go on side by side

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.core.checksums import VERIFIED, read_recorded, record_checksums
+from jobs.core.checksums import VERIFIED, read_recorded, record_checksums, record_missing
 from jobs.core.damage import FOUND_DEEP, MARKER, UNFINISHED_REPAIR, examine, lines_of, parse_marker, refuse_damage
 from jobs.core.delta_log import read_log
 from jobs.core.errors import DamagedLakeError, LakeError
 from jobs.core.ledger import rows_of_commits
+from jobs.core.locks import hold_commit
 from jobs.core.mending import ASIDE, Scope, finish, make_readable, scopes_of
 from jobs.core.stored_files import StoredFiles, hadoop_checksum_fails
 from schemas.migrations import LAKE_FORMAT
@@ -55,6 +56,21 @@ def as_file(path):
 def as_dangling_link(path):
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     path.symlink_to(path.parent / "nowhere")
+
+
+def as_folder(path):
+    path.unlink(missing_ok=True)
+    path.mkdir()
+
+
+def as_pipe(path):
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+def as_link(path, target):
+    shutil.rmtree(path)
+    path.symlink_to(target)
 
 
 def without_last_line(path):
@@ -118,6 +134,51 @@ LISTED = {
     ),
     "table is a file": (lambda r: as_file(r / GOLD), "gold.city_exports: is a file, not a folder", ALL),
     "table is a link to nowhere": (lambda r: as_dangling_link(r / GOLD), "gold.city_exports: is a link to nowhere", ALL),
+    # what is behind a link is never touched: another table, or all of a disk, which a look would walk through
+    "table is a link to another": (lambda r: as_link(r / GOLD, r / SILVER), "exports: is a link to another place", ALL),
+    "table is a link to itself": (lambda r: as_link(r / GOLD, r / GOLD), "exports: is a link to nowhere", ALL),
+    "table is a link to all there is": (lambda r: as_link(r / GOLD, "/"), "exports: is a link to another place", ALL),
+    "log is a link to another's": (
+        lambda r: as_link(r / GOLD / "_delta_log", r / SILVER / "_delta_log"), "exports/_delta_log is a link to another", ALL,
+    ),
+    "year is a link to another": (
+        lambda r: as_link(r / SILVER / "year=2003", r / GOLD / "year=2003"), "lies in year=2003, which is a link", 2003,
+    ),
+    "year renamed": (
+        lambda r: (r / SILVER / "year=2003").rename(r / SILVER / "year=2003 (1)"), "year=2003/part.* is gone", 2003,
+    ),
+    "data file is a folder": (lambda r: as_folder(data_file(r, SILVER)), "year=2003/part.* is gone", 2003),
+    "data file is a pipe": (lambda r: as_pipe(data_file(r, SILVER)), "year=2003/part.* is gone", 2003),
+    "entry is a folder": (lambda r: as_folder(log_entry(r, SILVER)), r"0+1.json cannot be read \(is no file\)", ALL),
+    "entry is a pipe": (lambda r: as_pipe(log_entry(r, SILVER)), r"0+1.json cannot be read \(is no file\)", ALL),
+    "entries swapped": (
+        lambda r: swap(log_entry(r, SILVER, 0), log_entry(r, SILVER)), "0+0.json is cut: the first entry lacks", ALL,
+    ),
+    "entry far ahead": (
+        lambda r: shutil.copy(log_entry(r, SILVER), log_entry(r, SILVER, 7)), "_delta_log/0+2.json is gone", ALL,
+    ),
+    "entry nested without end": (lambda r: log_entry(r, SILVER).write_text('{"add":' * 100_000), "is cut or damaged", ALL),
+    "entry with a mark of the encoding": (
+        lambda r: log_entry(r, SILVER).write_bytes(b"\xef\xbb\xbf" + log_entry(r, SILVER).read_bytes()), "is not JSON", ALL,
+    ),
+    "checkpoint is a folder": (
+        lambda r: as_folder(checkpoint(r, SILVER)), "0+1.checkpoint.parquet cannot be read", NOTHING,
+    ),
+    "marker is a pipe": (lambda r: as_pipe(r / MARKER), f"{MARKER}: is no file", NOTHING),
+    "record of an older version gone": (
+        lambda r: (r / f"_checksums/silver.declaration/{0:020}.json").unlink(),
+        f"silver.declaration: _checksums/silver.declaration/{0:020}.json is gone", NOTHING,
+    ),
+    "records are a file": (lambda r: as_file(r / "_checksums"), "_checksums: is a file, not a folder", NOTHING),
+    "a table's records are a file": (
+        lambda r: as_file(r / "_checksums/silver.declaration"), "silver.declaration: _checksums/silver.declaration is a file",
+        NOTHING,
+    ),
+    "locks are a file": (lambda r: (r / "_locks").write_text("x"), "_locks: is a file, not a folder", NOTHING),
+    "repair interrupted, its note a folder": (lambda r: as_folder(r / UNFINISHED_REPAIR), "was interrupted", ALL),
+    "a file where what is broken goes": (
+        lambda r: [(r / ASIDE).write_text("x"), cut(log_entry(r, SILVER))], "0+1.json is cut", ALL,
+    ),
     "log is a file": (lambda r: as_file(r / GOLD / "_delta_log"), "its folder gold/city_exports/_delta_log is a file", ALL),
     "layer is a file": (lambda r: as_file(r / "gold"), "gold.city_exports: its folder gold is a file", ALL),
     "data file cut": (lambda r: cut(data_file(r, SILVER)), r"declaration: year=2003/part.*bytes, .* were committed", 2003),
@@ -165,6 +226,17 @@ LISTED = {
 }
 # seen in the log or in the first and last bytes of files
 LOGGED = {
+    "latest record gone": (
+        lambda r: (r / f"_checksums/silver.declaration/{1:020}.json").unlink(), "_checksums/.*1.json is gone", NOTHING,
+    ),
+    "record is a folder": (
+        lambda r: as_folder(r / f"_checksums/silver.declaration/{1:020}.json"), "declaration: _checksums.* cannot be read",
+        NOTHING,
+    ),
+    "entry with other line ends": (
+        lambda r: log_entry(r, SILVER).write_bytes(log_entry(r, SILVER).read_bytes().replace(b"\n", b"\r\n")),
+        "0+1.json is not the one that was committed", ALL,
+    ),
     "entry edited": (
         lambda r: log_entry(r, SILVER).write_text(log_entry(r, SILVER).read_text().replace("r1", "r2")),
         "0+1.json is not the one that was committed", ALL,
@@ -232,6 +304,93 @@ def test_damage_is_named_and_the_lake_made_readable_again(hand_made_lake, harm, 
     assert marker["format"] == LAKE_FORMAT and marker["floors"] == {}, "a table's first commit is no change of its shape"
     finish(StoredFiles(root))
     assert not (hand_made_lake / ASIDE).exists()
+
+
+#: What a place in a JSON file may hold instead of what was written.
+ODD = (None, "x", 5, -1, 1.5, [], {}, True, [1], {"a": 1}, "a\0", 10**400, float("inf"), "1")
+
+
+def _places(value, above=()):
+    if above:
+        yield above
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inside:
+        yield from _places(one, (*above, key))
+
+
+def _with(content, place, value):
+    changed = at = json.loads(json.dumps(content))
+    for key in place[:-1]:
+        at = at[key]
+    at[place[-1]] = value
+    return changed
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_no_value_anywhere_in_a_log_entry_stops_the_look_or_passes_for_another_state(hand_made_lake, version):
+    path, files = log_entry(hand_made_lake, SILVER, version), StoredFiles(str(hand_made_lake))
+    sound = read_log(files, SILVER)
+    actions = [json.loads(line) for line in path.read_text().splitlines()]
+    for place in _places(actions):
+        for value in ODD:
+            path.write_text("".join(json.dumps(action) + "\n" for action in _with(actions, place, value)))
+            log = read_log(files, SILVER)
+            if log.is_known:
+                assert set(log.columns) <= {*sound.columns, "a"} and len(log.files) == len(sound.files), (place, value)
+                assert all(isinstance(item.n_bytes, int) and item.n_bytes >= 0 for item in log.files.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (MARKER, {"format": LAKE_FORMAT, "floors": {"silver.declaration": 1}, "columns": "x"}),
+        (f"_checksums/silver.declaration/{1:020}.json", {"version": 1, "entry": "e", "files": {"year=2003/a": [1, "s"]}}),
+        (UNFINISHED_REPAIR, {"tables": {"silver.declaration": [2003], "gold.city_exports": None}}),
+        (FOUND_DEEP, {"files": [["silver.declaration", "year=2003/a"]]}), (VERIFIED, {"at": 1e12, "sound": ["a"]}),
+        (f"{SILVER}/_delta_log/_last_checkpoint", {"version": 1, "size": 1}),
+    ],
+)
+def test_no_value_anywhere_in_a_note_of_the_lake_stops_the_look(hand_made_lake, name, content):
+    for place in _places(content):
+        for value in ODD:
+            (hand_made_lake / name).write_text(json.dumps(_with(content, place, value)))
+            for depth in ("listing", "deep"):
+                scopes_of(examine(str(hand_made_lake), depth))
+
+
+def test_what_is_behind_a_link_stays_as_it_is(hand_made_lake, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    (hand_made_lake / GOLD).rename(elsewhere)
+    (hand_made_lake / GOLD).symlink_to(elsewhere)
+    before = sorted(path.relative_to(elsewhere) for path in elsewhere.rglob("*"))
+    found = examine(str(hand_made_lake), "deep")
+    make_readable(found, scopes_of(found))
+    assert sorted(path.relative_to(elsewhere) for path in elsewhere.rglob("*")) == before
+    assert not (hand_made_lake / GOLD).exists()
+
+
+def test_a_marker_that_is_written_anew_keeps_where_its_records_come_from(hand_made_lake):
+    (hand_made_lake / MARKER).write_text(json.dumps({"format": LAKE_FORMAT, "floors": [], "origin": "generated"}))
+    make_readable(examine(str(hand_made_lake)), {})
+    assert json.loads((hand_made_lake / MARKER).read_text())["origin"] == "generated"
+    # a log that is taken back is behind what the marker says of it
+    marker = {"format": LAKE_FORMAT, "floors": {"silver.declaration": 1}, "origin": "mixed"}
+    (hand_made_lake / MARKER).write_text(json.dumps(marker))
+    cut(log_entry(hand_made_lake, SILVER))
+    found = examine(str(hand_made_lake))
+    make_readable(found, scopes_of(found))
+    assert json.loads((hand_made_lake / MARKER).read_text())["floors"] == {}
+
+
+def test_a_run_that_is_at_work_or_was_killed_before_it_recorded_is_no_damage_to_the_next(hand_made_lake):
+    record = hand_made_lake / f"_checksums/silver.declaration/{1:020}.json"
+    former = record.read_text()
+    record.unlink()
+    with hold_commit(hand_made_lake / "_locks", "silver.declaration"):
+        assert examine(str(hand_made_lake), "deep").damages == [], "its writer is about to record it"
+    assert examine(str(hand_made_lake)).damages == [] and len(examine(str(hand_made_lake), "log").damages) == 1
+    assert record_missing(StoredFiles(str(hand_made_lake)), [SILVER, GOLD, "silver/quarantine"]) == 2
+    assert record.read_text() == former and examine(str(hand_made_lake), "log").damages == []
 
 
 def test_what_a_deep_look_found_is_known_to_every_run_until_it_is_mended(hand_made_lake):
@@ -367,7 +526,8 @@ def test_listing_ten_thousand_files_takes_less_than_a_second(tmp_path):
     log.mkdir(parents=True)
     (tmp_path / MARKER).write_text(json.dumps({"format": LAKE_FORMAT}))
     lines = [
-        {"commitInfo": {"operation": "WRITE"}}, {"protocol": {}}, {"metaData": {"partitionColumns": ["year"]}},
+        {"commitInfo": {"operation": "WRITE"}}, {"protocol": {}},
+        {"metaData": {"schemaString": json.dumps({"fields": []}), "partitionColumns": ["year"]}},
     ]
     stats = json.dumps({"numRecords": 1, "minValues": {"city_id": "110000"}, "maxValues": {"city_id": "650000"}})
     for year in range(2003, 2013):
