@@ -20,6 +20,7 @@ from jobs.core import checksums
 from jobs.core.checksums import ToVerify, footer_fault, read_recorded, recorded_versions, verify_files
 from jobs.core.delta_log import LOG, LogFault, TableLog, read_log
 from jobs.core.errors import DamagedLakeError, LakeError
+from jobs.core.protection import STATE, state_fault
 from jobs.core.stored_files import StoredFiles, hadoop_checksum_fails
 from schemas import bronze, gold, ops, silver
 from schemas.catalog import TABLES
@@ -31,7 +32,9 @@ UNFINISHED_REPAIR = "_repair.json"
 #: What a deep look found in files whose names and sizes are right: a listing cannot, and must not call them up to date.
 FOUND_DEEP = "_damage.json"
 Depth = Literal["listing", "log", "deep"]
-Kind = Literal["marker", "place", "absent", "log", "history", "data", "record", "folder", "unreadable", "unfinished"]
+Kind = Literal[
+    "marker", "place", "absent", "log", "history", "data", "record", "folder", "privacy", "unreadable", "unfinished"
+]
 #: Folders beside the tables'.
 OWN_FOLDERS = ("_checksums", "_locks")
 _NO_FOLDER = {
@@ -52,7 +55,8 @@ class Damage:
     kind : str
         marker; place (the table is no folder); absent (it is gone or older than recorded); log (its state cannot be told);
         history (a log file that the present state does not need); data (a live file); record (a checksum); folder (one of
-        the lake's own is none); unreadable (rights or the disk forbid looking); unfinished (a repair was interrupted).
+        the lake's own is none); privacy (how it keeps persons and firms); unreadable (rights or the disk forbid looking);
+        unfinished (a repair was interrupted).
     table : str
         ``layer.name``, or the marker's name.
     file : str
@@ -131,6 +135,9 @@ def examine(
         for name in TABLES:
             _examine_table(found, name, depth)
         _expect_ledger(found)
+        erased = found.logs.get(ops.ERASURE.name)
+        if what := state_fault(files, has_erasures=erased is not None and bool(erased.files)):
+            found.damages.append(Damage("privacy", STATE, "", what))
         if depth != "listing":
             _compare_with_manifest(found)
         if depth == "deep":

@@ -30,11 +30,18 @@ from jobs.core.damage import (
 from jobs.core.delta_log import LOG, TableLog, read_log
 from jobs.core.errors import LakeError
 from jobs.core.locks import hold_work
+from jobs.core.protection import STATE
 from jobs.core.stored_files import StoredFiles
+from schemas import bronze, firms, indicators, ops, silver
 from schemas.catalog import TABLES
 from schemas.migrations import AddColumns, Migration, pending_migrations
 
 ASIDE = "_damaged"
+#: Tables that hold persons or codes and names of firms, or their pseudonyms.
+OF_FIRMS = (
+    bronze.DECLARATION, silver.DECLARATION, silver.QUARANTINE, firms.FIRM_ACCOUNT, firms.FIRM_QUARANTINE, firms.FIRM_TFP,
+    indicators.CITY_FIRM,
+)
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -61,7 +68,7 @@ def scopes_of(found: Examined) -> dict[str, Scope]:
     Raises
     ------
     LakeError
-        If something cannot even be looked at: rights or the disk.
+        If something cannot even be looked at: rights or the disk; or if what was erased would come back.
     """
     unreadable = [damage for damage in found.damages if damage.kind == "unreadable"]
     if unreadable:
@@ -69,12 +76,21 @@ def scopes_of(found: Examined) -> dict[str, Scope]:
             f"{found.files.root}: {'; '.join(damage.sentence for damage in unreadable[:3])}. Give the user who runs this the"
             " right to read and write the lake (chown, chmod), or check the disk; then repair again."
         )
+    state = [damage for damage in found.damages if damage.kind == "privacy"]
+    if state and ops.ERASURE.name in found.logs and found.logs[ops.ERASURE.name].files:
+        raise LakeError(
+            f"{found.files.root}: {state[0].sentence}. Records were erased from this lake, and without the key of their hashes"
+            f" they would come back. Restore {STATE} from a copy; without one, load into a new lake and erase there."
+        )
     scopes = {name: Scope(years) for name, years in unfinished_scopes(found.files).items()}
     for damage in found.damages:
         if damage.kind in ("place", "absent", "log"):
             scopes[damage.table] = Scope()
         elif damage.kind == "data":
             scopes[damage.table] = Scope(_years_of(found, damage)).with_(scopes.get(damage.table))
+    if state:
+        # under which settings they were written cannot be told: the present ones are to hold for all of them
+        scopes |= {table.name: Scope() for table in OF_FIRMS if table.name in found.logs}
     return scopes
 
 
@@ -102,6 +118,10 @@ def make_readable(found: Examined, scopes: Mapping[str, Scope]) -> None:
     for name in dict.fromkeys(damage.table for damage in found.damages):
         if name in TABLES:
             _mend_table(files, name, found, f"{ASIDE}/{stamp}")
+    if any(damage.kind == "privacy" for damage in found.damages):
+        files.move(STATE, f"{ASIDE}/{stamp}/{STATE}")
+        # the next load finds neither records nor a policy, and writes down its own
+        _set_aside_whole(files, bronze.DECLARATION.relative_path, f"{ASIDE}/{stamp}")
     if any(damage.kind == "marker" for damage in found.damages) or _is_ahead(found):
         _write_marker(files, f"{ASIDE}/{stamp}")
 

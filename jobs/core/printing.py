@@ -21,7 +21,10 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u202
 
 
 def printable(text: object) -> str:
-    """Return a text with its secrets hidden and its control characters written out (``\\x1b``)."""
+    """Return a text with its secrets hidden and its control characters written out (``\\x1b``).
+
+    What JSON leaves as it is, from U+007F on, is written as JSON writes it: what is printed for a program stays JSON.
+    """
     return _CONTROL.sub(_written_out, redact(str(text)))
 
 
@@ -32,7 +35,7 @@ def cell(value: object, style: str = "") -> Text:
 
 def _written_out(match: re.Match[str]) -> str:
     code = ord(match.group())
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return f"\\x{code:02x}" if code < 0x7F else f"\\u{code:04x}"
 
 
 class GuardedStream:

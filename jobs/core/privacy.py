@@ -18,10 +18,9 @@ from conf.privacy import Privacy
 from conf.settings import Settings
 from jobs.core.errors import LakeError
 from jobs.core.lake import Lake
-from jobs.core.protection import Protection, keyed_hash
+from jobs.core.protection import STATE, Protection, keyed_hash
 from schemas import bronze, ops
 
-STATE = "_privacy.json"
 #: How a lake was loaded that does not say it.
 UNSAID = {"personal_columns": "keep", "firm_codes": "as_is", "key_check": ""}
 
@@ -99,6 +98,11 @@ def erasure_key(lake: Lake, privacy: Privacy) -> str:
         If the erasures were made with a key that is not the one given.
     """
     state = _state(lake)
+    if "erasure_key" not in state and lake.rows(ops.ERASURE):
+        raise LakeError(
+            f"{lake.root}: {STATE} is gone or lacks the key of what was erased from this lake; erased records would come back."
+            " Restore it from a copy. Without one, load into a new lake and erase there."
+        )
     if "erasure_key" not in state:
         own = "" if privacy.key else secrets.token_hex(32)
         check = keyed_hash(privacy.key, "erasure")[:16] if privacy.key else ""

@@ -29,7 +29,7 @@ import pyarrow as pa
 from jobs.core.errors import InputRefusedError
 from jobs.kernels import limits
 from jobs.kernels.kinds import PACKED, SUFFIXES, UNREAD, kind_of
-from jobs.kernels.reasons import not_now, reason_of
+from jobs.kernels.reasons import not_now, one_line, reason_of
 
 _VOLUME = re.compile(r"\.(?:7z|zip|rar)\.\d{2,3}$|\.z\d{2}$|\.part\d+\.rar$|\.r\d{2}$", re.IGNORECASE)
 _ARCHIVES = ("zip", "7z", "rar", "tar", *PACKED)
@@ -384,7 +384,7 @@ def _unicode_name(name: str, read_as: str = "utf-8") -> str:
 
 
 def _joined(outer: str, inner: str) -> str:
-    return f"{outer}/{inner}" if outer else inner
+    return f"{outer}/{one_line(inner)}" if outer else one_line(inner)
 
 
 def _check_inside(opened: _Opened, name: str) -> None:

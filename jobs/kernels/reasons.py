@@ -19,6 +19,9 @@ _PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.~+@-]+){2,}")
 #: A text in quotation marks, or in another language than the libraries', may be what stood in a cell.
 _QUOTED = re.compile(r"b?'[^']*'|b?\"[^\"]*\"|[^\x00-\x7f]+")
 
+# control characters and line ends, and what stands for bytes that are no UTF-8
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
 
 def not_now(error: BaseException) -> str:
     """What ails the machine and what to do, when it is the machine; empty when it is the file."""
@@ -39,3 +42,17 @@ def reason_of(error: BaseException) -> str:
     if not re.search(r"\w{3}", line):
         return type(error).__name__
     return line if len(line) <= MAX_LETTERS else line[:MAX_LETTERS].rsplit(" ", 1)[0] + " ..."
+
+
+def one_line(name: str) -> str:
+    """A name of a file with characters that are none of a text written out: ``data\\xca.csv``, ``a\\nb.csv``.
+
+    A line break would let a name pass for a line of a message, and bytes that are no UTF-8 fit into no ledger.
+    """
+    return _UNFIT.sub(_written_out, name)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    code = ord(found.group())
+    # how the interpreter keeps a byte that is no UTF-8
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else found.group().encode("unicode_escape").decode()

@@ -16,6 +16,7 @@ from typing import Literal
 
 from jobs.core.errors import InputRefusedError
 from jobs.kernels.raw_folder import RawFolder
+from jobs.kernels.reasons import one_line
 
 #: The delivered customs files lie in this folder below the raw folder, if it is there.
 CUSTOMS = "customs"
@@ -104,7 +105,8 @@ def refuse_links_out(folder: Path, raw: Path, allowed_links: Sequence[str]) -> N
         Naming the links, never what they lead to.
     """
     entries = [folder, *(folder.rglob("*") if folder.is_dir() else ())]
-    out = sorted(_name(path, raw) for path in entries if path.is_symlink() and not may_follow(path, raw, allowed_links))
+    links = (path for path in entries if path.is_symlink())
+    out = sorted(one_line(_name(path, raw)) for path in links if not may_follow(path, raw, allowed_links))
     if out:
         more = f" and {len(out) - 5:,} more" if len(out) > 5 else ""
         raise InputRefusedError(f"{', '.join(out[:5])}{more}: {LEADS_OUT}.")
@@ -125,11 +127,25 @@ def why_useless(name: str) -> str:
     return ""
 
 
+def why_unfit(name: str) -> str:
+    """Why no ledger can hold a name, in words; empty when it can."""
+    if one_line(name) == name:
+        return ""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        meant = os.fsencode(name).decode("gb18030", "replace")
+        likely = f", in GBK it reads {meant}" if one_line(meant) == meant and "\ufffd" not in meant else ""
+        return f"its name is not UTF-8{likely}: rename it (convmv -f gbk -t utf8 does so for a whole folder)"
+    return "its name holds a line break or another control character: rename it"
+
+
 def _walk(top: Path, raw: Path) -> Iterator[tuple[str, int] | Beside]:
     try:
         entries = sorted(os.scandir(top), key=lambda entry: entry.name)
     except OSError as error:
-        yield Beside(_name(top, raw), "refused", f"folder that cannot be opened ({error.strerror}): its files are not known")
+        reason = f"folder that cannot be opened ({error.strerror}): its files are not known"
+        yield Beside(one_line(_name(top, raw)), "refused", reason)
         return
     for entry in entries:
         path = Path(entry.path)
@@ -144,6 +160,8 @@ def _walk(top: Path, raw: Path) -> Iterator[tuple[str, int] | Beside]:
 
 def _file(entry: os.DirEntry, path: Path, raw: Path) -> tuple[str, int] | Beside:
     name = _name(path, raw)
+    if reason := why_unfit(name):
+        return Beside(one_line(name), "refused", reason)
     if entry.is_symlink() and not path.exists():
         return Beside(name, "link", "link that leads nowhere: mend it, or copy the file here")
     if entry.is_dir():
@@ -159,7 +177,7 @@ def _file(entry: os.DirEntry, path: Path, raw: Path) -> tuple[str, int] | Beside
 def _skipped_folder(path: Path, raw: Path) -> Beside:
     n_files = sum(len(names) for _, _, names in os.walk(path))
     return Beside(
-        f"{_name(path, raw)}/", "useless",
+        f"{one_line(_name(path, raw))}/", "useless",
         f"folder whose name starts with {path.name[0]}, left out with its {n_files:,} file{'' if n_files == 1 else 's'}",
     )
 
@@ -177,7 +195,9 @@ def _remote(folder: RawFolder) -> tuple[list[tuple[str, int]], list[Beside]]:
     for name, size in listed:
         hidden = next((part for part in name.split("/")[:-1] if part.startswith(("_", "."))), None)
         reason = f"in a folder whose name starts with {hidden[0]}" if hidden else why_useless(name.rsplit("/", 1)[-1])
-        if reason:
+        if unfit := why_unfit(name):
+            beside.append(Beside(one_line(name), "refused", unfit))
+        elif reason:
             beside.append(Beside(name, "useless", reason))
         else:
             files.append((name, size))

@@ -52,15 +52,24 @@ def gone(lake, *names):
         shutil.rmtree(lake / name.replace(".", "/"))
 
 
+def as_link(lake, name):
+    """Move a table elsewhere and leave a link."""
+    folder = lake / name.replace(".", "/")
+    folder.rename(lake.parent / name)
+    folder.symlink_to(lake.parent / name)
+
+
 # several at once: each brings its own way of mending, and a run of the jobs is what costs
 DAMAGES = {
-    "a year of bronze cut, an entry of gold half written, the marker lost": lambda lake: [
+    "a year of bronze cut, an entry of gold half written, the marker and a record of silver lost": lambda lake: [
+        min((lake / "_checksums" / "silver.declaration").iterdir()).unlink(),
         cut(live_file(lake, "bronze.declaration")), cut(entry(lake, "gold.city_exports")), (lake / MARKER).unlink(),
     ],
     "receipts and manifest gone, a bit of silver flipped": lambda lake: [
         gone(lake, "ops.file_receipt", "ops.build"), flip(live_file(lake, "silver.declaration")),
     ],
-    "bronze, balance and quality gone, the ledger's last entries half written": lambda lake: [
+    "bronze, balance and quality gone, the ledger's last entries half written, the policy cut": lambda lake: [
+        (lake / "_privacy.json").write_text("{"), as_link(lake, "gold.city_product_destination"),
         gone(lake, "bronze.declaration", "ops.reconciliation", "ops.file_quality"), cut(entry(lake, "ops.build")),
         cut(entry(lake, "ops.run")),
     ],

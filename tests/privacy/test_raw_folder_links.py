@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from jobs.core.errors import InputRefusedError
@@ -46,6 +48,27 @@ def test_links_of_other_folders_are_refused_too(raw, tmp_path):
         with pytest.raises(InputRefusedError, match=f"{name}/2005.csv.*leads out"):
             refuse_links_out(raw / name, raw, [])
         refuse_links_out(raw / name, raw, [f"{name}/*"])
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "reason"),
+    [
+        (b"data2003\nerror  forged.csv", "data2003\\nerror  forged.csv", "a line break or another control character"),
+        (b"data\x1b[2J2003.csv", "data\\x1b[2J2003.csv", "control character"),
+        ("data\x852003.csv".encode(), "data\\x852003.csv", "control character"),
+        ("data\u20282003.csv".encode(), "data\\u20282003.csv", "control character"),
+        ("出口2003.csv".encode("gbk"), "\\xb3\\xf6\\xbf\\xda2003.csv", "in GBK it reads customs/出口2003.csv: rename"),
+        (b"data\xff2003.csv", "data\\xff2003.csv", "not UTF-8: rename"),
+    ],
+)
+def test_a_name_that_no_ledger_can_hold_is_refused_in_one_line_and_the_others_are_taken(raw, name, shown, reason):
+    (raw / "customs" / "2001.csv").write_text("x", encoding="utf-8")
+    with open(os.fsencode(raw / "customs") + b"/" + name, "wb") as stream:
+        stream.write(b"x")
+    files, beside = list_delivery(RawFolder(str(raw)))
+    (found,) = [item for item in beside if item.kind == "refused" and "rename" in item.reason]
+    assert found.source_file == f"customs/{shown}" and reason in found.reason
+    assert "customs/2001.csv" in [each for each, _ in files] and all("\n" not in each for each, _ in files)
 
 
 def test_customs_folder_that_is_itself_a_link_out_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import stat
 import sys
@@ -167,7 +168,12 @@ def test_config_show_hides_the_password_of_an_address(tmp_path, capsys):
 
 def test_control_characters_are_written_out_and_tab_and_newline_stay():
     shown = printable(f"价格\t{ESCAPES}\n")
-    assert shown == "价格\t\\x1b[2J\\x1b]0;title\\x07\\x00\\x9b31m\\u202egnihton\\x0d\n"
+    assert shown == "价格\t\\x1b[2J\\x1b]0;title\\x07\\x00\\u009b31m\\u202egnihton\\x0d\n"
+
+
+def test_json_with_any_character_stays_json():
+    text = "".join(map(chr, (*range(0x100), 0x2028, 0x202E, 0x2066, 0x1F600)))
+    assert json.loads(printable(json.dumps({"company": text}, ensure_ascii=False))) == {"company": text}
 
 
 def test_whatever_a_command_prints_is_guarded(capsys):

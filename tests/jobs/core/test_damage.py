@@ -17,6 +17,7 @@ from jobs.core.errors import DamagedLakeError, LakeError
 from jobs.core.ledger import rows_of_commits
 from jobs.core.locks import hold_commit
 from jobs.core.mending import ASIDE, Scope, finish, make_readable, scopes_of
+from jobs.core.protection import STATE
 from jobs.core.stored_files import StoredFiles, hadoop_checksum_fails
 from schemas.migrations import LAKE_FORMAT
 
@@ -174,6 +175,11 @@ LISTED = {
         lambda r: as_file(r / "_checksums/silver.declaration"), "silver.declaration: _checksums/silver.declaration is a file",
         NOTHING,
     ),
+    "policy cut": (lambda r: (r / STATE).write_text('{"firm_codes": "as'), f"{STATE}: is not JSON", ALL),
+    "policy empty": (lambda r: (r / STATE).write_text(""), f"{STATE}: is empty", ALL),
+    "policy of a list": (lambda r: (r / STATE).write_text("[1]"), f"{STATE}: has odd values", ALL),
+    "policy of odd words": (lambda r: (r / STATE).write_text('{"firm_codes": "x"}'), f"{STATE}: has an odd firm_codes", ALL),
+    "policy is a folder": (lambda r: as_folder(r / STATE), f"{STATE}: is a folder", ALL),
     "locks are a file": (lambda r: (r / "_locks").write_text("x"), "_locks: is a file, not a folder", NOTHING),
     "repair interrupted, its note a folder": (lambda r: as_folder(r / UNFINISHED_REPAIR), "was interrupted", ALL),
     "a file where what is broken goes": (
@@ -356,6 +362,21 @@ def test_no_value_anywhere_in_a_note_of_the_lake_stops_the_look(hand_made_lake, 
             (hand_made_lake / name).write_text(json.dumps(_with(content, place, value)))
             for depth in ("listing", "deep"):
                 scopes_of(examine(str(hand_made_lake), depth))
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}"])
+def test_a_lake_that_lost_the_key_of_what_was_erased_is_not_built_again(hand_made_lake, content):
+    """Its hashes tell nobody any more who was erased: a load would bring them back."""
+    shutil.copytree(hand_made_lake / "ops" / "run", hand_made_lake / "ops" / "erasure")
+    sound = {"personal_columns": "leave_out", "firm_codes": "as_is", "key_check": "", "erasure_key": "ab" * 32}
+    (hand_made_lake / STATE).write_text(json.dumps(sound))
+    assert examine(str(hand_made_lake)).damages == []
+    (hand_made_lake / STATE).unlink() if content is None else (hand_made_lake / STATE).write_text(content)
+    found = examine(str(hand_made_lake))
+    assert [damage.kind for damage in found.damages] == ["privacy"]
+    with pytest.raises(LakeError, match=r"_privacy.json: .*they would come back\. Restore _privacy.json from a copy"):
+        scopes_of(found)
+    assert (hand_made_lake / "bronze" / "declaration").is_dir()
 
 
 def test_what_is_behind_a_link_stays_as_it_is(hand_made_lake, tmp_path):
