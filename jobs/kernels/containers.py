@@ -276,6 +276,8 @@ def _zip_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
     archive = zipfile.ZipFile(opened.stream)
     infos = [info for info in archive.infolist() if not info.is_dir()]
     _check_number(opened, len(infos))
+    if limits.overlap((info.header_offset, info.compress_size) for info in infos):
+        raise refusal(opened.where, "zip", ValueError("its members share their bytes, as in one made to harm"))
     for info in infos:
         name = _member_name(info)
         if is_clutter(name):
@@ -398,9 +400,8 @@ def _check_inside(opened: _Opened, name: str) -> None:
 
 def _check_number(opened: _Opened, number: int) -> None:
     if number > limits.MAX_MEMBERS:
-        raise InputRefusedError(
-            f"{opened.where}: more than {limits.MAX_MEMBERS:,} members. Unpack it and deliver the files that hold records."
-        )
+        many = f"{opened.where}: more than {limits.MAX_MEMBERS:,} members."
+        raise InputRefusedError(f"{many} Unpack it and deliver the files that hold records.")
 
 
 def _check_ratio(where: str, unpacked: int, packed: int) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import pairwise
+
 #: A record longer than this (bytes, after decoding) is not a record; the longest field seen in a delivery had 1.2 million.
 MAX_RECORD_BYTES = 64 << 20
 #: What is unpacked from an archive may be this many times its size; customs text packs ten to twenty times.
@@ -22,3 +25,15 @@ PIECE_BYTES = 128 << 20
 CHUNK_BYTES = 8 << 20
 #: Lines at the top among which the headings are looked for.
 MAX_LINES_ABOVE = 30
+
+
+def overlap(spans: Iterable[tuple[int, int]]) -> bool:
+    """Tell whether spans of bytes, each a begin and a length, share any: what unpacks the same bytes again and again is small.
+
+    Examples
+    --------
+    >>> overlap([(0, 10), (10, 5)]), overlap([(0, 10), (9, 5)]), overlap([(3, 0), (3, 0)])
+    (False, True, True)
+    """
+    ordered = sorted(spans)
+    return any(begin + max(n_bytes, 1) > following for (begin, n_bytes), (following, _) in pairwise(ordered))

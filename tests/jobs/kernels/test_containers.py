@@ -277,6 +277,17 @@ def _workbook(n_rows: int) -> bytes:
     })
 
 
+def test_an_archive_whose_members_share_their_bytes_is_refused(deliver):
+    """Each unpacks to little enough, and thousands of them come from the same few bytes."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("200301.csv", "a,b\n" + "1,2\n" * 1000)
+        archive.filelist *= 500
+        archive.NameToInfo["200301.csv"] = archive.filelist[0]
+    with pytest.raises(InputRefusedError, match="ZIP archive that cannot be read .its members share their bytes"):
+        deliver("data200301.zip", written.getvalue())
+
+
 def test_a_workbook_with_more_rows_than_excel_writes_is_refused_before_its_cells_are_made(deliver, monkeypatch):
     monkeypatch.setattr(limits, "MAX_SHEET_ROWS", 10_000)
     with pytest.raises(InputRefusedError, match=r"sheet1.xml has more than 10,000 rows, the most that Excel writes"):
