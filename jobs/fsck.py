@@ -30,7 +30,9 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
+from conf.settings import load_settings
 from jobs.core import upkeep
+from jobs.core.checksums import Share
 from jobs.core.damage import Damage, examine, lines_of, repair_command
 from jobs.core.errors import EXIT_DONE, EXIT_UNBALANCED, NoDirectAccessError
 from jobs.core.lake import Lake
@@ -42,6 +44,8 @@ from jobs.runtime.context import (
     command_main,
     open_context,
 )
+from jobs.runtime.executors import workers_elsewhere
+from jobs.runtime.session import build_session, is_local
 from schemas import bronze, gold, indicators, ops, silver
 from schemas.catalog import TABLES
 from schemas.table import Table
@@ -269,7 +273,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Print the findings; exit code 5 when there is an error."""
-    damages = find_damages(arguments.lake, deep=arguments.deep)
+    settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
+    # executors of a cluster read what one machine would read for hours
+    share = workers_elsewhere(build_session(settings)) if arguments.deep and not is_local(settings) else None
+    damages = find_damages(arguments.lake, deep=arguments.deep, share=share)
     if damages and arguments.json:
         print(found_as_json(damages, ()))
         return EXIT_UNBALANCED
@@ -283,11 +290,11 @@ def run_command(arguments: argparse.Namespace) -> int:
     return EXIT_UNBALANCED if outcome.changed else EXIT_DONE
 
 
-def find_damages(root: str, *, deep: bool) -> list[Damage]:
+def find_damages(root: str, *, deep: bool, share: Share | None = None) -> list[Damage]:
     """What is damaged, without Spark; nothing when only Java can open the store."""
     try:
         with moving("fsck") as step:
-            return examine(root, "deep" if deep else "log", progress=partial(_verified, step)).damages
+            return examine(root, "deep" if deep else "log", progress=partial(_verified, step), share=share).damages
     except NoDirectAccessError as error:
         log.info("fsck: %s Files are checked by Spark alone.", error)
         return []

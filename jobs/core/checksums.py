@@ -7,18 +7,23 @@ record never changes, so it may be copied with the lake. Hashing reads what the 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from jobs.core.commits import PRODUCT
 from jobs.core.delta_log import LOG, LiveFile, TableLog, read_commits, read_log
 from jobs.core.locks import is_committing
 from jobs.core.stored_files import StoredFiles
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FOLDER = "_checksums"
 VERIFIED = f"{FOLDER}/_verified.json"
@@ -26,6 +31,9 @@ VERIFIED = f"{FOLDER}/_verified.json"
 RESUME_SECONDS = 24 * 3600.0
 _BLOCK = 1 << 20
 _SAVE_EVERY_SECONDS = 5.0
+# of files that go to an executor together, and tasks between two notes of how far the check is
+_TASK_BYTES = 512 << 20
+_WAVE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +163,17 @@ class ToVerify:
     sha256: str
 
 
+#: Runs tasks, given as texts, by the dotted name of a function of (task, *arguments), elsewhere; gives what they yield.
+Share = Callable[[Sequence[str], str, tuple], Iterable[str]]
+
+
 def verify_files(
-    files: StoredFiles, wanted: list[ToVerify], *, progress: Callable[[int, int], None] = lambda done, total: None
+    files: StoredFiles, wanted: list[ToVerify], *, progress: Callable[[int, int], None] = lambda done, total: None,
+    share: Share | None = None,
 ) -> Iterator[tuple[ToVerify, str]]:
     """Compare the bytes of data files with what was recorded, or read all their columns without; yield the faults.
 
-    Side by side on all cores; a check that was interrupted within a day goes on where it stopped.
+    Side by side on all cores, or on executors; a check that was interrupted within a day goes on where it stopped.
 
     Parameters
     ----------
@@ -168,24 +181,58 @@ def verify_files(
     wanted : list of ToVerify
     progress : callable
         Takes bytes verified and bytes in all.
+    share : callable, optional
+        What shares the files out among executors; names and hashes go there, faults come back.
     """
     sound = _sound_before(files)
     total = sum(item.file.n_bytes for item in wanted)
     waiting = [item for item in wanted if _key(item) not in sound]
     done = total - sum(item.file.n_bytes for item in waiting)
     saved = time.monotonic()
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for item, fault in zip(waiting, pool.map(lambda item: _fault(files, item), waiting), strict=True):
-            done += item.file.n_bytes
-            progress(done, total)
-            if fault:
-                yield item, fault
-            else:
-                sound.add(_key(item))
-            if time.monotonic() - saved > _SAVE_EVERY_SECONDS:
-                _save(files, sound)
-                saved = time.monotonic()
+    for item, fault in _side_by_side(files, waiting) if share is None else _elsewhere(files, waiting, share):
+        done += item.file.n_bytes
+        progress(done, total)
+        if fault:
+            yield item, fault
+        else:
+            sound.add(_key(item))
+        if time.monotonic() - saved > _SAVE_EVERY_SECONDS:
+            _save(files, sound)
+            saved = time.monotonic()
     _forget_progress(files)
+
+
+def _side_by_side(files: StoredFiles, waiting: list[ToVerify]) -> Iterator[tuple[ToVerify, str]]:
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        yield from zip(waiting, pool.map(lambda item: _fault(files, item), waiting), strict=True)
+
+
+def _elsewhere(files: StoredFiles, waiting: list[ToVerify], share: Share) -> Iterator[tuple[ToVerify, str]]:
+    """Wave by wave, so that an interrupted check loses one wave at most."""
+    tasks: list[list[int]] = [[]]
+    for number, item in enumerate(waiting):
+        if tasks[-1] and sum(waiting[one].file.n_bytes for one in tasks[-1]) + item.file.n_bytes > _TASK_BYTES:
+            tasks.append([])
+        tasks[-1].append(number)
+    for begin in range(0, len(tasks), _WAVE):
+        texts = [
+            json.dumps([(number, dataclasses.asdict(waiting[number])) for number in task])
+            for task in tasks[begin : begin + _WAVE] if task
+        ]
+        for text in share(texts, f"{__name__}.faults_of", (files.root,)):
+            yield from ((waiting[number], fault) for number, fault in json.loads(text))
+
+
+def faults_of(task: str, root: str) -> Iterator[pa.RecordBatch]:
+    """Verify the files of one task on an executor; yields one row with number and fault of each."""
+    import pyarrow as pa
+
+    files = StoredFiles(root)
+    found = [
+        (number, _fault(files, ToVerify(item["table"], LiveFile(**item["file"]), item["sha256"])))
+        for number, item in json.loads(task)
+    ]
+    yield pa.RecordBatch.from_pydict({"result": pa.array([json.dumps(found)], pa.string())})
 
 
 def _fault(files: StoredFiles, item: ToVerify) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from jobs.core import checksums
-from jobs.core.checksums import ToVerify, footer_fault, read_recorded, recorded_versions, verify_files
+from jobs.core.checksums import Share, ToVerify, footer_fault, read_recorded, recorded_versions, verify_files
 from jobs.core.delta_log import LOG, LogFault, TableLog, read_log
 from jobs.core.errors import DamagedLakeError, LakeError
 from jobs.core.protection import STATE, state_fault
@@ -35,8 +35,7 @@ Depth = Literal["listing", "log", "deep"]
 Kind = Literal[
     "marker", "place", "absent", "log", "history", "data", "record", "folder", "privacy", "unreadable", "unfinished"
 ]
-#: Folders beside the tables'.
-OWN_FOLDERS = ("_checksums", "_locks")
+OWN_FOLDERS = ("_checksums", "_locks")  # beside the layers
 _NO_FOLDER = {
     "file": "is a file, not a folder", "dangling": "is a link to nowhere", "other": "is no folder",
     "link": "is a link to another place, which the rights, checks and erasures of the lake do not reach",
@@ -105,7 +104,8 @@ class Examined:
 
 
 def examine(
-    root: str, depth: Depth = "listing", *, progress: Callable[[int, int], None] = lambda done, total: None
+    root: str, depth: Depth = "listing", *, progress: Callable[[int, int], None] = lambda done, total: None,
+    share: Share | None = None,
 ) -> Examined:
     """Look for damage; nothing is changed, and damaged content raises nothing.
 
@@ -116,6 +116,8 @@ def examine(
     depth : {'listing', 'log', 'deep'}
     progress : callable
         Takes bytes verified and bytes in all, of a deep look.
+    share : callable, optional
+        What shares the files of a deep look out among executors.
 
     Raises
     ------
@@ -130,8 +132,8 @@ def examine(
             raise LakeError(f"{root}: no lake there. Check --lake, or load files first with `customs-lake run`.")
         if files.kind(UNFINISHED_REPAIR) != "nothing":
             found.damages.append(Damage("unfinished", UNFINISHED_REPAIR, "", "a repair was interrupted"))
-        odd = {folder: what for folder in OWN_FOLDERS if (what := _NO_FOLDER.get(files.kind(folder)))}
-        found.damages += [Damage("folder", folder, "", what) for folder, what in odd.items()]
+        odd = [(name, what) for name in OWN_FOLDERS if (what := _NO_FOLDER.get(files.kind(name)))]
+        found.damages += [Damage("folder", name, "", what) for name, what in odd]
         for name in TABLES:
             _examine_table(found, name, depth)
         _expect_ledger(found)
@@ -141,7 +143,7 @@ def examine(
         if depth != "listing":
             _compare_with_manifest(found)
         if depth == "deep":
-            _verify(found, progress)
+            _verify(found, progress, share)
             _note_deep(found)
         else:
             _remember_deep(found)
@@ -220,8 +222,7 @@ def _examine_table(found: Examined, name: str, depth: Depth) -> None:
     versions = recorded_versions(files, table)
     layer = table.split("/")[0]
     for place in (layer, table, f"{table}/{LOG}"):
-        kind = files.kind(place)
-        if (what := _NO_FOLDER.get(kind)) is not None:
+        if (what := _NO_FOLDER.get(files.kind(place))) is not None:
             at = "" if place == table else f"its folder {place} "
             found.damages.append(Damage("place", name, "", f"{at}{what}"))
             return
@@ -243,8 +244,8 @@ def _examine_table(found: Examined, name: str, depth: Depth) -> None:
         path = f"../../{checksums.record_path(table, version)}"
         found.damages.append(Damage("record", name, path, "is gone: nothing proves that version whole", version))
     for fault in log.faults:
-        kind_of_fault: Kind = "log" if fault.is_needed else "history"
-        found.damages.append(Damage(kind_of_fault, name, f"{LOG}/{fault.name}", fault.what, fault.version))
+        kind: Kind = "log" if fault.is_needed else "history"
+        found.damages.append(Damage(kind, name, f"{LOG}/{fault.name}", fault.what, fault.version))
     if log.is_known and log.newest < recorded:
         found.damages.append(
             Damage("absent", name, "", f"is at version {log.newest}, {recorded} was committed: log entries were taken away")
@@ -315,7 +316,7 @@ def _in_place_of(files: StoredFiles, path: str) -> str:
     return "is gone"
 
 
-def _verify(found: Examined, progress: Callable[[int, int], None]) -> None:
+def _verify(found: Examined, progress: Callable[[int, int], None], share: Share | None) -> None:
     wanted = []
     bad = {(damage.table, damage.file) for damage in found.damages}
     for name, log in found.logs.items():
@@ -325,7 +326,7 @@ def _verify(found: Examined, progress: Callable[[int, int], None]) -> None:
             ToVerify(table, item, recorded.get(path, (0, ""))[1])
             for path, item in sorted(log.files.items()) if log.is_known and (name, path) not in bad
         ]
-    for item, fault in verify_files(found.files, wanted, progress=progress):
+    for item, fault in verify_files(found.files, wanted, progress=progress, share=share):
         found.damages.append(Damage("data", item.table.replace("/", "."), item.file.path, fault))
 
 

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.core.checksums import VERIFIED, read_recorded, record_checksums, record_missing
+from jobs.core import checksums
+from jobs.core.checksums import VERIFIED, ToVerify, read_recorded, record_checksums, record_missing, verify_files
 from jobs.core.damage import FOUND_DEEP, MARKER, UNFINISHED_REPAIR, examine, lines_of, parse_marker, refuse_damage
-from jobs.core.delta_log import read_log
+from jobs.core.delta_log import LiveFile, read_log
 from jobs.core.errors import DamagedLakeError, LakeError
 from jobs.core.ledger import rows_of_commits
 from jobs.core.locks import hold_commit
@@ -578,6 +579,32 @@ def test_a_deep_look_that_was_interrupted_goes_on_and_leaves_nothing_when_done(h
     files.write(VERIFIED, json.dumps({"at": time.time() - 90_000, "sound": sound}).encode())
     examine(root, "deep")
     assert [name for name in read if name.startswith(f"{SILVER}/year")], "older than a day: all of it again"
+
+
+def test_executors_find_what_this_machine_finds_wave_by_wave(hand_made_lake, monkeypatch):
+    root, waves = str(hand_made_lake), []
+    monkeypatch.setattr(checksums, "_TASK_BYTES", 1)
+    monkeypatch.setattr(checksums, "_WAVE", 2)
+
+    def share(tasks, function, arguments):
+        """In the last task first: executors end in any order."""
+        waves.append(len(tasks))
+        kernel = getattr(checksums, function.rpartition(".")[2])
+        assert all(isinstance(task, str) for task in tasks) and arguments == (root,)
+        return [text for task in reversed(tasks) for batch in kernel(task, root) for text in batch["result"].to_pylist()]
+
+    assert examine(root, "deep", share=share).damages == [] and set(waves) == {2, 1}, "nine files, two a wave"
+    flip(data_file(hand_made_lake, SILVER, 2003))
+    shutil.rmtree(hand_made_lake / "_checksums" / "gold.city_exports")
+    flip(data_file(hand_made_lake, GOLD, 2004))
+    found = [damage.sentence for damage in examine(root, "deep", share=share).damages]
+    assert found and sorted(found) == sorted(damage.sentence for damage in examine(root, "deep").damages)
+
+    def lost(tasks, function, arguments):
+        raise ConnectionError("the cluster is gone")
+
+    with pytest.raises(ConnectionError):
+        list(verify_files(StoredFiles(root), [ToVerify(SILVER, LiveFile("year=2003/x", 1), "a")], share=lost))
 
 
 def test_a_commit_that_a_killed_run_did_not_record_is_recorded_with_the_next(hand_made_lake):
