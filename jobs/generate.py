@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -212,7 +213,7 @@ def _build_world(
     years = tuple(sorted(years or chosen.years))
     if not set(years) <= set(ALL_YEARS):
         raise WorldOptionError(f"years: expected some of {ALL_YEARS[0]}-{ALL_YEARS[-1]}, found {years}.")
-    tables = WorldReference(reference) if reference else WorldReference()
+    tables = WorldReference(reference) if reference else _shipped_reference()
     settings = model or WorldModel()
     settings = WorldModel(**{**{name: getattr(settings, name) for name in settings.__slots__}, "seed": seed})
     if not 0 <= skew <= MAX_SKEW:
@@ -225,6 +226,12 @@ def _build_world(
         choices = [pick_cities(tables, n, NAMED_CITIES) for n in range(1, most + 1)]
         cities = cities_that_fit(settings, tables, years, records, choices)
     return World(settings, tables, years, cities, records or chosen.records, skew)
+
+
+@lru_cache(maxsize=1)
+def _shipped_reference() -> WorldReference:
+    # worlds of one process share it: its postcodes and spellings take a second to work out
+    return WorldReference()
 
 
 def _recipe(world: World, years_without_postcode: Sequence[int], firms: str) -> dict[str, object]:
