@@ -47,6 +47,8 @@ def test_intervals_cover_the_truth(rows):
     # binomial(60, .95) falls below 50 once in 2,500
     assert table["coverage"].min() >= 50 / 60
     assert 0.85 <= table["se_ratio"].mean() <= 1.15
+    share = table["coverage"]
+    assert table["coverage_error"].to_numpy() == pytest.approx(np.sqrt(share * (1 - share) / 60).to_numpy())
 
 
 def test_tests_reject_true_nulls_rarely(rows):

@@ -117,6 +117,7 @@ def test_johnson_neyman_bounds_are_where_significance_changes(results):
 def test_turning_point_and_u_shape(results):
     i, j = results.names.index("w"), results.names.index("w_squared")
     point = turning_point(results, "w", "w_squared")
+    assert point.estimate == pytest.approx(-results.params["w"] / (2 * results.params["w_squared"]))
     assert point.std_error == pytest.approx(numeric_error(results, lambda b: -b[i] / (2 * b[j])), rel=1e-5)
     assert 0 < u_shape_test(results, "w", "w_squared") < 1
 
@@ -187,8 +188,26 @@ def test_recentred_bootstrap_is_centred_at_the_estimate(make_panel):
     assert gap.abs().max() < 4
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+def test_recentred_moments_of_the_sample_itself_are_zero_at_the_estimate(make_panel, monkeypatch, steps):
+    class EachOnce:
+        def multinomial(self, n, share):
+            return np.ones(len(share))
+
+    data = make_panel(n=150, seed=12)
+    model = SystemGMM(data, entity="id", time="year", dependent="y", endogenous=["x"], exogenous=["w"], n_lags=None)
+    results = model.fit(steps=steps)
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: EachOnce())
+    for recentre in (True, False):
+        draws = bootstrap(results, n_replications=1, recentre=recentre).draws.iloc[0]
+        assert draws.to_numpy() == pytest.approx(results.params.to_numpy(), rel=1e-9)
+
+
 def test_bootstrap_draws_clusters(panel):
     results = SystemGMM(panel, entity="id", time="year", dependent="y", exogenous=["w"], cluster="province").fit()
+    assert "Clustered on: province" in str(results)
+    alone = SystemGMM(panel, entity="id", time="year", dependent="y", exogenous=["w"]).fit()
+    assert "Clustered on: id" in str(alone)
     drawn = bootstrap(results, n_replications=50)
     assert drawn.n_failed == 0 and (drawn.std_errors > 0).all()
     with pytest.raises(SpecificationError, match="one or two steps"):

@@ -276,6 +276,10 @@ def test_second_stage_with_instruments_is_two_stage_least_squares():
     data = data.assign(w=data["z"] + data["id"].map(own), w2=data["z"] - data["id"].map(own) * 0.5)
     fit = two_stage(first_stage(data), data, ["z"], instruments=["w", "w2"])
     assert fit.details["hansen"].df == 1 and fit.details["hansen"].applies
+    # both instruments are valid: chi2(1) is above 10.8 once in 1,000; one that is not is refused
+    assert fit.details["hansen"].stat < 10.8
+    wrong = data.assign(w2=data["w2"] + data.groupby("id")["y"].transform("mean"))
+    assert two_stage(first_stage(data), wrong, ["z"], instruments=["w", "w2"]).details["hansen"].stat > 10.8
     exact = two_stage(first_stage(data), data, ["z"], instruments=["w"])
     frame = data.sort_values(["id", "year"])
     frame = frame.assign(ly=frame.groupby("id")["y"].shift(1)).dropna()
@@ -295,6 +299,14 @@ def test_corrected_errors_cover_the_truth_and_uncorrected_ones_do_not():
         plain += gap < 1.96 * fit.details["uncorrected_std_errors"]["z"]
     # binomial(60, .95) falls below 51 once in 500
     assert inside >= 51 and plain < 48
+
+
+def test_intervals_have_the_normal_distribution_s_width():
+    fit = BiasCorrectedMM(draw(n=60, seed=12), dependent="y", regressors=["x"], **KEYS).fit()
+    for level, width in ((0.95, 1.959964), (0.90, 1.644854)):
+        interval = fit.conf_int(level)
+        assert ((interval["upper"] - fit.params) / fit.std_errors).to_numpy() == pytest.approx(width, abs=1e-6)
+        assert (fit.params - interval["lower"]).to_numpy() == pytest.approx((interval["upper"] - fit.params).to_numpy())
 
 
 @pytest.mark.parametrize(
