@@ -181,10 +181,12 @@ def _write_world(
 ) -> Generated:
     raw, truth_folder = out / "raw", out / "truth"
     expect(world.records, "rows")
+    advance(0, note=f"{world.years[0]} is made")
     report(f"{len(world.plans):,} city-years planned, {len(world.roster):,} firms")
     years_written = _write_customs(world, raw / "customs", truth_folder, years_without_postcode, processes, report)
     n_rows, n_files = (sum(getattr(year, name) for year in years_written) for name in ("n_rows", "n_files"))
     write_model(truth_folder / "model.json", world.model, world.latent.equations)
+    advance(0, note="yearbook and firm files are made")
     write_sheets(world, raw / "yearbook", truth_folder)
     if firms == "survey":
         write_firm_survey(world, raw / "firms", truth_folder)

@@ -106,7 +106,8 @@ def read_firm_panel(
     is_usable = np.isfinite(values).all(axis=1) & frame[entity].notna().to_numpy() & frame[time].notna().to_numpy()
     position = np.flatnonzero(is_usable)
     years = _as_years(frame, time, position)
-    codes = pd.factorize(frame[entity].to_numpy()[position])[0].astype(np.int64)
+    # by value, not by first appearance: sums over firms are the same whatever the order of the rows
+    codes = pd.factorize(frame[entity].to_numpy()[position], sort=True)[0].astype(np.int64)
     order = np.lexsort((years, codes))
     codes, years, position = codes[order], years[order], position[order]
     _require_unique(frame, entity, codes, years, position)

@@ -6,12 +6,14 @@ Comtrade, as they come; which of them it is shows in its headings.
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pandas as pd
 
 from jobs.cleaning.plausibility import REFERENCE_COLUMNS
 from jobs.core.errors import InputRefusedError
+from jobs.core.stored_files import files_beside
 from jobs.kernels.trade_codes import ROMAN
 from schemas.reference.shipped import read_shipped
 
@@ -49,13 +51,16 @@ def shipped_totals() -> pd.DataFrame:
 
 def world_totals(raw: object) -> pd.DataFrame | None:
     """Totals that the generator wrote beside its raw files, none for a world of an older version; None for real files."""
-    truth = None if raw is None or "://" in str(raw) else Path(str(raw)).resolve().parent / "truth"
-    if truth is None or not (truth / "world.json").is_file():
+    truth = None if raw is None else files_beside(str(raw), "truth")
+    if truth is None or not truth.exists("world.json"):
         return None
-    path = truth / WORLD_TOTALS
-    if not path.is_file():
+    content = truth.read(WORLD_TOTALS)
+    if content is None:
         return pd.DataFrame(columns=list(REFERENCE_COLUMNS))
-    return read_totals(path).assign(source="generated world")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / WORLD_TOTALS
+        path.write_bytes(content)
+        return read_totals(path).assign(source="generated world")
 
 
 def read_totals(path: str | Path) -> pd.DataFrame:

@@ -18,8 +18,23 @@ ENVIRONMENT = (
 )
 ZIP = "Give --py-files customs-lake.zip, made by `make zip` from the code that the driver runs."
 JARS = "Give both Delta JARs with --jars, of the versions that this product names; remove others from the nodes' Spark."
+#: What is noted when no executor came, to be filled with the seconds.
+NO_EXECUTOR = "no executor within {seconds:.0f} s"
+OTHERS = "The other checks need executors and were not made."
+# the whole application is at its end: nothing else can be asked
+_ENDS = (
+    (r"no executor within (\d+ s)", "the cluster gave no executor within {0}",
+     "It has not the cores or the memory that are asked for, or others have them: its own page lists what is taken. Ask for"
+     f" less (--executor-memory, --executor-cores), or wait longer (--wait SECONDS). {OTHERS}"),
+    (r"(?:was shut down|stopped SparkContext|Master removed our application|Max number of executor failures"
+     r"|Application (?:has been|was) killed|application has already ended)", "the cluster has ended the application",
+     "Executors end as soon as they start. Their own log has the reason (stderr below the workers' work folder; `yarn logs`):"
+     " mostly a Java there that is not 17 or 21 (JAVA_HOME of the workers), another Spark than the driver's, or an option"
+     f" that their Java does not take (spark.executor.extraJavaOptions). {OTHERS}"),
+)  # fmt: skip
 #: What Spark says when a Python worker cannot start, and what it means.
 _FAILURES = (
+    *_ENDS,
     (r"Cannot run program \"([^\"]+)\"", "an executor has no {0}", ENVIRONMENT),
     (r"PYTHON_VERSION_MISMATCH[^\n]*", "an executor's Python is of another version than the driver's", ENVIRONMENT),
     (r"No module named '(pyspark|py4j)[^']*'", "Python on an executor does not find {0}", ENVIRONMENT),
@@ -104,6 +119,11 @@ class ClusterFacts:
     root: str = ""
 
 
+def ends_everything(failure: str) -> bool:
+    """Tell whether after this failure of the first question no other can be asked."""
+    return any(re.search(pattern, failure) for pattern, _, _ in _ENDS)
+
+
 def judge(facts: ClusterFacts) -> list[Finding]:
     """Judge all facts; what could not be asked is a finding too."""
     return [*_answers(facts), *_python(facts), *_java(facts), *_clock(facts), *_raw(facts), *_lake(facts)]
@@ -153,6 +173,8 @@ def _others(nodes: Sequence[Mapping[str, Any]], value: Any, wanted: str) -> list
 
 
 def _java(facts: ClusterFacts) -> Iterator[Finding]:
+    if ends_everything(facts.failure):
+        return
     if facts.java_failure:
         yield Finding("Java", False, *_explained(facts.java_failure))
         return

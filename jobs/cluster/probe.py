@@ -9,6 +9,7 @@ or without pyarrow, can still say so; what the facts mean is judged in :mod:`job
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -23,20 +24,23 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from conf.settings import load_settings
-from jobs.cluster.checks import ClusterFacts, Finding, LakeProbe, judge
+from jobs.cluster.checks import NO_EXECUTOR, ClusterFacts, Finding, LakeProbe, ends_everything, judge
 from jobs.core.errors import EXIT_DONE, EXIT_REFUSED, CustomsLakeError
 from jobs.core.printing import printable
+from jobs.core.progress import is_submitted, moving
 from jobs.core.storage import open_store
 from jobs.kernels.raw_folder import RawFolder, raw_folder
 from jobs.kernels.reasons import reason_of
 from jobs.runtime.package import code_hash
 from jobs.runtime.session import build_session
+from jobs.runtime.starting import in_time
+from jobs.runtime.watching import executors_in_time
 
 #: What executors import.
 PACKAGES = ("polars", "pyarrow", "numpy", "pandas", "scipy")
@@ -50,18 +54,22 @@ JAVA_FACTS = {
 SAMPLE_FILES, SAMPLE_BYTES = 3, 1024
 # tasks that wait a little each, so that every executor gets some
 N_TASKS, TASK_SECONDS = 32, 0.2
-SPARK_ERRORS = (PySparkException, Py4JJavaError)
+SPARK_ERRORS = (PySparkException, Py4JError)
 WIDTH = 100
 
 
 def examine_cluster(arguments: argparse.Namespace) -> int:
     """Ask the cluster, print every check, and return the exit code."""
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
-    spark = build_session(settings, app="customs-lake doctor")
-    try:
-        findings = judge(probe_cluster(spark, raw=arguments.raw, root=arguments.lake))
-    finally:
-        spark.stop()
+    where = "the cluster of the submit line" if is_submitted() else settings.spark.master
+    with moving("doctor", note="asks the cluster"):
+        spark = in_time(lambda: build_session(settings, app="customs-lake doctor"), arguments.wait, where)
+        try:
+            findings = judge(probe_cluster(spark, raw=arguments.raw, root=arguments.lake, seconds=arguments.wait))
+        finally:
+            # a context that the cluster has ended cannot be stopped once more
+            with contextlib.suppress(*SPARK_ERRORS):
+                spark.stop()
     if getattr(arguments, "json", False):
         print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=1))
     else:
@@ -75,12 +83,20 @@ def rendered(findings: Sequence[Finding]) -> str:
     for finding in findings:
         lines.append(f"{finding.name:<24}{'ok' if finding.is_fine else 'FAILS':<7}{finding.found}")
         if not finding.is_fine:
-            lines += textwrap.wrap(finding.remedy, WIDTH, initial_indent=" " * 31, subsequent_indent=" " * 31)
+            indent = " " * 31
+            # an option is for copying
+            lines += textwrap.wrap(
+                finding.remedy, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False,
+                break_long_words=False,
+            )
     n_failed = sum(not finding.is_fine for finding in findings)
-    return "\n".join([*lines, f"{len(findings)} checks, {n_failed or 'none'} failed"])
+    n_checks = f"{len(findings)} check{'s' * (len(findings) != 1)}"
+    return "\n".join([*lines, f"{n_checks}, {n_failed or 'none'} failed"])
 
 
-def probe_cluster(spark: SparkSession, *, raw: str | os.PathLike[str] | None, root: str | None) -> ClusterFacts:
+def probe_cluster(
+    spark: SparkSession, *, raw: str | os.PathLike[str] | None, root: str | None, seconds: float = 120.0
+) -> ClusterFacts:
     """Ask driver and executors; nothing raises, what fails is a fact.
 
     Parameters
@@ -90,18 +106,23 @@ def probe_cluster(spark: SparkSession, *, raw: str | os.PathLike[str] | None, ro
         Raw folder.
     root : str, optional
         Of the lake, which need not be there yet. A file is written below it and removed.
+    seconds : float
+        How long to wait for the first executor.
     """
+    master = spark.conf.get("spark.master", "") or ""
     samples, reason = _sample(raw) if raw is not None else ({}, "")
     packages = [*PACKAGES, *(["hdfs-native"] if str(raw).startswith("hdfs:") else [])]
     driver = {
         "python": platform.python_version(), "spark": spark.version, "code": code_hash(), "samples": samples,
         "raw_reason": reason, "packages": {name: version for name in packages if (version := _version(name))},
     }
-    nodes, failure = _nodes(spark, raw, driver)
+    nodes, failure = _nodes(spark, raw, driver, seconds)
+    facts = ClusterFacts(master, driver, nodes, failure=failure, raw="" if raw is None else os.fspath(raw), root=root or "")
+    if ends_everything(failure):
+        return facts
     machines, java_failure = _machines(spark)
-    return ClusterFacts(
-        spark.conf.get("spark.master", "") or "", driver, nodes, machines, failure, java_failure,
-        None if root is None else _probe_lake(spark, root), "" if raw is None else os.fspath(raw), root or "",
+    return replace(
+        facts, machines=machines, java_failure=java_failure, lake=None if root is None else _probe_lake(spark, root)
     )
 
 
@@ -142,7 +163,7 @@ def _first_bytes(folder: RawFolder, name: str) -> str:
 
 
 def _nodes(
-    spark: SparkSession, raw: str | os.PathLike[str] | None, driver: Mapping[str, Any]
+    spark: SparkSession, raw: str | os.PathLike[str] | None, driver: Mapping[str, Any], seconds: float
 ) -> tuple[list[dict[str, Any]], str]:
     """What Python on the executors answers, one dictionary for each worker's parent; or what Spark said instead."""
     question = {
@@ -154,9 +175,10 @@ def _nodes(
     ask = F.udf(_asking(question), "string", useArrow=False)
     before = time.time()
     try:
-        rows = spark.range(0, N_TASKS, 1, N_TASKS).select(ask("id").alias("answer")).collect()
+        with executors_in_time(spark, seconds) as is_over:
+            rows = spark.range(0, N_TASKS, 1, N_TASKS).select(ask("id").alias("answer")).collect()
     except SPARK_ERRORS as error:
-        return [], str(error)
+        return [], NO_EXECUTOR.format(seconds=seconds) if is_over.is_set() else str(error)
     after = time.time()
     found: dict[tuple[str, int], dict[str, Any]] = {}
     for answer in (json.loads(row["answer"]) for row in rows):

@@ -33,6 +33,10 @@ class SurroundingsError(CustomsLakeError):
     """Raised when the machine does not give what a run needs: open files, a temporary folder, a path short enough."""
 
 
+class SessionError(CustomsLakeError):
+    """Raised when Spark does not start: nobody at the master's address, no room on the cluster, Java or a JAR missing."""
+
+
 class NoDirectAccessError(LakeError):
     """Raised when a store can be opened by Java only: what is looked at without it is left to Spark."""
 

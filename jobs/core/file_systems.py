@@ -107,10 +107,15 @@ def _be_the_submitting_user() -> None:
 
 @cache
 def _native() -> type:
-    """hdfs-native's file system, with the time of a file's last change under the name that pyarrow reads."""
+    """hdfs-native's file system with what pyarrow and this product expect of one.
+
+    The time of a file's last change is there under the name that pyarrow reads. HDFS leaves the umask to its clients; this
+    one's takes no notice of the process's, which holds the rights that the settings take.
+    """
+    from hdfs_native import WriteOptions
     from hdfs_native.fsspec import HdfsFileSystem
 
-    class TimedHdfs(HdfsFileSystem):
+    class GuardedHdfs(HdfsFileSystem):
         def info(self, path: str, **options: Any) -> dict:
             return _timed(super().info(path, **options))
 
@@ -118,7 +123,27 @@ def _native() -> type:
             found = super().ls(path, detail, **options)
             return [_timed(item) for item in found if isinstance(item, dict)] if detail else found
 
-    return TimedHdfs
+        def mkdir(self, path: str, create_parents: bool = True, **options: Any) -> None:
+            super().mkdir(path, create_parents, **({"permission": 0o777 & ~process_umask()} | options))
+
+        def _open(
+            self, path: str, mode: str = "rb", overwrite: bool = True, replication: int | None = None,
+            block_size: int | None = None, **options: Any,
+        ) -> Any:
+            if mode != "wb":
+                return super()._open(path, mode, overwrite, replication, block_size, **options)
+            rights = WriteOptions(block_size, replication, 0o666 & ~process_umask(), overwrite)
+            return self.client.create(self._strip_protocol(path), write_options=rights)
+
+    return GuardedHdfs
+
+
+def process_umask() -> int:
+    """Rights that this process takes from what it makes."""
+    # it can only be read by setting it: for that moment to the strictest, whatever other threads make
+    taken = os.umask(0o077)
+    os.umask(taken)
+    return taken
 
 
 def _timed(info: dict) -> dict:

@@ -87,7 +87,8 @@ class Step:
         is_counted = bool(self.done or self.bytes_done)
         if self.total:
             done = self.done if is_counted else round((share or 0) * self.total)
-            yield f"{'' if is_counted or not share else 'about '}{done:,} of {self.total:,} {self.unit}"
+            # a total that is aimed at may be passed
+            yield f"{'' if is_counted or not share else 'about '}{done:,} of {max(self.total, done):,} {self.unit}"
         elif self.done:
             yield f"{self.done:,} {self.unit}"
         if self.n_bytes:

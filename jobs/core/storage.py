@@ -123,6 +123,9 @@ class Store:
         # an object appears whole when its stream is closed; a file is renamed over the former one
         target = self._path(f"{relative}.partial") if self._can_rename else final
         with explained_store_failure(self.root):
+            if self._can_rename:
+                # on HDFS folders that come about by themselves have the rights of those above, not what the settings leave
+                self._filesystem.mkdirs(target.getParent())
             stream = self._filesystem.create(target, True)
             stream.write(bytearray(text.encode("utf-8")))
             stream.close()

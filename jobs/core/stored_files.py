@@ -196,6 +196,9 @@ class StoredFiles:
             system, root = self._opened
             if is_new and self.kind(relative) != "nothing":
                 raise FileExistsError(relative)
+            if self.root.startswith("hdfs:"):
+                # folders that come about by themselves have the rights of those above, not what the settings leave
+                system.create_dir(f"{root}/{relative}".rpartition("/")[0])
             with system.open_output_stream(f"{root}/{relative}") as stream:
                 stream.write(content)
             return
@@ -279,6 +282,21 @@ class StoredFiles:
         except ValueError as error:
             raise LakeError(f"{self.root}: not an address, expected one such as s3a://BUCKET/FOLDER ({error}).") from error
         return system, root
+
+
+def files_beside(address: str | os.PathLike[str], name: str) -> StoredFiles | None:
+    """Files of a folder that lies beside another one; None where there is none, or its place cannot be looked at."""
+    text = os.fspath(address)
+    if not is_remote(text):
+        text = str(StoredFiles(text).path().resolve())
+    above = text.rstrip("/").rpartition("/")[0]
+    if above.endswith(":/"):
+        # the root of a bucket or a name node: nothing is beside it
+        return None
+    try:
+        return StoredFiles(f"{above}/{name}") if StoredFiles(above).kind(name) == "folder" else None
+    except (NoDirectAccessError, OSError):
+        return None
 
 
 def hadoop_checksum_fails(content: bytes, checksums: bytes | None) -> bool:

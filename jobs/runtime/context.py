@@ -30,7 +30,7 @@ from jobs.core.lake import Lake
 from jobs.core.ledger import new_run_id
 from jobs.core.progress import moving
 from jobs.core.reading import LakeReader, NoSession, can_look
-from jobs.core.stored_files import StoredFiles
+from jobs.core.stored_files import StoredFiles, files_beside
 from jobs.core.upkeep import add_declared_columns
 from jobs.core.years import parse_years
 from jobs.runtime.command_line.catalogue import commands, parse
@@ -135,7 +135,7 @@ class JobContext:
 
 def is_generated_folder(raw: str | Path) -> bool:
     """Whether a folder of raw files is a generated world's: its truth lies beside it."""
-    return (Path(raw).resolve().parent / "truth").is_dir()
+    return files_beside(raw, "truth") is not None
 
 
 def open_context(arguments: argparse.Namespace, *, create: bool = True, is_checked: bool = False) -> JobContext:

@@ -20,6 +20,7 @@ from jobs.runtime.class_archive import archive_options
 from jobs.runtime.jars import jar_paths
 from jobs.runtime.java import require_java
 from jobs.runtime.machine import require_open_files, require_temporary_folder
+from jobs.runtime.starting import explained_start, require_master
 from jobs.runtime.surroundings import apply_rights, cache_folder, scratch_folder
 
 if TYPE_CHECKING:
@@ -93,9 +94,13 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
     ------
     JavaNotUsableError, JarsNotFoundError
         Before any JVM is started, with the remedy.
+    SessionError
+        If Spark does not start with this master, with the remedy.
     """
     _silence_expected_error_logs()
     from pyspark.sql import SparkSession
+
+    from jobs.runtime.gateway import has_started, last_lines
 
     # before the JVM is started, which inherits them
     apply_rights(settings.privacy)
@@ -105,6 +110,7 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
         return active
     builder = SparkSession.builder.appName(app)
     confs = ALWAYS_CONFS | DELTA_CONFS
+    master = settings.spark.master
     if not is_submitted():
         java, _ = require_java()
         require_open_files()
@@ -112,15 +118,15 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
         # workers must run this very interpreter, else they take python3 from the PATH
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        builder = builder.master(settings.spark.master)
+        builder = builder.master(master)
         confs = confs | TUNING_CONFS | LOCAL_CONFS | {
             "spark.driver.memory": settings.spark.driver_memory,
             "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
             "spark.driver.extraJavaOptions": _java_options(),
-            **_delta_jars(settings.spark.master),
+            **_delta_jars(master),
         }
         # several folders, or a cluster's own: as they are given
-        if "," in settings.spark.local_dir or not settings.spark.master.startswith("local"):
+        if "," in settings.spark.local_dir or not master.startswith("local"):
             confs |= {"spark.local.dir": settings.spark.local_dir} if settings.spark.local_dir else {}
         else:
             scratch = scratch_folder(settings.spark.local_dir)
@@ -136,15 +142,19 @@ def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSess
         confs |= {CLASS_PATH: os.pathsep.join(paths)} if paths else {}
     else:
         given = _submitted_conf()
-        local = LOCAL_CONFS if given.get("spark.master", "local[*]").startswith("local") else {}
+        master = given.get("spark.master", "local[*]") or "local[*]"
+        local = LOCAL_CONFS if master.startswith("local") else {}
         rights = {"spark.hadoop.fs.permissions.umask-mode": f"{settings.privacy.umask:03o}"}
         confs = confs | _unset_only(given, TUNING_CONFS | local | rights)
     for key, value in confs.items():
         builder = builder.config(key, value)
-    if not is_submitted():
-        _start_context(settings.spark.master, app, confs)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel(settings.spark.log_level)
+    require_master(master)
+    with explained_start(master, last_lines):
+        if not is_submitted():
+            _start_context(master, app, confs)
+        session = builder.getOrCreate()
+        session.sparkContext.setLogLevel(settings.spark.log_level)
+    has_started()
     return session
 
 

@@ -83,12 +83,15 @@ def estimate_industry(accounts: pd.DataFrame, *, choices: Productivity) -> pd.Da
         Columns :data:`COLUMNS` of one industry.
     choices : Productivity
     """
+    from estimation.dynamic_panel.computing import one_thread
     from estimation.production import ProductionError, SingularError, TooSmallError
 
     start = time.perf_counter()
     industry = str(accounts["industry_code"].iloc[0])
     try:
-        row = _estimated(accounts, choices)
+        # as many workers as cores are at work; and sums in the same order, so the same digits, on every machine of a kind
+        with one_thread():
+            row = _estimated(accounts, choices)
     except TooSmallError as error:
         row = _refused("too_small", error, len(accounts))
     except SingularError as error:

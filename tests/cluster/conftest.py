@@ -208,6 +208,7 @@ class Tools:
     submission_folder = staticmethod(submission_folder)
     write_defaults = staticmethod(write_defaults)
     root = ROOT
+    spark_home = SPARK_HOME
     years = YEARS
 
 

@@ -44,6 +44,7 @@ def _run(parser: Parser) -> None:
         "--check-cluster", action="store_true",
         help="ask driver and executors what `customs-lake doctor --cluster` asks, with this very line, and end",
     )
+    options.wait_for_cluster(parser, "--check-cluster")
     options.out(parser, "folder for the result tables (default: LAKE-results, beside the lake)")
     options.delivery(parser)
     options.nothing_new(parser)

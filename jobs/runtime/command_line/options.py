@@ -49,6 +49,13 @@ def nothing_new(parser: Parser) -> None:
     parser.add_argument("--exit-code", action="store_true", help="end with 3 instead of 0 when there was nothing to do")
 
 
+def wait_for_cluster(parser: Parser, flag: str) -> None:
+    """``--wait``: how long a cluster is given to take the application, and again to give it an executor."""
+    parser.add_argument(
+        "--wait", type=float, default=120.0, metavar="SECONDS", help=f"with {flag}: for a session, and for the first executor"
+    )
+
+
 def as_json(parser: Parser, meaning: str = "print it as JSON, for a program") -> None:
     """``--json``."""
     parser.add_argument("--json", action="store_true", help=meaning)

@@ -89,6 +89,7 @@ def _doctor(parser: Parser) -> None:
     parser.add_argument("--cluster", action="store_true", help="ask driver and executors: versions, time, raw folder, lake")
     parser.add_argument("--lake", help="with --cluster: root of the lake, there or to be, where a probe file is tried")
     options.raw(parser, "with --cluster: folder with the delivered files, or its address")
+    options.wait_for_cluster(parser, "--cluster")
     options.as_json(parser)
     options.settings(parser)
 

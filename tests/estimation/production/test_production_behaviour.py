@@ -38,8 +38,9 @@ def test_unit_of_capital_leaves_coefficients_and_shifts_productivity(firms, meth
 def test_row_order_and_index_do_not_matter(firms):
     shuffled = firms.sample(frac=1.0, random_state=1)
     straight, other = fit(firms), fit(shuffled)
-    assert np.abs(straight.params - other.params).max() < VALLEY
-    assert np.abs(straight.omega - other.omega.sort_index()).max() < 20 * VALLEY
+    # to the last digit: rows of a cluster come in another order at every run
+    assert straight.params.equals(other.params)
+    assert straight.omega.equals(other.omega.sort_index())
     assert other.omega.index.equals(shuffled.index)
 
 

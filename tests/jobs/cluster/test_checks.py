@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.cluster.checks import ClusterFacts, LakeProbe, judge
+from jobs.cluster.checks import NO_EXECUTOR, ClusterFacts, LakeProbe, judge
 from jobs.cluster.probe import rendered
 
 VERSIONS = {"polars": "2.1.0", "pyarrow": "26.0.1"}
@@ -58,6 +58,18 @@ FAULTS = {
                  "lacks the class io.delta.package", "--jars"),
     "no interpreter": (replace(SOUND, nodes=[], failure=WORKER), "Executors", "no /opt/none/python", "every node"),
     "nobody": (replace(SOUND, nodes=[]), "Executors", "0 Python workers", "free cores"),
+    "no room": (
+        replace(SOUND, nodes=[], machines=[], failure=NO_EXECUTOR.format(seconds=120.0), lake=None), "Executors",
+        "gave no executor within 120 s", "--executor-memory",
+    ),
+    "ended": (
+        replace(SOUND, nodes=[], machines=[], failure="Job 0 cancelled because SparkContext was shut down", lake=None),
+        "Executors", "has ended the application", "not 17 or 21",
+    ),
+    "stopped": (
+        replace(SOUND, nodes=[], machines=[], failure="Cannot call methods on a stopped SparkContext.\nx", lake=None),
+        "Executors", "has ended the application", "not made",
+    ),
     "strange": (replace(SOUND, nodes=[], failure="org.x.OddException: boom\n at x"), "Executors", "boom", "yarn logs"),
     "lake forbidden": (replace(SOUND, lake=LakeProbe(failure="Permission denied")), "Lake, write", "denied", "right to write"),
     "lake elsewhere": (replace(SOUND, lake=LakeProbe(32, 8)), "Lake, write", "wrote 32 rows", "folder of its own"),
@@ -72,3 +84,12 @@ def test_each_fault_is_one_finding_with_its_remedy(facts, name, found, remedy):
     assert [finding.name for finding in failed] == [name]
     assert found in failed[0].found and remedy in failed[0].remedy
     assert failed[0].remedy.split()[0] in rendered(failed)
+
+
+def test_what_is_to_be_copied_from_a_remedy_is_never_broken():
+    texts = NO_EXECUTOR.format(seconds=9), "SparkContext was shut down"
+    no_room, ended = (replace(SOUND, nodes=[], failure=text) for text in texts)
+    shown = rendered([*judge(no_room), *judge(ended)])
+    for word in ("--executor-memory,", "--executor-cores),", "(spark.executor.extraJavaOptions).", "`yarn"):
+        assert word in shown
+    assert rendered(judge(replace(no_room, lake=None, raw=""))).endswith("1 check, 1 failed")

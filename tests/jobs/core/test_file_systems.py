@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 
@@ -12,7 +13,7 @@ from jobs.core import file_systems
 from jobs.core.damage import refuse_damage
 from jobs.core.errors import InputRefusedError, NoDirectAccessError
 from jobs.core.file_systems import NotOpenedError, as_hadoop_names_it, is_remote, opened
-from jobs.core.stored_files import StoredFiles
+from jobs.core.stored_files import StoredFiles, files_beside
 from jobs.kernels.raw_folder import raw_folder
 
 
@@ -85,6 +86,37 @@ def test_files_of_hdfs_have_the_time_of_their_last_change():
     assert file_systems._timed({"name": "/x", "modification_time": 1_500})["mtime"] == 1.5
 
 
+class Noted:
+    """Stands for the connection: what it was asked to make, with which rights."""
+
+    def __init__(self):
+        self.made = {}
+
+    def mkdirs(self, path, permission, create_parent):
+        self.made[path] = permission
+
+    def create(self, path, write_options):
+        self.made[path] = write_options.permission
+        return io.BytesIO()
+
+
+@pytest.mark.parametrize(("umask", "folder", "file"), [(0o077, 0o700, 0o600), (0o027, 0o750, 0o640), (0, 0o777, 0o666)])
+def test_what_is_made_on_hdfs_has_the_rights_that_the_settings_leave(monkeypatch, umask, folder, file):
+    system = file_systems._native()("127.0.0.1", 9, skip_instance_cache=True)
+    system.client = Noted()
+    monkeypatch.setattr(file_systems, "opened", lambda address: (fs.PyFileSystem(fs.FSSpecHandler(system)), "/lake"))
+    monkeypatch.setattr("jobs.core.stored_files.opened", file_systems.opened)
+    system.info = lambda path, **options: {"name": path, "type": "directory", "size": 0, "mtime": 0.0}
+    before = os.umask(umask)
+    try:
+        StoredFiles("hdfs://127.0.0.1:9/lake").write("marker.json", b"{}")
+        file_systems.opened("")[0].create_dir("/lake/tables")
+        assert file_systems.process_umask() == umask
+    finally:
+        assert os.umask(before) == umask
+    assert system.client.made == {"/lake": folder, "/lake/marker.json": file, "/lake/tables": folder}
+
+
 def test_a_walk_has_sizes_and_times_of_a_local_folder_and_of_an_address(tmp_path, monkeypatch):
     for name in ("a/b.parquet", "a/_delta_log/0.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -107,3 +139,21 @@ def test_a_session_without_a_java_machine_reads_the_lake_through_files_of_its_ow
     assert store.read_text("marker.json") == "{}" and store.names("") == ["marker.json"]
     store.delete("marker.json")
     assert not store.exists("marker.json") and [item.path for item in store.walk("")] == []
+
+
+def test_a_folder_beside_another_is_found_on_a_disk_and_at_an_address(tmp_path, monkeypatch):
+    for name in ("world/raw", "world/truth"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "world" / "truth" / "world.json").write_text("{}")
+    (tmp_path / "link").symlink_to(tmp_path / "world" / "raw")
+    for raw in (tmp_path / "world" / "raw", f"{tmp_path}/world/raw/", tmp_path / "link", f"file:{tmp_path}/world/raw"):
+        assert files_beside(raw, "truth").read("world.json") == b"{}", raw
+    assert files_beside(tmp_path / "world", "truth") is None
+    system = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    monkeypatch.setattr("jobs.core.stored_files.opened", lambda address: (system, address.removeprefix("s3a://").rstrip("/")))
+    assert files_beside("s3a://world/raw", "truth").read("world.json") == b"{}"
+    assert files_beside("s3a://world/raw", "model") is None and files_beside("s3a://world", "truth") is None
+
+
+def test_nothing_is_beside_a_folder_whose_store_does_not_answer(silent):
+    assert files_beside(f"{silent}/raw", "truth") is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -112,12 +113,16 @@ def test_postcode_is_explained_without_a_lake(capsys):
     assert "绍兴市" in printed and "ambiguous" in printed and "绍兴县" in printed
 
 
-def test_greetings_of_the_jvm_are_left_out_and_every_other_line_passes():
-    from jobs.runtime.gateway import forward_lines
+@pytest.mark.parametrize("is_starting", [True, False])
+def test_greetings_of_the_jvm_are_left_out_and_every_other_line_passes(is_starting, monkeypatch):
+    from jobs.runtime import gateway
 
+    monkeypatch.setattr(gateway, "_is_starting", threading.Event())
+    if is_starting:
+        gateway._is_starting.set()
     printed = (
         b"WARNING: Using incubator modules: jdk.incubator.vector\n"
-        b"Exception in thread main: no memory\n"
+        b"Exception in thread main: no memory\n\tat x.Y.z(Y.scala:1)\n"
         b'Setting default log level to "WARN".\n'
         b"To adjust logging level use sc.setLogLevel(newLevel). For SparkR, use setLogLevel(newLevel).\n"
         b"WARNING: another warning\nan end without a new line"
@@ -126,8 +131,11 @@ def test_greetings_of_the_jvm_are_left_out_and_every_other_line_passes():
     (source, feed), (result, target) = sides
     os.write(feed, printed)
     os.close(feed)
-    forward_lines(source, target)
+    gateway.forward_lines(source, target)
     os.close(target)
     with os.fdopen(result, "rb") as stream:
         heard = stream.read()
-    assert heard == b"Exception in thread main: no memory\nWARNING: another warning\nan end without a new line"
+    # the frames of what keeps a session from starting are said in a sentence
+    frame = b"" if is_starting else b"\tat x.Y.z(Y.scala:1)\n"
+    assert heard == b"Exception in thread main: no memory\n" + frame + b"WARNING: another warning\nan end without a new line"
+    assert "Exception in thread main: no memory" in gateway.last_lines()
