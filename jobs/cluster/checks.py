@@ -21,16 +21,20 @@ JARS = "Give both Delta JARs with --jars, of the versions that this product name
 #: What is noted when no executor came, to be filled with the seconds.
 NO_EXECUTOR = "no executor within {seconds:.0f} s"
 OTHERS = "The other checks need executors and were not made."
+EARLY_END = (
+    "Their own log has the reason (stderr below the workers' work folder; `yarn logs`): mostly a Java there that is not 17 or"
+    " 21 (JAVA_HOME of the workers), another Spark than the driver's, or an option that their Java does not take"
+    " (spark.executor.extraJavaOptions)."
+)
 # the whole application is at its end: nothing else can be asked
 _ENDS = (
     (r"no executor within (\d+ s)", "the cluster gave no executor within {0}",
-     "It has not the cores or the memory that are asked for, or others have them: its own page lists what is taken. Ask for"
-     f" less (--executor-memory, --executor-cores), or wait longer (--wait SECONDS). {OTHERS}"),
+     "Either it has not the cores or the memory that are asked for, or others have them: its own page lists what is taken. Ask"
+     " for less (--executor-memory, --executor-cores), or wait longer (--wait SECONDS). Or executors end as soon as they"
+     f" start, and new ones are started for ever: the page lists them as ended. {EARLY_END} {OTHERS}"),
     (r"(?:was shut down|stopped SparkContext|Master removed our application|Max number of executor failures"
      r"|Application (?:has been|was) killed|application has already ended)", "the cluster has ended the application",
-     "Executors end as soon as they start. Their own log has the reason (stderr below the workers' work folder; `yarn logs`):"
-     " mostly a Java there that is not 17 or 21 (JAVA_HOME of the workers), another Spark than the driver's, or an option"
-     f" that their Java does not take (spark.executor.extraJavaOptions). {OTHERS}"),
+     f"Executors end as soon as they start. {EARLY_END} {OTHERS}"),
 )  # fmt: skip
 #: What Spark says when a Python worker cannot start, and what it means.
 _FAILURES = (
