@@ -101,7 +101,8 @@ from pyspark.sql import SparkSession
 spark = SparkSession.builder.getOrCreate()
 print("rows", spark.table("customs.gold__city_exports").count())
 print("seen", sorted(row.tableName for row in spark.sql("SHOW TABLES IN customs").collect()))
-print("comment", spark.catalog.getTable("customs.gold__city_exports").description)
+entry = spark._jsparkSession.sharedState().externalCatalog().getTable("customs", "gold__city_exports")
+print("comment", entry.comment().get())
 """
 
 
