@@ -114,6 +114,12 @@ def test_johnson_neyman_bounds_are_where_significance_changes(results):
     assert found.share == pytest.approx((stat.abs() > critical).mean())
 
 
+def test_marginal_effects_stand_at_the_percentiles_of_the_counted_rows(results):
+    found = marginal_effect(results, "x", "w", "xw")
+    expected = np.percentile(counted_values(results, "w"), [5, 10, 25, 50, 75, 90, 95])
+    assert found["moderator"].to_numpy() == pytest.approx(expected)
+
+
 def test_turning_point_and_u_shape(results):
     i, j = results.names.index("w"), results.names.index("w_squared")
     point = turning_point(results, "w", "w_squared")
