@@ -380,6 +380,17 @@ def test_a_lake_that_lost_the_key_of_what_was_erased_is_not_built_again(hand_mad
     assert (hand_made_lake / "bronze" / "declaration").is_dir()
 
 
+def test_an_entry_that_counts_a_file_without_rows_is_whole(hand_made_lake):
+    """Spark counts what it wrote for an empty partition and names it in no entry, as in a lake of the first format."""
+    shutil.rmtree(hand_made_lake / "_checksums")
+    path = log_entry(hand_made_lake, SILVER)
+    for n_rows, is_whole in (("100", True), ("101", False)):
+        actions = [json.loads(line) for line in path.read_text().splitlines()]
+        actions[0]["commitInfo"]["operationMetrics"] = {"numFiles": "3", "numOutputRows": n_rows}
+        path.write_text("".join(json.dumps(action) + "\n" for action in actions))
+        assert (examine(str(hand_made_lake), "log").damages == []) == is_whole
+
+
 def test_what_is_behind_a_link_stays_as_it_is(hand_made_lake, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     (hand_made_lake / GOLD).rename(elsewhere)
