@@ -12,6 +12,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -23,17 +24,18 @@ from conf.layouts import Layout, load_layouts, with_aliases
 from jobs.cleaning.fingerprints import bronze_fingerprints
 from jobs.core import upkeep
 from jobs.core.errors import InputRefusedError, NotBalancedError
+from jobs.core.file_tables import append_files, scan_years, takes_files, writing_files
 from jobs.core.lake import Lake, Written
 from jobs.core.ledger import builds_of, files_in_force, record_builds, utc_now, years_text
 from jobs.core.privacy import protection_of, refuse_other_policy
 from jobs.core.progress import expect
 from jobs.core.protection import Protection
-from jobs.kernels.loading import BRONZE_SCHEMA, FileToLoad, share_out, task_of
+from jobs.kernels.loading import BRONZE_SCHEMA, FileToLoad, Load, files_of_results, share_out, task_of
 from jobs.kernels.parts import parts_to_json, reading_of_parts
 from jobs.kernels.raw_folder import RawFolder, raw_folder
 from jobs.kernels.sources import look_at
 from jobs.runtime.context import JobContext, Outcome, is_generated_folder, job_main
-from jobs.runtime.executors import explained_refusals, spread
+from jobs.runtime.executors import explained_refusals, run_on_executors, spread
 from schemas import bronze, ops
 
 
@@ -56,17 +58,8 @@ def run(context: JobContext) -> Outcome:
         files = files_to_load(folder, waiting, files_in_force(lake), layouts)
         load_id = _load_id(files, anew)
         expect(sum(row["n_lines"] for row in waiting), "lines", n_bytes=sum(file.n_bytes for file in files))
-        rows = read_files(context.spark, folder, files, layouts, load_id, protection_of(lake, context.settings))
-        if own := {file.file_sha256: anew[file.file_sha256] for file in files if file.file_sha256 in anew}:
-            rows = rows.withColumn("load_id", F.coalesce(_by_file(F.col("file_sha256"), own), F.lit(load_id)))
-        with explained_refusals():
-            written = lake.append(
-                bronze.DECLARATION, rows,
-                # a transaction that is known is skipped: rows that were lost with their file are loaded under another name
-                transaction=f"bronze:{load_id}" + (f":{context.run_id}" if context.repairs else ""),
-                metadata={"run": context.run_id, "load": load_id},
-            )
-        _refuse_difference(waiting, written)
+        own = {file.file_sha256: anew[file.file_sha256] for file in files if file.file_sha256 in anew}
+        written = _append(context, folder, waiting, files, layouts, Load(load_id, own, utc_now()))
         _record_years(context, receipts, written)
     years = years_text(row["source_year"] for row in waiting)
     instead = f" in place of {n_outdated:,} that were read by another layout" if n_outdated else ""
@@ -74,6 +67,39 @@ def run(context: JobContext) -> Outcome:
         f"{written.n_rows:,} rows from {len(files)} files of {years} appended to bronze (load {load_id}){instead}",
         n_rows=written.n_rows, load_id=load_id,
     )
+
+
+def _append(
+    context: JobContext, folder: RawFolder, waiting: Sequence[Row], files: Sequence[FileToLoad],
+    layouts: Sequence[Layout], load: Load,
+) -> Written:
+    """Append the rows of files; executors write them themselves where they can (jobs/core/file_tables.py).
+
+    Raises
+    ------
+    NotBalancedError
+        If there are not as many rows as lines were received; where executors wrote them, before anything is committed.
+    """
+    lake, protection = context.lake, protection_of(context.lake, context.settings)
+    options: dict[str, Any] = {
+        # a transaction that is known is skipped: rows that were lost with their file are loaded under another name
+        "transaction": f"bronze:{load.load_id}" + (f":{context.run_id}" if context.repairs else ""),
+        "metadata": {"run": context.run_id, "load": load.load_id},
+    }
+    if not takes_files(lake, bronze.DECLARATION):
+        rows = read_files(context.spark, folder, files, layouts, load, protection)
+        with explained_refusals():
+            written = lake.append(bronze.DECLARATION, rows, **options)
+        if not written.skipped:
+            _refuse_difference(waiting, written.n_rows)
+        return written
+    with writing_files(lake, [bronze.DECLARATION], umask=context.settings.privacy.umask) as (target,), explained_refusals():
+        arguments = (folder.address, tuple(layouts), protection, load, target)
+        tasks = [task_of(task) for task in share_out(files)]
+        results = run_on_executors(context.spark)(tasks, "jobs.kernels.loading.write_task", arguments)
+        found = files_of_results(results)
+        _refuse_difference(waiting, sum(file.n_rows for file in found))
+        return append_files(lake, bronze.DECLARATION, found, **options)
 
 
 def files_to_load(
@@ -100,7 +126,7 @@ def files_to_load(
 
 
 def read_files(
-    spark: SparkSession, folder: RawFolder, files: Sequence[FileToLoad], layouts: Sequence[Layout], load_id: str,
+    spark: SparkSession, folder: RawFolder, files: Sequence[FileToLoad], layouts: Sequence[Layout], load: Load,
     protection: Protection,
 ) -> DataFrame:
     """Read files into bronze rows: Spark shares out the pieces, the kernels read them (jobs/kernels/loading.py).
@@ -112,7 +138,7 @@ def read_files(
         Where the files lie, seen alike by driver and executors.
     files : sequence of FileToLoad
     layouts : sequence of Layout
-    load_id : str
+    load : Load
     protection : Protection
         What is left out, replaced or erased on the way (:func:`jobs.core.privacy.protection_of`).
 
@@ -125,7 +151,10 @@ def read_files(
     schema = ", ".join(f"{name} {types[name]}" for name in BRONZE_SCHEMA.names)
     tasks = [task_of(task) for task in share_out(files)]
     lines = spread(spark, tasks, "jobs.kernels.loading.load_task", (folder.address, tuple(layouts), protection), schema)
-    return lines.withColumns({"load_id": F.lit(load_id), "loaded_at": F.lit(utc_now())})
+    load_id = F.lit(load.load_id)
+    if load.own:
+        load_id = F.coalesce(_by_file(F.col("file_sha256"), load.own), load_id)
+    return lines.withColumns({"load_id": load_id, "loaded_at": F.lit(load.loaded_at)})
 
 
 def _files_of_changed_years(context: JobContext) -> list[Row]:
@@ -152,11 +181,11 @@ def _refuse_moved_files(folder: RawFolder, waiting: Sequence[Row]) -> None:
         )
 
 
-def _refuse_difference(waiting: Sequence[Row], written: Written) -> None:
+def _refuse_difference(waiting: Sequence[Row], n_rows: int) -> None:
     expected = sum(row["n_lines"] for row in waiting)
-    if not written.skipped and written.n_rows != expected:
+    if n_rows != expected:
         raise NotBalancedError(
-            f"bronze.declaration: {expected:,} data lines were received in {len(waiting)} files, {written.n_rows:,} rows"
+            f"bronze.declaration: {expected:,} data lines were received in {len(waiting)} files, {n_rows:,} rows"
             " were written. A file changed while it was read; run again with `--raw` at rest."
         )
 
@@ -165,16 +194,19 @@ def _files_to_load(context: JobContext, receipts: Sequence[Row]) -> list[Row]:
     years = sorted({row["source_year"] for row in receipts})
     if not years:
         return []
-    held = {
-        (row["file_sha256"], row["source_year"])
-        for row in context.lake.read(bronze.DECLARATION)
-        .where(F.col("source_year").isin(years))
-        .select("file_sha256", "source_year")
-        .distinct()
-        .collect()
-    }
+    held = _held(context.lake, years)
     waiting = (row for row in receipts if (row["file_sha256"], row["source_year"]) not in held)
     return sorted(waiting, key=lambda row: (row["source_file"], row["source_year"]))
+
+
+def _held(lake: Lake, years: Sequence[int]) -> set[tuple[str, int]]:
+    """Files and years that bronze has rows of."""
+    columns = ("file_sha256", "source_year")
+    if takes_files(lake, bronze.DECLARATION):
+        found = scan_years(lake, bronze.DECLARATION, years).select(columns).unique().collect(engine="streaming")
+        return set(found.rows())
+    rows = lake.read(bronze.DECLARATION).where(F.col("source_year").isin(list(years))).select(*columns).distinct()
+    return {tuple(row) for row in rows.collect()}
 
 
 def _read_anew(lake: Lake) -> dict[str, str]:

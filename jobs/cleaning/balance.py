@@ -8,23 +8,36 @@ from decimal import Decimal
 from functools import reduce
 from typing import Any
 
+import polars as pl
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from jobs.core.direct import rows_to_arrow
 from jobs.core.errors import NotBalancedError
+from jobs.core.file_tables import scan_years, takes_files, tasks_of_years
 from jobs.core.lake import Lake
 from jobs.core.ledger import files_in_force
+from jobs.kernels.cleaned_files import Totals, added_up
 from jobs.kernels.content import NUMBER_READER, Content
 from jobs.runtime.context import JobContext
-from jobs.runtime.executors import map_batches
+from jobs.runtime.executors import map_batches, run_on_executors
 from schemas import bronze, gold, ops, silver
 
 NOTHING = Decimal("0.00")
+SIDES = (("kept", silver.DECLARATION), ("quarantined", silver.QUARANTINE))
 
 
-def reconcile_years(context: JobContext, years: Sequence[int]) -> list[dict[str, Any]]:
+def reconcile_years(
+    context: JobContext, years: Sequence[int], *, delivered: Totals | None = None
+) -> list[dict[str, Any]]:
     """Recount the years, replace their rows of ops.reconciliation and refuse any difference.
+
+    Parameters
+    ----------
+    context : JobContext
+    years : sequence of int
+    delivered : mapping, optional
+        Rows and dollars of each file and year of bronze, where they were summed up as they were read just now.
 
     Raises
     ------
@@ -33,7 +46,7 @@ def reconcile_years(context: JobContext, years: Sequence[int]) -> list[dict[str,
     """
     lake = context.lake
     receipts = [row for row in files_in_force(lake) if row["source_year"] in set(years)]
-    totals = _totals(lake, years)
+    totals = _totals(lake, years, receipts, delivered) if _takes_files(lake) else _totals_by_spark(lake, years)
     receipts.sort(key=lambda row: (row["source_year"], row["source_file"]))
     rows = [_balance(context.run_id, row, totals) for row in receipts]
     lake.replace_years(ops.RECONCILIATION, rows_to_arrow(ops.RECONCILIATION, rows), years)
@@ -100,7 +113,30 @@ def balance_text(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _totals(lake: Lake, years: Sequence[int]) -> dict[tuple[str, int, str], tuple[int, int, Decimal]]:
+def _takes_files(lake: Lake) -> bool:
+    return takes_files(lake, bronze.DECLARATION, *(table for _, table in SIDES))
+
+
+def _totals(
+    lake: Lake, years: Sequence[int], receipts: Sequence[Row], delivered: Totals | None
+) -> dict[tuple[str, int, str], tuple[int, int, Decimal]]:
+    """Rows, erased ones among them, and dollars of each file and year on each side; the written ones as they are written."""
+    if delivered is None:
+        tasks = tasks_of_years(lake, bronze.DECLARATION, years)
+        in_force = [row["file_sha256"] for row in receipts]
+        results = run_on_executors(lake.spark)(tasks, "jobs.kernels.cleaned_files.total_values", (in_force,))
+        delivered = added_up([json.loads(result) for result in results])
+    totals = {(*of_file, "in"): found for of_file, found in delivered.items()}
+    for side, table in SIDES:
+        written = scan_years(lake, table, years).group_by("file_sha256", "year").agg(
+            pl.len().alias("n_rows"), pl.col("value_usd").cast(pl.Decimal(38, 2)).sum()
+        )
+        for sha256, year, n_rows, usd in written.collect(engine="streaming").iter_rows():
+            totals[sha256, year, side] = n_rows, 0, usd or NOTHING
+    return totals
+
+
+def _totals_by_spark(lake: Lake, years: Sequence[int]) -> dict[tuple[str, int, str], tuple[int, int, Decimal]]:
     """Rows, erased ones among them, and dollars of each file and year on each side, counted in one pass."""
     chosen = list(years)
     rows = lake.read(bronze.DECLARATION).where(F.col("source_year").isin(chosen))
@@ -109,7 +145,7 @@ def _totals(lake: Lake, years: Sequence[int]) -> dict[tuple[str, int, str], tupl
         "file_sha256 string, year int, n_rows bigint, n_erased bigint, usd decimal(38,2)",
     )
     sides = {"in": delivered}
-    for side, table in (("kept", silver.DECLARATION), ("quarantined", silver.QUARANTINE)):
+    for side, table in SIDES:
         usd = F.col("value_usd").cast("decimal(38,2)").alias("usd")
         written = lake.read(table).where(F.col("year").isin(chosen))
         one, nothing = F.lit(1).cast("bigint"), F.lit(0).cast("bigint")

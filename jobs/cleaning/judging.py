@@ -10,12 +10,13 @@ from pyspark.sql import functions as F
 
 from conf.layouts import load_layouts
 from conf.rules import rules_in_force
+from jobs.core.file_tables import takes_files, tasks_of_years
 from jobs.kernels.cleaning import CLEANING_INPUTS, Cleaning
 from jobs.kernels.parsing import WithoutPostcodes
 from jobs.kernels.placing import PlacePolicy
 from jobs.reference.frames import references_for
 from jobs.runtime.context import JobContext
-from jobs.runtime.executors import map_batches
+from jobs.runtime.executors import map_batches, spread
 from schemas import bronze, silver
 from schemas.fields import FIELDS
 
@@ -24,6 +25,7 @@ JUDGED_TYPES = {
     "flow_kind": "string", "malformed_row": "string", "place_reason": "string", "postcode_raw": "string",
     "production_place_raw": "string",
 }
+_SPELT = "year int, firm_id string, postcode string, n_records bigint"
 
 
 def judge_declarations(
@@ -90,10 +92,15 @@ def _firm_postcodes(context: JobContext, receipts: Sequence[Row]) -> pl.DataFram
     """Each firm's postcode in the files that carry one; None when no file has to borrow it."""
     if not years_that_borrow(receipts) or not uses_history(context):
         return None
+    lake, table = context.lake, bronze.DECLARATION
     lending = [row["file_sha256"] for row in receipts if carries_postcodes(row)]
-    rows = context.lake.read(bronze.DECLARATION).where(F.col("file_sha256").isin(lending))
-    found = firm_postcodes(rows).toArrow()
-    return pl.DataFrame(pl.from_arrow(found))
+    if takes_files(lake, table):
+        tasks = tasks_of_years(lake, table, {row["source_year"] for row in receipts if carries_postcodes(row)})
+        spelt = spread(context.spark, tasks, "jobs.kernels.cleaned_files.spelt_postcodes_of", (lending,), _SPELT)
+        found = best_postcodes(spelt)
+    else:
+        found = firm_postcodes(lake.read(table).where(F.col("file_sha256").isin(lending)))
+    return pl.DataFrame(pl.from_arrow(found.toArrow()))
 
 
 def firm_postcodes(rows: DataFrame) -> DataFrame:
@@ -105,8 +112,11 @@ def firm_postcodes(rows: DataFrame) -> DataFrame:
         Rows of ``bronze.declaration`` of the files that carry postcodes.
     """
     readable = rows.where(F.col("malformed_row").isNull()).select("source_year", "firm_id", "postcode")
-    schema = "year int, firm_id string, postcode string, n_records bigint"
-    spelt = map_batches(readable, "jobs.kernels.cleaning.spelt_postcodes", (), schema)
+    return best_postcodes(map_batches(readable, "jobs.kernels.cleaning.spelt_postcodes", (), _SPELT))
+
+
+def best_postcodes(spelt: DataFrame) -> DataFrame:
+    """Each firm's most frequent postcode of ``year, firm_id, postcode, n_records``; the latest, then the greatest on a tie."""
     counted = spelt.groupBy("firm_id", "postcode").agg(F.sum("n_records").alias("n"), F.max("year").alias("last_year"))
     best = F.max(F.struct("n", "last_year", "postcode"))["postcode"]
     return counted.groupBy("firm_id").agg(best.alias("history_postcode"))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import polars as pl
 from pyspark.sql import functions as F
 
 from conf.rules import load_rules
 from jobs.cleaning.file_quality import NOT_EXPORTS, Count, alarm_sentences, judge_files
+from jobs.core.file_tables import scan_years, takes_files
+from jobs.core.lake import Lake
 from jobs.core.ledger import files_in_force, utc_now
 from jobs.runtime.context import JobContext
 from schemas import ops, silver
@@ -65,13 +68,30 @@ def record_quality(
 
 def _counts(context: JobContext, years: list[int]) -> list[Count]:
     """Records of each file and month of the years, kept and by the reason that refused them."""
+    lake = context.lake
+    counted = (_counted if takes_files(lake, *silver.TABLES) else _counted_by_spark)(lake, years)
+    names = {row["file_sha256"]: row["source_file"] for row in files_in_force(lake)}
+    return [Count(year, names[sha256], month, reason, n) for year, sha256, month, reason, n in counted]
+
+
+def _counted(lake: Lake, years: Sequence[int]) -> list[tuple]:
+    """Year, file, month, reason and number of the records of both tables, by Polars on the driver."""
+    no_reason = pl.lit(None, pl.String).alias("primary_reason")
+    found: list[tuple] = []
+    for table, reason in ((silver.QUARANTINE, pl.col("primary_reason")), (silver.DECLARATION, no_reason)):
+        rows = scan_years(lake, table, years).select("year", "file_sha256", "month", reason)
+        found += rows.group_by("year", "file_sha256", "month", "primary_reason").len().collect(engine="streaming").rows()
+    return found
+
+
+def _counted_by_spark(lake: Lake, years: Sequence[int]) -> list[tuple]:
+    """The same, by Spark."""
     sides = [
-        context.lake.read(table).where(F.col("year").isin(years)).select("year", "file_sha256", "month", reason)
+        lake.read(table).where(F.col("year").isin(list(years))).select("year", "file_sha256", "month", reason)
         for table, reason in (
             (silver.QUARANTINE, F.col("primary_reason")),
             (silver.DECLARATION, F.lit(None).cast("string").alias("primary_reason")),
         )
     ]
     rows = sides[0].unionByName(sides[1]).groupBy("year", "file_sha256", "month", "primary_reason").count().collect()
-    names = {row["file_sha256"]: row["source_file"] for row in files_in_force(context.lake)}
-    return [Count(row["year"], names[row["file_sha256"]], row["month"], row["primary_reason"], row["count"]) for row in rows]
+    return [tuple(row) for row in rows]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import time
 import uuid
@@ -17,9 +18,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from jobs.core.direct import arrow_schema
@@ -33,6 +34,8 @@ FILE_BYTES = 128 << 20
 """A file is closed when it is so large."""
 WAITING_BYTES = 256 << 20
 """Rows of all years that wait in memory for their row group to be full, at most."""
+MOST_RUNS = 64
+"""Rows that change their year more often are brought into order first."""
 CODEC = "zstd"
 
 
@@ -185,9 +188,15 @@ class FileWriter:
             return
         (name,) = self._table.partition_by
         column, rest = rows.column(name), rows.drop_columns([name])
-        values = pc.unique(column)
-        for value in values:
-            yield str(value.as_py()), rest if len(values) == 1 else rest.filter(pc.equal(column, value))
+        # rows come a year after the other: a run of them is cut out without a copy
+        values = column.to_numpy()
+        starts = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1, [len(values)]])
+        if len(starts) > MOST_RUNS:
+            order = pa.array(np.argsort(values, kind="stable"))
+            yield from self._shares(rows.take(order))
+            return
+        for start, stop in itertools.pairwise(starts.tolist()):
+            yield str(values[start]), rest.slice(start, stop - start)
 
     def _finish(self, value: str) -> None:
         self.files.append(self._open[value].finish())

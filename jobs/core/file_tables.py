@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from jobs.core.data_files import GROUP_ROWS, DataFile, FileTarget
 from jobs.core.direct import commit_files, is_plain, open_table, reaches
 from jobs.core.errors import LakeError
-from jobs.core.file_slices import FileSlice, empty_frame
+from jobs.core.file_slices import FileSlice, empty_frame, share_slices, slices_to_json
 from jobs.core.lake import Lake, Written
 from jobs.core.storage import explained_store_failure
 from jobs.core.stored_files import StoredFiles
@@ -111,9 +111,12 @@ def _commit(
     lake: Lake, table: Table, files: Sequence[DataFile], metadata: dict[str, Any] | None, **options: Any
 ) -> Written:
     hashes = {file.path: (file.n_bytes, file.sha256) for file in files}
-    return lake.commit(
+    written = lake.commit(
         table, lambda mark: commit_files(lake.root, table, files, mark=mark, **options), metadata, hashes=hashes
     )
+    for file in files if written.skipped else ():
+        (_folder(lake, table) / file.path).unlink(missing_ok=True)
+    return written
 
 
 def live_slices(lake: Lake, table: Table, years: Iterable[int] | None = None) -> list[FileSlice]:
@@ -138,6 +141,11 @@ def live_slices(lake: Lake, table: Table, years: Iterable[int] | None = None) ->
             FileSlice(path, first, min(GROUP_ROWS, n_rows - first), partition) for first in range(0, n_rows, GROUP_ROWS)
         ]
     return sorted(slices, key=lambda item: (*item.partition.values(), item.path, item.first))
+
+
+def tasks_of_years(lake: Lake, table: Table, years: Iterable[int]) -> list[str]:
+    """The rows of some years as tasks for executors, each the text of its slices (:mod:`jobs.core.file_slices`)."""
+    return [slices_to_json(task) for task in share_slices(live_slices(lake, table, years))]
 
 
 def scan_years(lake: Lake, table: Table, years: Iterable[int]) -> pl.LazyFrame:

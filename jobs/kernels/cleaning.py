@@ -81,7 +81,7 @@ def judged_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the given columns of the judged records."""
     for rows in _frames_of(batches):
-        yield from _arrow(clean_records(rows, cleaning).select(columns)).to_batches()
+        yield from to_arrow(clean_records(rows, cleaning).select(columns)).to_batches()
 
 
 def parsed_batches(
@@ -89,7 +89,7 @@ def parsed_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the given columns of the records as read and repaired, neither placed nor judged."""
     for rows in _frames_of(batches):
-        yield from _arrow(parse_records(rows, codes, without_postcodes).select(columns)).to_batches()
+        yield from to_arrow(parse_records(rows, codes, without_postcodes).select(columns)).to_batches()
 
 
 def sorted_batches(
@@ -104,14 +104,21 @@ def sorted_batches(
         where it may be a person's.
     """
     for rows in _frames_of(batches):
-        judged = clean_records(rows, cleaning)
-        is_kept = judged.get_column("reasons").list.len() == 0
-        delivered = judged.filter(~is_kept).with_columns(
-            pl.col("reasons").list.first().alias("primary_reason"), pl.col("postcode_raw").alias("postcode"),
-            pl.col("production_place_raw").alias("production_place"),
-        )
-        sides = [judged.filter(is_kept).select(kept), withhold_persons(delivered.select(refused))]
+        sides = sort_records(clean_records(rows, cleaning), kept, refused)
         yield pa.RecordBatch.from_arrays([pa.array([_packed(side)], pa.binary()) for side in sides], ["kept", "refused"])
+
+
+def sort_records(
+    judged: pl.DataFrame, kept: Sequence[str], refused: Sequence[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Judged records to the rows of the two tables of silver; of the refused what was delivered, without persons."""
+    is_kept = judged.get_column("reasons").list.len() == 0
+    given = {
+        "primary_reason": pl.col("reasons").list.first(), "postcode": pl.col("postcode_raw"),
+        "production_place": pl.col("production_place_raw"),
+    }
+    delivered = judged.select(given.get(name, pl.col(name)).alias(name) for name in refused)
+    return judged.select(kept).filter(is_kept), withhold_persons(delivered.filter(~is_kept))
 
 
 def unpacked_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -125,27 +132,36 @@ def unpacked_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBat
 def spelt_postcodes(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Yield ``year, firm_id, postcode, n_records`` of rows ``source_year, firm_id, postcode``: readable codes, counted."""
     for rows in _frames_of(batches):
-        counted = rows.group_by("source_year", "firm_id", "postcode").len("n_records")
-        firms = parse_firms(counted.select("firm_id").unique())
-        codes = parse_postcodes(counted.select("postcode").unique())
-        read = counted.join(firms, on="firm_id", nulls_equal=True).join(codes, on="postcode", nulls_equal=True)
-        known = read.filter(pl.col("_code").is_not_null() & pl.col("_six").is_not_null())
-        summed = known.group_by(
-            pl.col("source_year").alias("year"), pl.col("_code").alias("firm_id"), pl.col("_six").alias("postcode")
-        ).agg(pl.col("n_records").sum().cast(pl.Int64))
-        yield from _arrow(summed).to_batches()
+        yield from to_arrow(count_spellings(rows)).to_batches()
+
+
+def count_spellings(rows: pl.DataFrame) -> pl.DataFrame:
+    """``year, firm_id, postcode, n_records`` of rows ``source_year, firm_id, postcode``: readable codes, counted."""
+    counted = rows.group_by("source_year", "firm_id", "postcode").len("n_records")
+    firms = parse_firms(counted.select("firm_id").unique())
+    codes = parse_postcodes(counted.select("postcode").unique())
+    read = counted.join(firms, on="firm_id", nulls_equal=True).join(codes, on="postcode", nulls_equal=True)
+    known = read.filter(pl.col("_code").is_not_null() & pl.col("_six").is_not_null())
+    return known.group_by(
+        pl.col("source_year").alias("year"), pl.col("_code").alias("firm_id"), pl.col("_six").alias("postcode")
+    ).agg(pl.col("n_records").sum().cast(pl.Int64))
 
 
 def value_totals(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Yield ``file_sha256, year, n_rows, n_erased, usd`` of rows ``file_sha256, source_year, value, malformed_row``."""
     for rows in _frames_of(batches):
         usd = parse_values(rows.select("value", "malformed_row")).get_column("value_usd")
-        summed = rows.with_columns(usd).group_by("file_sha256", pl.col("source_year").alias("year")).agg(
-            pl.len().cast(pl.Int64).alias("n_rows"),
-            (pl.col("malformed_row") == ERASED).sum().cast(pl.Int64).alias("n_erased"),
-            pl.col("value_usd").cast(pl.Decimal(38, 2)).sum().alias("usd"),
-        )
-        yield from _arrow(summed).to_batches()
+        yield from to_arrow(sum_values(rows, usd)).to_batches()
+
+
+def sum_values(rows: pl.DataFrame, usd: pl.Series) -> pl.DataFrame:
+    """``file_sha256, year, n_rows, n_erased, usd`` of rows of bronze whose values in dollars are given."""
+    columns = rows.select("file_sha256", pl.col("source_year").alias("year"), "malformed_row")
+    return columns.with_columns(usd.alias("usd")).group_by("file_sha256", "year").agg(
+        pl.len().cast(pl.Int64).alias("n_rows"),
+        (pl.col("malformed_row") == ERASED).sum().cast(pl.Int64).alias("n_erased"),
+        pl.col("usd").cast(pl.Decimal(38, 2)).sum(),
+    )
 
 
 def place_sites(parsed: pl.DataFrame, cleaning: Cleaning) -> pl.DataFrame:
@@ -182,7 +198,7 @@ def _frames_of(batches: Iterable[pa.RecordBatch]) -> Iterator[pl.DataFrame]:
         yield pl.DataFrame(pl.from_arrow(pa.Table.from_batches(waiting)))
 
 
-def _arrow(frame: pl.DataFrame) -> pa.Table:
+def to_arrow(frame: pl.DataFrame) -> pa.Table:
     """As an Arrow table of types that Spark reads: of lists it knows the small ones only."""
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
     kinds = [pa.list_(pa.string()) if pa.types.is_large_list(field.type) else field.type for field in table.schema]
@@ -190,7 +206,7 @@ def _arrow(frame: pl.DataFrame) -> pa.Table:
 
 
 def _packed(frame: pl.DataFrame) -> bytes:
-    table, sink = _arrow(frame), pa.BufferOutputStream()
+    table, sink = to_arrow(frame), pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as stream:
         stream.write_table(table)
     return sink.getvalue().to_pybytes()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from conf.layouts import Layout
+from jobs.core.data_files import DataFile, FileTarget, FileWriter
 from jobs.core.errors import InputRefusedError
 from jobs.core.protection import Protection
 from jobs.kernels.amounts import read_cents
@@ -167,6 +169,51 @@ def load_task(
     """Yield the batches of all files of a task; ``task`` is a JSON list of files."""
     for file in json.loads(task):
         yield from bronze_batches(RawFolder(address), FileToLoad.from_json(json.dumps(file)), layouts, protection)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What all rows of a load have in common.
+
+    Attributes
+    ----------
+    load_id : str
+    own : mapping of str to str
+        SHA-256 of files whose rows have a load id of their own to that.
+    loaded_at : datetime
+        UTC, without a zone.
+    """
+
+    load_id: str
+    own: Mapping[str, str]
+    loaded_at: dt.datetime
+
+
+def write_task(
+    task: str, address: str, layouts: Sequence[Layout], protection: Protection, load: Load, target: FileTarget
+) -> Iterator[pa.RecordBatch]:
+    """Write all rows of a task's files as data files of bronze; yield one row, ``result``: these files, as JSON."""
+    moment = pa.scalar(load.loaded_at.replace(tzinfo=dt.UTC), pa.timestamp("us", "UTC"))
+    with FileWriter(target) as writer:
+        for entry in json.loads(task):
+            file = FileToLoad.from_json(json.dumps(entry))
+            load_id = pa.scalar(load.own.get(file.file_sha256, load.load_id))
+            for batch in bronze_batches(RawFolder(address), file, layouts, protection):
+                whole = pa.Table.from_batches([batch])
+                for name, value in (("load_id", load_id), ("loaded_at", moment)):
+                    whole = whole.append_column(name, pa.repeat(value, len(whole)))
+                writer.write(whole)
+    yield result_batch([file.to_dict() for file in writer.files])
+
+
+def result_batch(result: object) -> pa.RecordBatch:
+    """One row, ``result``: what a task found, as JSON."""
+    return pa.RecordBatch.from_pydict({"result": [json.dumps(result, ensure_ascii=False)]})
+
+
+def files_of_results(results: Sequence[str]) -> list[DataFile]:
+    """Data files of the results of :func:`write_task`."""
+    return [DataFile(**entry) for result in results for entry in json.loads(result)]
 
 
 def task_of(files: Sequence[FileToLoad]) -> str:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.core.errors import InputRefusedError
+from jobs.core.errors import CustomsLakeError, InputRefusedError, InvalidRowsError
 from jobs.core.reading import NoSession
 
 # the last line of a Python worker's stack trace
-_REFUSAL = re.compile(r"^(?:[\w.]+\.)?(?:InputRefusedError|UnsuitableError|CutFileError): (.+)$", re.MULTILINE)
+_REFUSAL = re.compile(
+    r"^(?:[\w.]+\.)?(InputRefusedError|UnsuitableError|CutFileError|InvalidRowsError): (.+)$", re.MULTILINE
+)
 
 
 def spread(spark: SparkSession, tasks: Sequence[str], function: str, arguments: Sequence[object], schema: str) -> DataFrame:
@@ -111,10 +113,11 @@ def explained_refusals() -> Iterator[None]:
     """Turn a refusal that was raised on an executor back into itself."""
     try:
         yield
-    except InputRefusedError:
+    except CustomsLakeError:
         raise
     except Exception as error:
         found = _REFUSAL.findall(str(error))
         if not found:
             raise
-        raise InputRefusedError(found[-1]) from error
+        name, sentence = found[-1]
+        raise (InvalidRowsError if name == InvalidRowsError.__name__ else InputRefusedError)(sentence) from error
