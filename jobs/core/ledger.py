@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
+import pyspark
 from pyspark.sql import Row
 
 from conf.settings import Settings
@@ -19,6 +20,7 @@ from jobs.core.delta_log import LoggedCommit
 from jobs.core.errors import LakeError
 from jobs.core.lake import Lake
 from jobs.core.version import BUILD_REVISION, code_version
+from jobs.core.waiting import needs_no_session
 from schemas import ops
 from schemas.table import Table
 
@@ -282,10 +284,17 @@ def record_run(
                 "ended_at": utc_now(), "run_status": status, "message": message, "versions_read": dict(read or {}),
                 "versions_written": {name: item.version for name, item in wrote.items()},
                 "rows_written": {name: item.n_rows for name, item in wrote.items()}, "run_seconds": seconds,
-                "spark_version": lake.spark.version, "application_id": lake.spark.conf.get("spark.app.id", ""),
+                **_application(lake),
             }
         ],
     )
+
+
+def _application(lake: Lake) -> dict[str, str]:
+    """Spark's version and its name for the application; no name where no session was needed."""
+    if needs_no_session(lake.spark):
+        return {"spark_version": pyspark.__version__, "application_id": ""}
+    return {"spark_version": lake.spark.version, "application_id": lake.spark.conf.get("spark.app.id", "") or ""}
 
 
 def years_text(years: Iterable[int]) -> str:

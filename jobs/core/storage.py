@@ -20,7 +20,8 @@ from py4j.protocol import Py4JJavaError
 
 from jobs.core.errors import CustomsLakeError, LakeError
 from jobs.core.file_systems import is_remote
-from jobs.core.stored_files import StoredFile, StoredFiles
+from jobs.core.stored_files import StoredFile, StoredFiles, changed_text
+from jobs.core.waiting import WaitingSession
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -40,7 +41,7 @@ _STORE_FAILURES = {
 
 
 def open_store(spark: SparkSession, root: str) -> Store | StoredFiles:
-    """The files below a root, by way of the session's JVM where it has one.
+    """The files below a root, by way of the session's JVM where it has one already.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def open_store(spark: SparkSession, root: str) -> Store | StoredFiles:
     root : str
         Local path or URI.
     """
-    return StoredFiles(root) if is_remote_session() else Store(spark, root)
+    return StoredFiles(root) if is_remote_session() or isinstance(spark, WaitingSession) else Store(spark, root)
 
 
 def is_remote_session() -> bool:
@@ -110,10 +111,7 @@ class Store:
         except Py4JJavaError as error:
             if "ChecksumException" not in str(error):
                 raise
-            raise LakeError(
-                f"{self.root}/{relative} is not what was written: its checksum (.crc beside it) is another's. It was"
-                " changed from outside or the disk is failing. Restore both files from a copy."
-            ) from error
+            raise LakeError(changed_text(f"{self.root}/{relative}")) from error
         finally:
             stream.close()
 

@@ -142,6 +142,9 @@ class StoredFiles:
     def read_text(self, relative: str) -> str | None:
         """Content of a small UTF-8 file, None when it is not there."""
         content = self.read(relative)
+        folder, slash, name = relative.rpartition("/")
+        if content is not None and self.is_local and hadoop_checksum_fails(content, self.read(f"{folder}{slash}.{name}.crc")):
+            raise LakeError(changed_text(f"{self.root}/{relative}"))
         return None if content is None else content.decode("utf-8")
 
     def open(self, relative: str) -> BinaryIO:
@@ -205,6 +208,8 @@ class StoredFiles:
         path = self.path(relative)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        # what Hadoop wrote beside a former content would speak against the new one
+        path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
         try:
             partial.write_bytes(content)
             if is_new:
@@ -297,6 +302,14 @@ def files_beside(address: str | os.PathLike[str], name: str) -> StoredFiles | No
         return StoredFiles(f"{above}/{name}") if StoredFiles(above).kind(name) == "folder" else None
     except (NoDirectAccessError, OSError):
         return None
+
+
+def changed_text(path: str) -> str:
+    """What is said of a file that is not the one its checksum was made of."""
+    return (
+        f"{path} is not what was written: its checksum (.crc beside it) is another's. It was"
+        " changed from outside or the disk is failing. Restore both files from a copy."
+    )
 
 
 def hadoop_checksum_fails(content: bytes, checksums: bytes | None) -> bool:

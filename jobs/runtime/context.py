@@ -13,12 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from pyspark.sql import SparkSession
 
 from conf.settings import Settings, load_settings
 from jobs.core.checksums import record_missing
 from jobs.core.damage import refuse_damage
+from jobs.core.direct import reaches
 from jobs.core.errors import (
     EXIT_DONE,
     EXIT_NOTHING_TO_DO,
@@ -32,14 +34,18 @@ from jobs.core.progress import moving
 from jobs.core.reading import LakeReader, NoSession, can_look
 from jobs.core.stored_files import StoredFiles, files_beside
 from jobs.core.upkeep import add_declared_columns
+from jobs.core.waiting import WaitingSession
 from jobs.core.years import parse_years
 from jobs.runtime.command_line.catalogue import commands, parse
 from jobs.runtime.ending import conclude
 from jobs.runtime.events import observe
 from jobs.runtime.preflight import Check, refuse_faults
-from jobs.runtime.session import build_session, is_local
+from jobs.runtime.session import build_session, is_local, n_cores
 from jobs.runtime.surroundings import apply_rights, shut_folder
 from schemas.catalog import TABLES
+
+#: Steps that need no session where executors write a lake's files themselves, in the order of a run.
+WITHOUT_SESSION = ("land", "references", "ingest", "clean", "count", "reconcile")
 
 log = logging.getLogger("customs_lake")
 
@@ -138,8 +144,13 @@ def is_generated_folder(raw: str | Path) -> bool:
     return files_beside(raw, "truth") is not None
 
 
-def open_context(arguments: argparse.Namespace, *, create: bool = True, is_checked: bool = False) -> JobContext:
-    """Load settings, refuse a damaged lake (unless it was looked at already), start the session and open the lake."""
+def open_context(
+    arguments: argparse.Namespace, *, create: bool = True, is_checked: bool = False, may_wait: bool = False
+) -> JobContext:
+    """Load settings, refuse a damaged lake (unless it was looked at already), start the session and open the lake.
+
+    With ``may_wait`` a session of this machine is started by the first step that needs one.
+    """
     settings = load_settings(profile=arguments.profile, config_file=arguments.config, overrides=arguments.set)
     apply_rights(settings.privacy)
     raw, years = getattr(arguments, "raw", None), parse_years(getattr(arguments, "years", None))
@@ -147,8 +158,7 @@ def open_context(arguments: argparse.Namespace, *, create: bool = True, is_check
     if not (is_checked or getattr(arguments, "is_checked", False)):
         refuse_damage(arguments.lake, raw=raw)
     shut_lake(arguments.lake, settings)
-    with moving("spark", note="starts"):
-        spark = build_session(settings)
+    spark = session_for(settings, arguments.lake, may_wait=may_wait)
     lake = Lake.open(spark, arguments.lake, create=create)
     record_missing(StoredFiles(lake.root), (table.relative_path for table in TABLES.values()))
     if added := add_declared_columns(lake):
@@ -159,6 +169,19 @@ def open_context(arguments: argparse.Namespace, *, create: bool = True, is_check
         spark, lake, settings, new_run_id(), raw, years, getattr(arguments, "out", None),
         accepted=tuple(getattr(arguments, "accept", ())), all_or_nothing=getattr(arguments, "all_or_nothing", False),
     )
+
+
+def session_for(settings: Settings, root: str, *, may_wait: bool) -> SparkSession:
+    """A session; one that waits until it is needed where that is allowed and the lake is a folder of this machine."""
+
+    def start() -> SparkSession:
+        with moving("spark", note="starts"):
+            return build_session(settings)
+
+    folder = root if "://" in root else str(Path(root).expanduser().resolve())
+    if may_wait and is_local(settings) and reaches(folder) and SparkSession.getActiveSession() is None:
+        return cast(SparkSession, WaitingSession(start, n_cores(settings)))
+    return start()
 
 
 def shut_lake(root: str, settings: Settings) -> int:
@@ -230,7 +253,7 @@ def act_of_job(name: str, run: Callable[[JobContext], Outcome]) -> Callable[[arg
     """What a job does as a command: open the lake, run, print."""
 
     def act(arguments: argparse.Namespace) -> int:
-        with open_context(arguments, create=commands()[name].lake == "new") as context:
+        with open_context(arguments, create=commands()[name].lake == "new", may_wait=name in WITHOUT_SESSION) as context:
             outcome = run_job(name, run, context)
         if outcome.detail:
             print(outcome.detail)

@@ -13,6 +13,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.core.errors import CustomsLakeError, InputRefusedError, InvalidRowsError
 from jobs.core.reading import NoSession
+from jobs.core.waiting import WaitingSession
+from jobs.runtime.side_processes import run_in_processes
 
 # the last line of a Python worker's stack trace
 _REFUSAL = re.compile(
@@ -88,9 +90,14 @@ def _named(function: str) -> Callable:
 
 
 def run_on_executors(spark: SparkSession) -> Callable[[Sequence[str], str, tuple], list[str]]:
-    """What :func:`jobs.kernels.side_by_side.look_side_by_side` shares its tasks out with."""
+    """What shares tasks out: Spark, or processes of this machine while no session was needed."""
 
     def run(tasks: Sequence[str], function: str, arguments: tuple) -> list[str]:
+        if isinstance(spark, WaitingSession) and not spark.is_started:
+            return run_in_processes(
+                tasks, function, arguments, n_processes=spark.n_cores,
+                progress=lambda n_done: setattr(spark, "tasks", (n_done, len(tasks))),
+            )
         return [row["result"] for row in spread(spark, tasks, function, arguments, "result string").collect()]
 
     return run
@@ -105,6 +112,8 @@ def workers_elsewhere(spark: SparkSession) -> Callable[[Sequence[str], str, tupl
 
 def has_executors_elsewhere(spark: SparkSession) -> bool:
     """Tell whether executors are processes of a cluster, not threads of this one."""
+    if isinstance(spark, WaitingSession):
+        return False
     return not (spark.conf.get("spark.master", "local") or "local").startswith("local")
 
 

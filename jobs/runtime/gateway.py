@@ -8,12 +8,17 @@ frames of stack traces stay away too: :mod:`jobs.runtime.starting` says what the
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import threading
 from collections import deque
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
 
 from py4j.java_gateway import JavaGateway
-from pyspark import SparkConf
+from pyspark import SparkConf, java_gateway
 from pyspark.java_gateway import launch_gateway
 
 from jobs.runtime.machine import jvm_locale
@@ -37,10 +42,32 @@ def start_gateway(conf: SparkConf) -> JavaGateway:
     _is_starting.set()
     threading.Thread(target=forward_lines, args=(reading, STANDARD_ERROR), name="jvm-stderr", daemon=True).start()
     try:
-        with jvm_locale():
+        with jvm_locale(), _without_code_of_ours_in_the_fork():
             return launch_gateway(conf, popen_kwargs={"stderr": writing})
     finally:
         os.close(writing)
+
+
+@contextlib.contextmanager
+def _without_code_of_ours_in_the_fork() -> Iterator[None]:
+    """Let the JVM inherit that Ctrl-C is not for it, instead of running Python in the forked process to say so.
+
+    A fork of a process with threads (Arrow's, Polars') may find a lock taken for ever: a start was seen to hang.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    popen = java_gateway.Popen
+
+    def start(*arguments: Any, preexec_fn: object = None, **options: Any) -> Any:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return popen(*arguments, **options)
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    with mock.patch.object(java_gateway, "Popen", start):
+        yield
 
 
 def forward_lines(source: int, target: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,14 @@ INTERPRETED_CONFS = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen
 def is_local(settings: Settings) -> bool:
     """Tell whether the session to come works on this machine only; one that was submitted has its master already."""
     return not is_submitted() and settings.spark.master.startswith("local")
+
+
+def n_cores(settings: Settings) -> int:
+    """Cores of this machine that a local master names: ``local`` one, ``local[2]`` two, ``local[*]`` all."""
+    found = re.fullmatch(r"local\[([0-9]+|\*).*\]", settings.spark.master)
+    if found is None:
+        return 1
+    return len(os.sched_getaffinity(0)) if found[1] == "*" else int(found[1])
 
 
 def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSession:

@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobs.core.progress import Watch
+from jobs.core.waiting import WaitingSession
 
 POLL_SECONDS = 0.5
 
 
 def tasks_of(session: Any) -> Watch | None:
     """Ask for the tasks of what this session runs from now on; None where there is no session on this machine."""
+    if isinstance(session, WaitingSession) and not session.is_started:
+        return lambda: session.tasks
     try:
         tracker = session.sparkContext.statusTracker()
     except Exception:  # a lake opened for looking has none, and a remote session no context

@@ -139,3 +139,22 @@ def test_greetings_of_the_jvm_are_left_out_and_every_other_line_passes(is_starti
     frame = b"" if is_starting else b"\tat x.Y.z(Y.scala:1)\n"
     assert heard == b"Exception in thread main: no memory\n" + frame + b"WARNING: another warning\nan end without a new line"
     assert "Exception in thread main: no memory" in gateway.last_lines()
+
+
+def test_a_jvm_is_started_without_python_in_the_fork_and_ctrl_c_is_not_for_it():
+    import signal
+    import sys
+
+    from pyspark import java_gateway
+
+    from jobs.runtime.gateway import _without_code_of_ours_in_the_fork
+
+    def refused():
+        raise AssertionError("ran in the forked process")
+
+    before, popen = signal.getsignal(signal.SIGINT), java_gateway.Popen
+    code = "import signal; print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)"
+    with _without_code_of_ours_in_the_fork():
+        process = java_gateway.Popen([sys.executable, "-c", code], stdout=-1, preexec_fn=refused)
+    assert process.communicate(timeout=60)[0].strip() == b"True"
+    assert signal.getsignal(signal.SIGINT) == before and java_gateway.Popen is popen
