@@ -270,8 +270,8 @@ class _OpenFile:
         )
 
     def abandon(self) -> None:
-        """Close and remove the file, also where nothing more can be written to it."""
-        with contextlib.suppress(OSError):
+        """Close and remove the file, also where nothing more can be written to it or a write was cut short."""
+        with contextlib.suppress(Exception):
             if self._writer is not None:
                 self._writer.close()
         with contextlib.suppress(OSError):

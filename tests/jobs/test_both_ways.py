@@ -46,7 +46,8 @@ def test_files_of_executors_hold_the_rows_that_spark_would_write(spark, settings
     assert names and all(name.endswith(".zstd.parquet") for name in names), "no row of these tables passed through Spark"
     delivered = ours.lake.rows(ops.RECONCILIATION)
     years = sorted(recorded_builds(ours.lake, silver.DECLARATION).fingerprints)
-    assert [row["value_in_usd"] for row in reconcile_years(ours, years)] == [row["value_in_usd"] for row in delivered]
+    again = reconcile_years(ours, years)
+    assert sorted(row["value_in_usd"] for row in again) == sorted(row["value_in_usd"] for row in delivered)
     assert land.run(ours).changed is False and ingest.run(ours).changed is False and clean.run(ours).changed is False
     with monkeypatch.context() as patched:
         # what a store that executors cannot reach as a folder looks like

@@ -355,3 +355,18 @@ def test_rows_of_many_years_in_any_order_reach_their_year(plain_lake):
     append_files(plain_lake, silver.QUARANTINE, write(plain_lake, silver.QUARANTINE, shuffled))
     found = sorted((row["source_row"], row["year"]) for row in read(plain_lake, silver.QUARANTINE).to_pylist())
     assert found == list(enumerate(years))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_a_write_that_is_cut_short_leaves_nothing_and_says_why(plain_lake, monkeypatch, error):
+    def cut_short(self, content):
+        if self.n_bytes > 100:
+            raise error
+        return written(self, content)
+
+    written = data_files._HashingFile.write
+    monkeypatch.setattr(data_files._HashingFile, "write", cut_short)
+    expected = LakeError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected, match="disk is full" if expected is LakeError else None):
+        write(plain_lake, silver.QUARANTINE, quarantine(2003, 5), quarantine(2004, 5))
+    assert not list(StoredFiles(plain_lake.root).path().rglob("*.parquet"))
