@@ -8,6 +8,7 @@ import pickle
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -89,16 +90,31 @@ def _named(function: str) -> Callable:
     return getattr(importlib.import_module(module), name)
 
 
+def collect_tasks(
+    spark: SparkSession, tasks: Sequence[str], function: str, arguments: Sequence[object], schema: str
+) -> list[Any]:
+    """Run a kernel on each of some tasks and return the few rows it yields; their columns are had by name.
+
+    Shared out by Spark; among processes of this machine as long as nobody needed a session.
+
+    Parameters
+    ----------
+    spark, tasks, function, arguments, schema
+        As for :func:`spread`.
+    """
+    if isinstance(spark, WaitingSession) and not spark.is_started:
+        return run_in_processes(
+            tasks, function, tuple(arguments), n_processes=spark.n_cores,
+            progress=lambda n_done: setattr(spark, "tasks", (n_done, len(tasks))),
+        )
+    return spread(spark, tasks, function, arguments, schema).collect() if tasks else []
+
+
 def run_on_executors(spark: SparkSession) -> Callable[[Sequence[str], str, tuple], list[str]]:
-    """What shares tasks out: Spark, or processes of this machine while no session was needed."""
+    """What :func:`jobs.kernels.side_by_side.look_side_by_side` shares its tasks out with."""
 
     def run(tasks: Sequence[str], function: str, arguments: tuple) -> list[str]:
-        if isinstance(spark, WaitingSession) and not spark.is_started:
-            return run_in_processes(
-                tasks, function, arguments, n_processes=spark.n_cores,
-                progress=lambda n_done: setattr(spark, "tasks", (n_done, len(tasks))),
-            )
-        return [row["result"] for row in spread(spark, tasks, function, arguments, "result string").collect()]
+        return [row["result"] for row in collect_tasks(spark, tasks, function, arguments, "result string")]
 
     return run
 

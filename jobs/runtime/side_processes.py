@@ -26,8 +26,8 @@ ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
 def run_in_processes(
     tasks: Sequence[str], function: str, arguments: tuple, *, n_processes: int,
     progress: Callable[[int], None] = lambda n_done: None,
-) -> list[str]:
-    """Run a kernel on each task and return the ``result`` of every row it yields, in any order.
+) -> list[dict[str, Any]]:
+    """Run a kernel on each task and return the rows it yields, in any order.
 
     Parameters
     ----------
@@ -49,11 +49,11 @@ def run_in_processes(
         What a task raised; the other processes are ended.
     """
     if len(tasks) < 2 or n_processes < 2:
-        results = []
+        rows = []
         for number, task in enumerate(tasks, start=1):
-            results += _results(function, task, arguments)
+            rows += _rows(function, task, arguments)
             progress(number)
-        return results
+        return rows
     workers = _start(min(n_processes, len(tasks)), function, arguments)
     try:
         return list(_answers(list(workers.values()), deque(tasks), progress))
@@ -64,7 +64,7 @@ def run_in_processes(
             pipe.close()
 
 
-def _answers(idle: list[Connection], waiting: deque[str], progress: Callable[[int], None]) -> Iterator[str]:
+def _answers(idle: list[Connection], waiting: deque[str], progress: Callable[[int], None]) -> Iterator[dict[str, Any]]:
     """Hand tasks over and yield what comes back, until nothing is waiting and nobody at work."""
     at_work: list[Connection] = []
     n_done = 0
@@ -105,7 +105,7 @@ def _work(pipe: Connection, function: str, arguments: tuple) -> None:
         while True:
             task = pipe.recv()
             try:
-                answer: object = _results(function, task, arguments)
+                answer: object = _rows(function, task, arguments)
             except Exception as error:
                 answer = error
             try:
@@ -116,10 +116,10 @@ def _work(pipe: Connection, function: str, arguments: tuple) -> None:
                 pipe.send(RuntimeError(f"{type(answer).__name__}: {answer}"))
 
 
-def _results(function: str, task: str, arguments: tuple) -> list[str]:
+def _rows(function: str, task: str, arguments: tuple) -> list[dict[str, Any]]:
     module, _, name = function.rpartition(".")
     kernel = getattr(importlib.import_module(module), name)
-    return [result for batch in kernel(task, *arguments) for result in batch.column("result").to_pylist()]
+    return [row for batch in kernel(task, *arguments) for row in batch.to_pylist()]
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ FUNCTION = "side_work.work"
 def test_every_task_is_done_once_in_so_many_processes(n_processes, expected):
     seen = []
     results = run_in_processes(["1", "2", "3"], FUNCTION, (10,), n_processes=n_processes, progress=seen.append)
-    found = [result.split() for result in results]
+    found = [row["result"].split() for row in results]
     assert sorted(value for value, *_ in found) == ["10", "20", "30"] and seen == [1, 2, 3]
     processes = {pid for _, pid, _ in found}
     assert len(processes) <= expected and (str(os.getpid()) in processes) == (n_processes == 1)
