@@ -22,6 +22,7 @@ from jobs.kernels.content import NUMBER_READER, Content
 from jobs.runtime.context import JobContext
 from jobs.runtime.executors import map_batches, run_on_executors
 from schemas import bronze, gold, ops, silver
+from schemas.table import Table
 
 NOTHING = Decimal("0.00")
 SIDES = (("kept", silver.DECLARATION), ("quarantined", silver.QUARANTINE))
@@ -128,12 +129,17 @@ def _totals(
         delivered = added_up([json.loads(result) for result in results])
     totals = {(*of_file, "in"): found for of_file, found in delivered.items()}
     for side, table in SIDES:
-        written = scan_years(lake, table, years).group_by("file_sha256", "year").agg(
-            pl.len().alias("n_rows"), pl.col("value_usd").cast(pl.Decimal(38, 2)).sum()
-        )
-        for sha256, year, n_rows, usd in written.collect(engine="streaming").iter_rows():
+        for sha256, year, n_rows, usd in sums_written(lake, table, years):
             totals[sha256, year, side] = n_rows, 0, usd or NOTHING
     return totals
+
+
+def sums_written(lake: Lake, table: Table, years: Sequence[int]) -> list[tuple[str, int, int, Decimal | None]]:
+    """File, year, rows and dollars of a table of silver, of its files as they are written."""
+    written = scan_years(lake, table, years).group_by("file_sha256", "year").agg(
+        pl.len().alias("n_rows"), pl.col("value_usd").cast(pl.Decimal(38, 2)).sum()
+    )
+    return written.collect(engine="streaming").rows()
 
 
 def _totals_by_spark(lake: Lake, years: Sequence[int]) -> dict[tuple[str, int, str], tuple[int, int, Decimal]]:
