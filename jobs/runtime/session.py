@@ -86,7 +86,10 @@ def n_cores(settings: Settings) -> int:
     found = re.fullmatch(r"local\[([0-9]+|\*).*\]", settings.spark.master)
     if found is None:
         return 1
-    return len(os.sched_getaffinity(0)) if found[1] == "*" else int(found[1])
+    if found[1] != "*":
+        return int(found[1])
+    # of a container's cores those it may use; not every system tells
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def build_session(settings: Settings, *, app: str = "customs-lake") -> SparkSession:
