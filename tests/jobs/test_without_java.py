@@ -25,14 +25,27 @@ OF_THE_RUN = ["loaded_at", "run_id", "built_at"]
 WRITTEN = (bronze.DECLARATION, *silver.TABLES)
 
 
-def start(lake, raw, step, *options):
+# files are written, and their commit waits for a minute: time enough to end the step
+HELD = """
+import time
+from jobs.core.lake import Lake
+commit = Lake.commit
+def held(lake, table, *rest, **options):
+    if table.name.startswith(("bronze.", "silver.")):
+        time.sleep(60)
+    return commit(lake, table, *rest, **options)
+Lake.commit = held
+"""
+
+
+def start(lake, raw, step, before=""):
     """A step as a process of its own, where no Java can be found."""
     environment = {name: value for name, value in os.environ.items() if name not in ("JAVA_HOME", "SPARK_HOME")}
     environment |= {"JAVA_HOME": "/nowhere", "PYTHONPATH": str(ROOT)}
     given = ["--raw", str(raw)] if step in ("land", "ingest") else []
-    code = "import sys; from jobs.commands.main import main; sys.exit(main())"
+    code = f"{before}\nimport sys\nfrom jobs.commands.main import main\nsys.exit(main())"
     return subprocess.Popen(
-        [sys.executable, "-c", code, step, "--lake", str(lake), "--set", "spark.master=local[2]", *given, *options],
+        [sys.executable, "-c", code, step, "--lake", str(lake), "--set", "spark.master=local[2]", *given],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )
 
@@ -93,12 +106,12 @@ def test_all_records_reach_silver_or_quarantine(states, raw):
 def test_a_step_that_is_ended_on_its_way_is_done_by_the_next_run(states, raw, tmp_path, step, following, sent):
     lake = shutil.copytree(states[step], tmp_path / "lake")
     tables = (bronze.DECLARATION,) if step == "ingest" else silver.TABLES
-    process = start(lake, raw, step)
+    process = start(lake, raw, step, HELD)
     deadline = time.monotonic() + 120
     # a file is open: the step is at work
     while not list((lake / tables[0].relative_path).glob("*/*.parquet")) and process.poll() is None:
         assert time.monotonic() < deadline
-        time.sleep(0.002)
+        time.sleep(0.02)
     # Ctrl-C of a terminal reaches the command and all it started
     (os.killpg if sent == signal.SIGINT else os.kill)(process.pid, sent)
     output, _ = process.communicate(timeout=120)
