@@ -32,7 +32,7 @@ from jobs.counting import indicators
 from jobs.kernels.counting import COUNTED_DDL, count_tasks, export_rows
 from jobs.reference.frames import check_user_files, city_names, names_of_cities
 from jobs.runtime.context import JobContext, Outcome, command_main, exit_code, open_context, run_job
-from jobs.runtime.executors import collect_tasks
+from jobs.runtime.executors import collect_tasks, explained_refusals
 from jobs.transforms.counts import build_cube, count_city_exports
 from schemas import gold, silver
 
@@ -71,7 +71,7 @@ def _count_files(context: JobContext, years: Sequence[int], metadata: dict[str, 
     lake, cube = context.lake, gold.CITY_PRODUCT_DESTINATION
     slices = live_slices(lake, silver.DECLARATION, years)
     tasks = count_tasks(slices, at_least=context.settings.spark.shuffle_partitions)
-    with writing_files(lake, (cube,), umask=context.settings.privacy.umask) as (target,):
+    with writing_files(lake, (cube,), umask=context.settings.privacy.umask) as (target,), explained_refusals():
         done = collect_tasks(context.spark, tasks, "jobs.kernels.counting.count_files", (target,), COUNTED_DDL)
         files = [DataFile(**item) for row in done for item in json.loads(row["files"])]
         written = replace_years_by_files(lake, cube, files, years, metadata=metadata)
@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Count, compute the indicators too where they are asked for, and return the exit code."""
-    with open_context(arguments, create=False, may_wait=not arguments.indicators) as context:
+    with open_context(arguments, create=False, may_wait=True) as context:
         outcomes = [run_job("count", run, context)]
         if arguments.indicators:
             outcomes.append(run_job("indicators", indicators.run, context))

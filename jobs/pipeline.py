@@ -24,7 +24,6 @@ from jobs.reference.frames import check_user_files
 from jobs.runtime.command_line.catalogue import work_of
 from jobs.runtime.command_line.making import STEPS
 from jobs.runtime.context import (
-    WITHOUT_SESSION,
     JobContext,
     Outcome,
     command_main,
@@ -142,8 +141,8 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> list[Outcome]:
     with moving("look", note="what is there already"):
         outcomes = None if arguments.rebuild else look_through(arguments)
     if outcomes is None:
-        # a session that later steps need anyway is started before any of them works
-        with open_context(arguments, may_wait=arguments.through in WITHOUT_SESSION) as context:
+        # the first step that needs a session starts it
+        with open_context(arguments, may_wait=True) as context:
             outcomes = run_through(replace(context, rebuild=arguments.rebuild), arguments.through)
     return outcomes
 

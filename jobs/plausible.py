@@ -19,17 +19,22 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.cleaning.judging import read_declarations
+from jobs.cleaning.judging import read_declarations, without_postcodes
 from jobs.cleaning.plausibility import EXTRACT, OFF, Figure, found_figures, judge
 from jobs.cleaning.plausible_reasons import explain, lost_chapters
 from jobs.cleaning.plausible_text import table_text
 from jobs.cleaning.published import read_totals, shipped_totals, world_totals
 from jobs.core.commits import Written
 from jobs.core.errors import EXIT_DONE, EXIT_QUALITY, InputRefusedError
+from jobs.core.file_tables import takes_files, tasks_of_years
 from jobs.core.ledger import Fingerprint, files_in_force, fingerprint, record_builds, recorded_builds, utc_now
+from jobs.kernels.trade_sums import SUMS_DDL, sums_of_tasks
+from jobs.reference.frames import references_for
 from jobs.runtime.context import JobContext, Outcome, command_main, open_context, run_job
+from jobs.runtime.executors import collect_tasks
 from jobs.transforms.trade_sums import RECORD_COLUMNS, exporter_statistics, trade_records, trade_sums
 from schemas import bronze, ops
 
@@ -182,14 +187,33 @@ def _sums(
     context: JobContext, receipts: Sequence[Any], published: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Sums of all records, and statistics of exporters where some are published for the years."""
+    years = {row["source_year"] for row in receipts}
+    asked = published[published["year"].isin(years) & ~published["measure"].isin(OF_SUMS)]
+    # the statistics of exporters need each firm's records together: with them all is summed through Spark
+    if asked.empty and takes_files(context.lake, bronze.DECLARATION):
+        return _sums_by_files(context, receipts), None
+    records = _records(context, receipts)
+    sums = trade_sums(records).toPandas()
+    return sums, None if asked.empty else exporter_statistics(records).toPandas()
+
+
+def _sums_by_files(context: JobContext, receipts: Sequence[Any]) -> pd.DataFrame:
+    """Sums of all records that executors read from the lake's files themselves."""
+    tasks = tasks_of_years(context.lake, bronze.DECLARATION, {row["source_year"] for row in receipts})
+    arguments = (
+        references_for(context).codes, without_postcodes(receipts), sorted({row["file_sha256"] for row in receipts}),
+    )
+    done = collect_tasks(context.spark, tasks, "jobs.kernels.trade_sums.sum_files", arguments, SUMS_DDL)
+    return sums_of_tasks(bytes(row["sums"]) for row in done).to_pandas()
+
+
+def _records(context: JobContext, receipts: Sequence[Any]) -> DataFrame:
+    """The same records through Spark, with the members they count for."""
     years, files = {row["source_year"] for row in receipts}, {row["file_sha256"] for row in receipts}
     rows = context.lake.read(bronze.DECLARATION).where(
         F.col("source_year").isin(sorted(years)) & F.col("file_sha256").isin(sorted(files))
     )
-    records = trade_records(read_declarations(context, rows, receipts, RECORD_COLUMNS))
-    sums = trade_sums(records).toPandas()
-    asked = published[published["year"].isin(years) & ~published["measure"].isin(OF_SUMS)]
-    return sums, None if asked.empty else exporter_statistics(records).toPandas()
+    return trade_records(read_declarations(context, rows, receipts, RECORD_COLUMNS))
 
 
 def _record(context: JobContext, figures: Sequence[Figure]) -> None:
@@ -215,7 +239,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Print the comparison; exit code 6 when a figure is off."""
-    with open_context(arguments, create=False) as context:
+    with open_context(arguments, create=False, may_wait=True) as context:
         if arguments.totals is not None:
             settings = context.settings.replaced("plausible", totals=str(arguments.totals))
             context = dataclasses.replace(context, settings=settings)

@@ -98,7 +98,7 @@ def truth_folder(context: JobContext) -> Path:
 
 def compare_city_years(context: JobContext, truth: pd.DataFrame, years: list[int]) -> Comparison:
     """Hold value and counts of every city-year against the truth."""
-    found = context.lake.read(gold.CITY_EXPORTS).select("city_id", "year", *COUNTS).toPandas()
+    found = context.lake.arrow(gold.CITY_EXPORTS, columns=("city_id", "year", *COUNTS)).to_pandas()
     found = found[found["year"].isin(years)]
     both = truth[truth["year"].isin(years)].merge(
         found, on=["city_id", "year"], how="outer", suffixes=("_truth", ""), indicator=True
@@ -128,7 +128,8 @@ def compare_firms(context: JobContext, truth: pd.DataFrame, years: list[int]) ->
     built = set(recorded_builds(context.lake, CITY_FIRM).fingerprints) & set(years)
     if not built:
         return Comparison(0, [])
-    found = context.lake.read(CITY_FIRM).groupBy("city_id", "year").count().toPandas()
+    firms = context.lake.arrow(CITY_FIRM, columns=("city_id", "year")).to_pandas()
+    found = firms.groupby(["city_id", "year"]).size().rename("count").reset_index()
     both = truth[truth["year"].isin(built)].merge(
         found[found["year"].isin(built)], on=["city_id", "year"], how="outer", suffixes=("_truth", "")
     )
@@ -143,7 +144,8 @@ def compare_reasons(context: JobContext, ledger: pd.DataFrame, years: list[int])
     """Hold the primary reason of every refused record against the ledger of defects."""
     refused = ledger[(ledger["kind"] == "reject") & ledger["year"].isin(years)].astype({"primary": str, "file": str})
     names = {row["file_sha256"]: row["source_file"] for row in files_in_force(context.lake)}
-    found = context.lake.read(silver.QUARANTINE).select("file_sha256", "source_row", "year", "primary_reason").toPandas()
+    columns = ("file_sha256", "source_row", "year", "primary_reason")
+    found = context.lake.arrow(silver.QUARANTINE, columns=columns).to_pandas()
     found = found[found["year"].isin(years)].assign(file=lambda frame: frame["file_sha256"].map(names))
     both = refused[["file", "source_row", "primary"]].merge(
         found[["file", "source_row", "primary_reason"]], on=["file", "source_row"], how="outer"
@@ -161,7 +163,7 @@ def compare_panel(context: JobContext, truth: Path, years: list[int]) -> Compari
     """Hold the panel's variables against the latent panel; other than the paper's options have no truth."""
     if context.settings.panel != Panel() or not context.lake.exists(CITY_PANEL):
         return Comparison(0, [])
-    found = context.lake.read(CITY_PANEL).select("city_id", "year", *PANEL_VARIABLES).toPandas()
+    found = context.lake.arrow(CITY_PANEL, columns=("city_id", "year", *PANEL_VARIABLES)).to_pandas()
     latent = pd.read_csv(truth / "latent_panel.csv", dtype={"city_id": str})
     # a smaller world prints no yearbook for its other cities, and lists no zones for them
     in_world = found["year"].isin(years) & found["land_area"].notna()

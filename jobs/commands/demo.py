@@ -55,7 +55,7 @@ def run_demo(out: Path, *, records: int, seed: int, console: Console) -> int:
     arguments = Namespace(
         lake=str(out / "lake"), raw=out / "raw", years=None, profile=None, config=None, set=[], out=out / "tables"
     )
-    with open_context(arguments) as context:
+    with open_context(arguments, may_wait=True) as context:
         outcomes = run_through(context, STEPS[-1])
         balance = run_job("reconcile", reconcile.run, context)
         # again in full, so that a demo that goes on from a former one ends with its table, too

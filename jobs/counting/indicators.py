@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from pyspark import StorageLevel
-from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.cleaning.fingerprints import cube_fingerprints, dynamics_fingerprints, gold_fingerprints
@@ -30,7 +30,7 @@ from jobs.kernels.indicators.margins import hummels_klenow
 from jobs.kernels.trade_codes import INTERMEDIARY_WORDS, regions_of
 from jobs.reference.annexations import annexations_hash, annexed_units
 from jobs.runtime.context import JobContext, Outcome
-from jobs.runtime.executors import map_batches, spread
+from jobs.runtime.executors import collect_tasks, explained_refusals, map_batches, spread
 from jobs.transforms import indicators as transforms
 from schemas import gold, silver
 from schemas.fields import MONEY_TYPE
@@ -135,27 +135,32 @@ def _build_cube(context: JobContext, work: Work) -> int:
 
 def _cube_by_files(context: JobContext, work: Work, metadata: dict[str, Any]) -> tuple[Written, pl.DataFrame]:
     """Write the firm cube and return the other parts; executors read the records and write the cube themselves."""
-    lake, spark, years = context.lake, context.spark, sorted(work.cube)
+    lake, years, plan = context.lake, sorted(work.cube), _plan(context, work)
     others = sorted(set(work.known) - set(work.read))
-    tasks = file_kernel.cell_tasks(
-        live_slices(lake, silver.DECLARATION, work.read), live_slices(lake, CITY_FIRM, others) if others else []
-    )
+    records = live_slices(lake, silver.DECLARATION, work.read)
+    elsewhen = live_slices(lake, CITY_FIRM, others) if others else []
     partitions = _partitions(context, work)
-    groups = partitions * file_kernel.GROUPS_OF_A_PARTITION
-    found: list[Row] = []
-    with writing_files(lake, (CITY_FIRM,), umask=context.settings.privacy.umask) as (target,):
-        if tasks:
-            cells = spread(
-                spark, tasks, "jobs.kernels.indicators.files.grouped_cells", (groups,), file_kernel.GROUPED_DDL
-            ).repartition(partitions, "city_group")
-            found = map_batches(
-                cells, "jobs.kernels.indicators.files.indicators_of_groups", (_plan(context, work), target),
-                file_kernel.PARTS_DDL,
-            ).collect()
+    with writing_files(lake, (CITY_FIRM,), umask=context.settings.privacy.umask) as (target,), explained_refusals():
+        if partitions <= file_kernel.MOST_SHARES:
+            tasks = file_kernel.share_tasks(records, elsewhen, partitions)
+            function = "jobs.kernels.indicators.files.indicators_of_share"
+            found = collect_tasks(context.spark, tasks, function, (plan, target), file_kernel.PARTS_DDL)
+        else:
+            cells = _cells_by_city(context, file_kernel.cell_tasks(records, elsewhen), partitions)
+            function = "jobs.kernels.indicators.files.indicators_of_groups"
+            found = map_batches(cells, function, (plan, target), file_kernel.PARTS_DDL).collect()
         files = [DataFile(**item) for row in found for item in json.loads(row["files"])]
         cube = replace_years_by_files(lake, CITY_FIRM, files, years, metadata=metadata)
     parts = file_kernel.unpacked_parts(bytes(row["parts"]) for row in found)
     return cube, _concat([kernel.aligned(frame) for frame in parts]) if parts else kernel.no_parts()
+
+
+def _cells_by_city(context: JobContext, tasks: Sequence[str], partitions: int) -> DataFrame:
+    """Cells of all tasks, each group of cities in one partition."""
+    groups = partitions * file_kernel.GROUPS_OF_A_PARTITION
+    function = "jobs.kernels.indicators.files.grouped_cells"
+    cells = spread(context.spark, tasks, function, (groups,), file_kernel.GROUPED_DDL)
+    return cells.repartition(partitions, "city_group")
 
 
 def _cube_by_frames(context: JobContext, work: Work, metadata: dict[str, Any]) -> tuple[Written, pl.DataFrame]:

@@ -92,7 +92,7 @@ def count_files(task: str, target: FileTarget) -> Iterator[pa.RecordBatch]:
     """
     given = json.loads(task)
     slices = [FileSlice(**item) for item in given["slices"]]
-    is_ours = None if given["shares"] == 1 else _share_of_city(given["shares"]) == given["share"]
+    is_ours = None if given["shares"] == 1 else share_of_city(given["shares"]) == given["share"]
     found = CityYears()
     for rows in read_frames(slices, silver.DECLARATION, COUNT_INPUTS, where=is_ours):
         found.add(rows)
@@ -126,8 +126,8 @@ def export_rows(counts: bytes, names: Mapping[str, tuple[str, str]]) -> Iterator
         yield row | shares | {"city_name": city_name, "province_code": province_code}
 
 
-def _share_of_city(shares: int) -> pl.Expr:
-    """Which share a city belongs to: the same on every machine and under every version of a library."""
+def share_of_city(shares: int) -> pl.Expr:
+    """Which of some shares a city belongs to: the same on every machine and under every version of a library."""
     # codes of prefectures end in 00; a user's own city may have letters
     number = pl.col("city_id").str.slice(0, 4).str.to_integer(strict=False).fill_null(0)
     return number % shares

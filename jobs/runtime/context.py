@@ -45,7 +45,7 @@ from jobs.runtime.surroundings import apply_rights, shut_folder
 from schemas.catalog import TABLES
 
 #: Steps that need no session where executors write a lake's files themselves, in the order of a run.
-WITHOUT_SESSION = ("land", "references", "ingest", "clean", "count", "reconcile")
+WITHOUT_SESSION = ("land", "references", "ingest", "clean", "count", "indicators", "plausible", "reconcile")
 
 log = logging.getLogger("customs_lake")
 

@@ -54,8 +54,12 @@ def run_in_processes(
             rows += _rows(function, task, arguments)
             progress(number)
         return rows
-    workers = _start(min(n_processes, len(tasks)), function, arguments)
+    workers = _start(min(n_processes, len(tasks)))
     try:
+        # not with the start of a process: that one cannot be written to is noticed here only
+        for pipe in workers.values():
+            with _ended_explained():
+                pipe.send((function, arguments))
         return list(_answers(list(workers.values()), deque(tasks), progress))
     finally:
         for process, pipe in workers.items():
@@ -86,22 +90,23 @@ def _answers(idle: list[Connection], waiting: deque[str], progress: Callable[[in
             yield from answer
 
 
-def _start(n_processes: int, function: str, arguments: tuple) -> dict[Any, Connection]:
+def _start(n_processes: int) -> dict[Any, Connection]:
     """Processes, each with our end of its pipe; spawned, for a fork of a process with threads may never end."""
     context, workers = get_context("spawn"), {}
     with _interrupts_left_out(), _environment(ONE_THREAD):
         for _ in range(n_processes):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs, function, arguments), daemon=True)
+            process = context.Process(target=_work, args=(theirs,), daemon=True)
             process.start()
             theirs.close()
             workers[process] = ours
     return workers
 
 
-def _work(pipe: Connection, function: str, arguments: tuple) -> None:
+def _work(pipe: Connection) -> None:
     """What a process does: a task at a time, until nobody asks any more."""
     with contextlib.suppress(EOFError):
+        function, arguments = pipe.recv()
         while True:
             task = pipe.recv()
             try:

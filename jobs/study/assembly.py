@@ -74,7 +74,7 @@ def assemble_natural_panel(context: JobContext, years: list[int], *, exports: Da
     count = context.settings.count
     # the settings choose how products and destinations are counted
     chosen = {"n_products": count.product_column, "n_destinations": count.destination_column}
-    zones = lake.read(yearbook_tables.DEVELOPMENT_ZONE).toPandas()
+    zones = lake.arrow(yearbook_tables.DEVELOPMENT_ZONE).to_pandas()
     if years[-1] > SHIPPED_ZONES_END and zones["zone_source"].str.startswith(SHIPPED_ZONES).any():
         log.warning("panel: %s", ZONES_WARNING)
     cities = load_city_names(context.settings.places.user_cities)
@@ -143,7 +143,7 @@ def study_cities(cities: CityNames, years: list[int], rule: str) -> list[tuple[s
 def refused_cells(context: JobContext) -> pd.DataFrame:
     """Cells of the yearbook that were refused, of the area each indicator is taken for."""
     areas = yearbook_areas(load_yearbook_config(), context.settings.panel)
-    refused = context.lake.read(yearbook_tables.YEARBOOK_QUARANTINE).toArrow().to_pandas()
+    refused = context.lake.arrow(yearbook_tables.YEARBOOK_QUARANTINE).to_pandas()
     return refused[refused["area"] == refused["indicator"].map(areas)]
 
 

@@ -7,25 +7,32 @@ re-imports and are not destinations, but count in the paper's value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import polars as pl
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from estimation.tables import StudyPanel
+from jobs.core.file_tables import scan_years, takes_files
+from jobs.core.lake import Lake
+from jobs.core.ledger import builds_of
 from jobs.runtime.context import JobContext
 from schemas import gold, silver
 from schemas.panel import OUTCOMES
 from schemas.places import OPEN_END
 from schemas.reference.shipped import read_shipped
+from schemas.table import Table
 
 #: Chinese for importer, exporter, trading, foreign economics and trade.
 TRADING_WORDS = "进出口|贸易|外贸|外经|经贸|工贸|科贸"
 #: The four municipalities under the central government.
 MUNICIPALITIES = frozenset({"110000", "120000", "310000", "500000"})
+#: Table whose builds say which years of a table are whole.
+BUILT_WITH = {silver.DECLARATION.name: silver.DECLARATION, gold.CITY_PRODUCT_DESTINATION.name: gold.CITY_EXPORTS}
 #: Year in which HS 2007 replaced HS 2002.
 NEW_REVISION_YEAR = 2007
 
@@ -51,10 +58,10 @@ def collect_variants(context: JobContext, panel: StudyPanel) -> Variants:
     lake = context.lake
     outcomes: dict[str, dict[str, pd.Series]] = {outcome.name: {} for outcome in OUTCOMES}
     if lake.exists(gold.CITY_EXPORTS):
-        counts = lake.read(gold.CITY_EXPORTS).select(
+        counts = lake.arrow(gold.CITY_EXPORTS, columns=(
             "city_id", "year", "n_products", "n_products_converted", "n_products_family", "n_destinations",
             "n_partner_codes",
-        ).toPandas()
+        )).to_pandas()
         for outcome, column, choice in (
             ("lnnum", "n_products", "codes of each year's revision"),
             ("lnnum", "n_products_converted", "codes converted to one revision"),
@@ -64,15 +71,44 @@ def collect_variants(context: JobContext, panel: StudyPanel) -> Variants:
         ):
             outcomes[outcome][choice] = _aligned(panel, counts, column)
     if lake.exists(gold.CITY_PRODUCT_DESTINATION):
-        cube = count_without_reimports(lake.read(gold.CITY_PRODUCT_DESTINATION)).toPandas()
+        cube = _counted(lake, gold.CITY_PRODUCT_DESTINATION, scan_without_reimports, count_without_reimports)
         outcomes["lnvalue"]["without re-imports and unknown partners"] = _aligned(panel, cube, "value_usd")
         outcomes["lnnum"]["without re-imports and unknown partners"] = _aligned(panel, cube, "n_products")
     if lake.exists(silver.DECLARATION):
-        direct = count_without_intermediaries(lake.read(silver.DECLARATION)).toPandas()
+        direct = _counted(lake, silver.DECLARATION, scan_without_intermediaries, count_without_intermediaries)
         for one in OUTCOMES:
             if one.source in direct.columns:
                 outcomes[one.name]["without trading companies"] = _aligned(panel, direct, one.source)
     return Variants(outcomes, city_years_to_leave_out(panel))
+
+
+def _counted(
+    lake: Lake, table: Table, scan: Callable[[pl.LazyFrame], pl.LazyFrame], count: Callable[[DataFrame], DataFrame]
+) -> pd.DataFrame:
+    """Counts of all built years of a table: of its files where they are at hand, else through Spark."""
+    if not takes_files(lake, table):
+        return count(lake.read(table)).toPandas()
+    years = builds_of(lake, BUILT_WITH[table.name]).n_rows
+    return scan(scan_years(lake, table, years)).collect(engine="streaming").to_pandas()
+
+
+def scan_without_reimports(cube: pl.LazyFrame) -> pl.LazyFrame:
+    """As :func:`count_without_reimports`."""
+    known = cube.filter("is_destination").group_by("city_id", "year")
+    return known.agg(pl.col("value_usd").sum(), _n_distinct("hs6_code", "n_products"))
+
+
+def scan_without_intermediaries(declarations: pl.LazyFrame) -> pl.LazyFrame:
+    """As :func:`count_without_intermediaries`."""
+    is_trader = pl.col("firm_name").str.contains(TRADING_WORDS).fill_null(False)
+    partner = pl.when("is_destination").then("country_iso3").alias("_partner")
+    return declarations.filter(~is_trader).with_columns(partner).group_by("city_id", "year").agg(
+        pl.col("value_usd").sum(), _n_distinct("hs6_code", "n_products"), _n_distinct("_partner", "n_destinations")
+    )
+
+
+def _n_distinct(code: str, name: str) -> pl.Expr:
+    return pl.col(code).drop_nulls().n_unique().cast(pl.Int64).alias(name)
 
 
 def count_without_reimports(cube: DataFrame) -> DataFrame:

@@ -209,7 +209,7 @@ def print_table(found: dict) -> None:
     rows = [*found["ours"].items(), ("all five", whole), *((PEERS[name], peer) for name, peer in found["peers"].items())]
     for name, step in rows:
         each = 1e6 * step["cpu"] / records
-        print(f"| {name} | {step['cpu']:.0f} | {step['wall']:.0f} | {step['peak_mb']:,.0f} | {each:.1f} |")
+        print(f"| {name} | {step['cpu']:.1f} | {step['wall']:.1f} | {step['peak_mb']:,.0f} | {each:.1f} |")
     print()
     for name, peer in found["peers"].items():
         times = f"{peer['cpu_ratio']:.1f} times the processor seconds of the {PEERS[name]}"

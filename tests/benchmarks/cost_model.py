@@ -36,10 +36,10 @@ def main() -> int:
     print("| step | processor seconds at the start | microseconds a record |\n|---|---|---|")
     for step, (fixed, rate) in steps.items():
         print(f"| {step} | {fixed:.0f} | {1e6 * rate:.1f} |")
-    if len({run["records"] for run in runs}) < 2:
-        print("\nruns of one size only: the start lies inside the rate")
     fixed, rate = (sum(part) for part in zip(*steps.values(), strict=True))
     print(f"| all five | {fixed:.0f} | {1e6 * rate:.1f} |\n")
+    if len({run["records"] for run in runs}) < 2:
+        print("runs of one size only: the start lies inside the rate\n")
     for run in runs:
         print(f"{run['records']:,} records: {run['cpu']:.0f} s measured, {fixed + rate * run['records']:.0f} by the model")
     largest = max(runs, key=lambda run: run["records"])

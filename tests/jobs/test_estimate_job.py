@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import polars as pl
 import pytest
 
 from estimation.report.evidence import ROBUSTNESS
@@ -129,6 +130,7 @@ def test_trading_companies_and_reimports_are_left_out_by_name_and_partner(spark)
         "city_id string, year int, hs6_code string, is_destination boolean, value_usd double",
     )
     assert variants.count_without_reimports(cube).collect() == [("320400", 2003, 10.0, 1)]
+    assert _scanned(cube, variants.scan_without_reimports) == [("320400", 2003, 10.0, 1)]
     declarations = spark.createDataFrame(
         [
             ("320400", 2003, "847130", "USA", True, 10.0, "常州机械厂"),
@@ -140,3 +142,8 @@ def test_trading_companies_and_reimports_are_left_out_by_name_and_partner(spark)
     )
     # a firm without a name is kept: nothing says it trades
     assert variants.count_without_intermediaries(declarations).collect() == [("320400", 2003, 13.0, 2, 1)]
+    assert _scanned(declarations, variants.scan_without_intermediaries) == [("320400", 2003, 13.0, 2, 1)]
+
+
+def _scanned(frame, scan):
+    return scan(pl.DataFrame(pl.from_arrow(frame.toArrow())).lazy()).collect().rows()

@@ -30,7 +30,7 @@ def test_count_computes_the_indicators_where_they_are_asked_for(options, jobs, m
         found.append(name)
         return Outcome(name)
 
-    monkeypatch.setattr(count, "open_context", lambda arguments, create: nullcontext())
+    monkeypatch.setattr(count, "open_context", lambda arguments, **_: nullcontext())
     monkeypatch.setattr(count, "run_job", record)
     assert count.run_command(parse("count", [ "--lake", str(tmp_path), *options])) == EXIT_DONE
     assert found == jobs

@@ -1,8 +1,10 @@
-"""Indicators where executors reach the lake's files: records to cells where they are read, cells to all parts of some cities.
+"""Indicators where executors reach the lake's files: from records to all parts of some cities.
 
-Two steps, because what is computed of a city needs all of its records and these lie in many files. The first reads some rows
-and sums them to cells, sorted by group of cities; what passes through Spark between the two are those cells as bytes, a few
-rows. Jobs read the same inputs through Spark elsewhere (jobs/transforms/indicators.py).
+What is computed of a city needs all of its records, and these lie in many files. Some millions of records are shared out by
+cities: a task reads everything and keeps its own (:func:`indicators_of_share`). Of more records that would be read too often:
+a first step sums what it reads to cells, by group of cities, a second takes the cells of some groups, and only cells pass
+through Spark between the two, as bytes (:func:`grouped_cells`, :func:`indicators_of_groups`). Elsewhere jobs read the same
+inputs through Spark (jobs/transforms/indicators.py).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import pyarrow as pa
 
 from jobs.core.data_files import FileTarget, FileWriter
 from jobs.core.file_slices import FileSlice, read_frames, share_slices
+from jobs.kernels.counting import share_of_city
 from jobs.kernels.indicators.batches import FIRMS, IndicatorPlan, cents_name, parts_of_cells, table_rows
 from jobs.kernels.indicators.cells import FIRM, RECORD_INPUTS, Cells, cells_of, presence_of, put_together
 from schemas import silver
@@ -25,6 +28,8 @@ from schemas.indicators import CITY_FIRM
 from schemas.table import Table
 
 GROUPED_DDL, PARTS_DDL = "city_group int, cells binary, presence binary", "files string, parts binary"
+#: Shares of cities at most, each of which reads all records.
+MOST_SHARES = 8
 #: Groups of cities for each partition that takes them: enough that partitions hold about equally many.
 GROUPS_OF_A_PARTITION = 16
 #: Reasons of the quarantine that say nothing but that a sound export was made outside the municipal districts.
@@ -32,8 +37,8 @@ OUTSIDE = ("county", "county_city", "outside_cities")
 _TABLES = {table.name: table for table in (silver.DECLARATION, CITY_FIRM)}
 
 
-def cell_tasks(records: Sequence[FileSlice], elsewhen: Sequence[FileSlice]) -> list[str]:
-    """Share out what is read; what :func:`grouped_cells` is given.
+def share_tasks(records: Sequence[FileSlice], elsewhen: Sequence[FileSlice], shares: int) -> list[str]:
+    """Share work out by cities; what :func:`indicators_of_share` is given.
 
     Parameters
     ----------
@@ -41,10 +46,27 @@ def cell_tasks(records: Sequence[FileSlice], elsewhen: Sequence[FileSlice]) -> l
         Rows of ``silver.declaration`` of the years wanted and those beside them.
     elsewhen : sequence of FileSlice
         Rows of ``gold.city_firm`` of all other years.
+    shares : int
     """
+    slices = {table.name: [asdict(item) for item in given] for table, given in _given(records, elsewhen)}
+    return [json.dumps({"slices": slices, "share": share, "shares": shares}) for share in range(shares)] if records else []
+
+
+def indicators_of_share(task: str, plan: IndicatorPlan, target: FileTarget) -> Iterator[pa.RecordBatch]:
+    """Compute all parts of one share of the cities; yields as :func:`indicators_of_groups`."""
+    given = json.loads(task)
+    is_ours = share_of_city(given["shares"]) == given["share"]
+    parts = [
+        _read([FileSlice(**item) for item in slices], _TABLES[name], where=is_ours) for name, slices in given["slices"].items()
+    ]
+    yield from _results(put_together(parts), plan, target)
+
+
+def cell_tasks(records: Sequence[FileSlice], elsewhen: Sequence[FileSlice]) -> list[str]:
+    """Share out what is read; what :func:`grouped_cells` is given. Parameters as of :func:`share_tasks`."""
     return [
         json.dumps({"table": table.name, "slices": [asdict(item) for item in task]})
-        for table, slices in ((silver.DECLARATION, records), (CITY_FIRM, elsewhen))
+        for table, slices in _given(records, elsewhen)
         for task in share_slices(slices)
     ]
 
@@ -60,21 +82,15 @@ def grouped_cells(task: str, groups: int) -> Iterator[pa.RecordBatch]:
         Number of groups.
     """
     given = json.loads(task)
-    table, slices = _TABLES[given["table"]], [FileSlice(**item) for item in given["slices"]]
-    if table is CITY_FIRM:
-        found = put_together([presence_of(rows) for rows in read_frames(slices, table, FIRM)])
-    else:
-        columns = [name for name in RECORD_INPUTS if name not in ("partner", "cents")]
-        columns += ["country_iso3", "is_destination", "value_usd"]
-        found = put_together([cells_of(_records(rows)) for rows in read_frames(slices, table, columns)])
-    # hashes are the same in one version of the library only, texts of a code everywhere
-    number = pl.col("city_id").str.slice(0, 4).str.to_integer(strict=False).fill_null(0) % groups
-    shares = [frame.with_columns(number.alias("_group")).partition_by("_group", as_dict=True, include_key=False)
-              for frame in (found.cells, found.presence)]
-    for (group,) in sorted({*shares[0], *shares[1]}):
-        cells, presence = (share.get((group,)) for share in shares)
-        content = [pa.array([_packed(frame)], pa.binary()) for frame in (cells, presence)]
-        yield pa.RecordBatch.from_arrays([pa.array([group], pa.int32()), *content], names=["city_group", "cells", "presence"])
+    found = _read([FileSlice(**item) for item in given["slices"]], _TABLES[given["table"]])
+    group = share_of_city(groups).alias("_group")
+    shares = [
+        frame.with_columns(group).partition_by("_group", as_dict=True, include_key=False)
+        for frame in (found.cells, found.presence)
+    ]
+    for (group_,) in sorted({*shares[0], *shares[1]}):
+        content = [pa.array([_packed(share.get((group_,)))], pa.binary()) for share in shares]
+        yield pa.RecordBatch.from_arrays([pa.array([group_], pa.int32()), *content], names=["city_group", "cells", "presence"])
 
 
 def indicators_of_groups(
@@ -90,16 +106,35 @@ def indicators_of_groups(
     given = [
         Cells(_unpacked(row["cells"]), _unpacked(row["presence"])) for batch in batches for row in batch.to_pylist()
     ]
-    if not given:
+    yield from _results(put_together(given), plan, target)
+
+
+def _results(given: Cells, plan: IndicatorPlan, target: FileTarget) -> Iterator[pa.RecordBatch]:
+    if given.cells.is_empty():
         return
-    parts = parts_of_cells(put_together(given), plan)
+    parts = parts_of_cells(given, plan)
     with FileWriter(target) as writer:
-        writer.write(table_rows(parts.pop(FIRMS), CITY_FIRM))
+        writer.write(table_rows(parts.pop(FIRMS).sort(CITY_FIRM.key), CITY_FIRM))
     files = json.dumps([file.to_dict() for file in writer.files])
     for name, frame in parts.items():
         content = _packed(frame.with_columns(pl.lit(name).alias("part")))
         yield pa.RecordBatch.from_arrays([pa.array([files]), pa.array([content], pa.binary())], names=["files", "parts"])
         files = "[]"
+
+
+def _given(
+    records: Sequence[FileSlice], elsewhen: Sequence[FileSlice]
+) -> tuple[tuple[Table, Sequence[FileSlice]], ...]:
+    return (silver.DECLARATION, records), (CITY_FIRM, elsewhen)
+
+
+def _read(slices: Sequence[FileSlice], table: Table, *, where: pl.Expr | None = None) -> Cells:
+    """Cells of declarations; of the firm cube which firms there are."""
+    if table is CITY_FIRM:
+        return put_together([presence_of(rows) for rows in read_frames(slices, table, FIRM, where=where)])
+    columns = [name for name in RECORD_INPUTS if name not in ("partner", "cents")]
+    columns += ["country_iso3", "is_destination", "value_usd"]
+    return put_together([cells_of(_records(rows)) for rows in read_frames(slices, table, columns, where=where)])
 
 
 def _records(declarations: pl.DataFrame) -> pl.DataFrame:

@@ -144,5 +144,5 @@ def test_a_year_is_shared_out_by_cities_and_each_city_is_counted_in_one_share():
     assert count_tasks([], at_least=2) == []
     cities = pl.DataFrame({"city_id": ["320400", "310000", "110000", "my-town", "", "340100", "341800"]})
     for shares in (1, 2, 3, 28):
-        of_share = [cities.filter(counting._share_of_city(shares) == share).height for share in range(shares)]
+        of_share = [cities.filter(counting.share_of_city(shares) == share).height for share in range(shares)]
         assert sum(of_share) == cities.height and (shares == 1 or max(of_share) < cities.height)

@@ -21,7 +21,14 @@ from jobs.core.file_slices import FileSlice
 from jobs.kernels.indicators.batches import IndicatorPlan, aligned, indicator_batches, indicator_parts, table_rows
 from jobs.kernels.indicators.cells import RECORD_INPUTS
 from jobs.kernels.indicators.dynamics import constant_dynamics, dynamics
-from jobs.kernels.indicators.files import cell_tasks, grouped_cells, indicators_of_groups, unpacked_parts
+from jobs.kernels.indicators.files import (
+    cell_tasks,
+    grouped_cells,
+    indicators_of_groups,
+    indicators_of_share,
+    share_tasks,
+    unpacked_parts,
+)
 from jobs.kernels.indicators.margins import TERMS, hummels_klenow
 from jobs.kernels.trade_codes import INTERMEDIARY_WORDS
 from schemas.indicators import CITY_DIVERSITY, CITY_DYNAMICS, CITY_FIRM, CITY_MARGINS, TRADE_MIX
@@ -372,7 +379,7 @@ def test_years_computed_later_are_the_same_as_all_at_once(records, parts):
         assert expected.equals(later[name].select(frame.columns).sort(keys)), name
 
 
-def _tasks(folder, records, others):
+def _slices(folder, records, others):
     """Records as two files of declarations a year, firms of other years as files of the firm cube."""
     folder.mkdir()
     rows = pl.DataFrame(records, schema=RECORD_INPUTS).with_columns(
@@ -388,21 +395,32 @@ def _tasks(folder, records, others):
             of_year.write_parquet(path)
             slices.append(FileSlice(str(path), 0, len(of_year), {"year": year}))
         found.append(slices)
-    return cell_tasks(found[0] + found[1], found[2])
+    return found[0] + found[1], found[2]
 
 
-@pytest.mark.parametrize("wanted", [YEARS, (2004, 2005)])
-def test_files_give_the_same_parts_and_each_city_whole(records, parts, wanted, tmp_path):
-    read = {year + step for year in wanted for step in (-1, 0, 1)}
-    others = parts["firms"].filter(~pl.col("year").is_in(list(read))).select("city_id", "year", "firm_id")
-    tasks = _tasks(tmp_path / "in", [row for row in records if row["year"] in read], others)
+def _in_two_steps(given, elsewhen, plan, target):
+    """Records to cells, cells to their cities: as Spark hands them over."""
+    tasks = cell_tasks(given, elsewhen)
     groups = [batch for task in tasks for batch in grouped_cells(task, 7)]
-    assert len(tasks) == 1 + (len(others) > 0) and all(batch.schema == groups[0].schema for batch in groups)
+    assert len(tasks) == 1 + (len(elsewhen) > 0) and all(batch.schema == groups[0].schema for batch in groups)
     # a partition holds some groups whole, in any order
     by_partition = [[batch for batch in groups if batch["city_group"][0].as_py() % 2 == odd] for odd in (0, 1)]
-    target = FileTarget(str(tmp_path), CITY_FIRM, "w")
+    return [batch for part in by_partition for batch in indicators_of_groups(reversed(part), plan, target)]
+
+
+def _by_shares(given, elsewhen, plan, target):
+    """Every task reads all and keeps its cities."""
+    return [batch for task in share_tasks(given, elsewhen, 3) for batch in indicators_of_share(task, plan, target)]
+
+
+@pytest.mark.parametrize("way", [_in_two_steps, _by_shares])
+@pytest.mark.parametrize("wanted", [YEARS, (2004, 2005)])
+def test_files_give_the_same_parts_and_each_city_whole(records, parts, wanted, way, tmp_path):
+    read = {year + step for year in wanted for step in (-1, 0, 1)}
+    others = parts["firms"].filter(~pl.col("year").is_in(list(read))).select("city_id", "year", "firm_id")
+    given = _slices(tmp_path / "in", [row for row in records if row["year"] in read], others)
     plan = IndicatorPlan(wanted, YEARS, REGIONS, POSSIBLE)
-    found = [batch for part in by_partition for batch in indicators_of_groups(reversed(part), plan, target)]
+    found = way(*given, plan, FileTarget(str(tmp_path), CITY_FIRM, "w"))
     rows = [row for batch in found for row in batch.to_pylist()]
     small = pl.concat([aligned(frame) for frame in unpacked_parts(row["parts"] for row in rows)])
     for name in ("mix", "margins", "diversity"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -102,3 +103,15 @@ def test_a_file_that_java_wrote_is_held_against_its_checksum_and_rewritten_witho
         files.read_text("a.json")
     files.write_text("a.json", "[]")
     assert files.read_text("a.json") == "[]" and not (tmp_path / ".a.json.crc").exists()
+
+
+def test_a_script_that_cannot_be_imported_again_ends_with_an_error_and_does_not_wait_for_ever(tmp_path):
+    # what every task is given is more than a pipe holds while nobody reads
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        f"import sys\nsys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[3])]!r}\n"
+        "from jobs.runtime.side_processes import run_in_processes\n"
+        f"run_in_processes(['1', '2'], {FUNCTION!r}, (b'x' * 1_000_000,), n_processes=2)\n", "utf-8"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0 and "SurroundingsError" in done.stderr and "__main__" in done.stderr

@@ -6,8 +6,10 @@ from collections import defaultdict
 from decimal import Decimal
 from statistics import mean, median
 
+import polars as pl
 import pytest
 
+from jobs.kernels.trade_sums import added_up, sums_of
 from jobs.transforms.trade_sums import exporter_statistics, trade_records, trade_sums
 
 COLUMNS = (
@@ -57,6 +59,14 @@ def test_every_dimension_sums_to_the_year_and_members_are_canonical(records):
     assert found[2004, "export", "ownership", "state"][0] == Decimal("8.00")
     assert found[2003, "export", "province", "32"][0] == Decimal("35.50")
     assert found[2003, "export", "chapter", "84"][0] == Decimal("25.00")
+
+
+def test_executors_that_read_files_themselves_come_to_the_same_sums(records):
+    names = [column.split()[0] for column in COLUMNS.split(", ")]
+    types = dict.fromkeys(names, pl.String) | {"year": pl.Int32, "month": pl.Int32}
+    frame = pl.DataFrame(ROWS, schema=types, orient="row").with_columns(pl.col("value_usd").cast(pl.Decimal(18, 2)))
+    found = added_up([sums_of(frame)])
+    assert sorted(found.rows()) == sorted(tuple(row[name] for name in found.columns) for row in trade_sums(records).collect())
 
 
 def test_exporters_by_hand(records):
