@@ -264,12 +264,9 @@ def _tar_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
     if opened.stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise refusal(opened.where, "tar", EOFError("its end mark is missing"))
     for info in infos:
-        yield _Entry(_joined(opened.member, info.name), info.size, partial(_of_tar, archive, info))
-
-
-def _of_tar(archive: tarfile.TarFile, info: tarfile.TarInfo) -> BinaryIO:
-    # of a file, which is what the entries are, there is always a stream
-    return cast(BinaryIO, archive.extractfile(info))
+        # of a file, which is what the entries are, there is always a stream
+        unpack = cast(Callable[[], BinaryIO], partial(archive.extractfile, info))
+        yield _Entry(_joined(opened.member, info.name), info.size, unpack)
 
 
 def _zip_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
@@ -317,11 +314,8 @@ def _seven_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
     for info in infos:
         path = target / info.filename
         if not is_clutter(info.filename) and path.is_file() and not path.is_symlink():
-            yield _Entry(_joined(opened.member, info.filename), info.uncompressed, partial(_of_path, path))
-
-
-def _of_path(path: Path) -> BinaryIO:
-    return open(path, "rb")
+            unpack = cast(Callable[[], BinaryIO], partial(path.open, "rb"))
+            yield _Entry(_joined(opened.member, info.filename), info.uncompressed, unpack)
 
 
 def _rar_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
@@ -359,7 +353,7 @@ def _rar_entries(opened: _Opened, folder: _Folder) -> Iterator[_Entry]:
     if not unpacked:
         raise refusal(opened.where, "rar", ValueError("no member in it"))
     for name, path in unpacked:
-        yield _Entry(_joined(opened.member, name), path.stat().st_size, partial(_of_path, path))
+        yield _Entry(_joined(opened.member, name), path.stat().st_size, cast(Callable[[], BinaryIO], partial(path.open, "rb")))
 
 
 def is_clutter(name: str) -> bool:
