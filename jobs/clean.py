@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +102,14 @@ def _write_by_spark(
     # personal data end here; each record is cleaned once, and its bytes wait on disk until both tables are written
     packed = sort_declarations(context, rows, receipts).persist(StorageLevel.DISK_ONLY)
     try:
-        sides = {silver.DECLARATION: unpack(packed, "kept"), silver.QUARANTINE: unpack(packed, "refused")}
         # side by side: one is planned and committed while the other's rows are computed
-        with ThreadPoolExecutor(len(sides)) as pool:
-            kept, quarantined = pool.map(lambda side: lake.replace_years(*side, years, metadata=metadata), sides.items())
+        with ThreadPoolExecutor(2) as pool:
+            write = partial(lake.replace_years, years=years, metadata=metadata)
+            kept = pool.submit(write, silver.DECLARATION, unpack(packed, "kept"))
+            quarantined = pool.submit(write, silver.QUARANTINE, unpack(packed, "refused"))
+        return kept.result(), quarantined.result()
     finally:
         packed.unpersist()
-    return kept, quarantined
 
 
 if __name__ == "__main__":

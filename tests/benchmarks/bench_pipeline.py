@@ -223,10 +223,11 @@ def described(machine: dict) -> str:
 
 
 def plot(history: Path, target: Path) -> None:
-    """Draw the processor seconds of every step and of the scripts against the records of the runs."""
+    """Draw the processor seconds of every step and of the scripts against the records: the last run of each size."""
     from matplotlib.figure import Figure
 
-    runs = sorted((json.loads(line) for line in history.read_text("utf-8").splitlines()), key=lambda run: run["records"])
+    last = {run["records"]: run for run in map(json.loads, history.read_text("utf-8").splitlines())}
+    runs = [last[records] for records in sorted(last)]
     figure = Figure(figsize=(6, 3.8), layout="constrained")
     axes = figure.add_subplot(xlabel="records", ylabel="processor seconds", xscale="log", yscale="log")
     records = [run["records"] for run in runs]
