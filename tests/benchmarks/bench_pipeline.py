@@ -228,7 +228,7 @@ def plot(history: Path, target: Path) -> None:
 
     last = {run["records"]: run for run in map(json.loads, history.read_text("utf-8").splitlines())}
     runs = [last[records] for records in sorted(last)]
-    figure = Figure(figsize=(6, 3.8), layout="constrained")
+    figure = Figure(figsize=(7, 3.8), layout="constrained")
     axes = figure.add_subplot(xlabel="records", ylabel="processor seconds", xscale="log", yscale="log")
     records = [run["records"] for run in runs]
     for step in STEPS:
@@ -237,7 +237,7 @@ def plot(history: Path, target: Path) -> None:
     for name, label in PEERS.items():
         known = [run for run in runs if name in run["peers"]]
         axes.plot([run["records"] for run in known], [run["peers"][name]["cpu"] for run in known], "s--", label=label)
-    axes.legend(frameon=False, fontsize="small", ncols=2)
+    axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, metadata={"Date": None})
 
