@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from py4j.java_gateway import JavaGateway
 from pyspark import SparkConf, java_gateway
 from pyspark.java_gateway import launch_gateway
 
+from jobs.core.interrupts import interrupts_left_out
 from jobs.runtime.machine import jvm_locale
 
 STANDARD_ERROR = 2
@@ -60,11 +60,8 @@ def _without_code_of_ours_in_the_fork() -> Iterator[None]:
     popen = java_gateway.Popen
 
     def start(*arguments: Any, preexec_fn: object = None, **options: Any) -> Any:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
+        with interrupts_left_out():
             return popen(*arguments, **options)
-        finally:
-            signal.signal(signal.SIGINT, before)
 
     with mock.patch.object(java_gateway, "Popen", start):
         yield

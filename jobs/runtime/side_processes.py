@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context
@@ -18,6 +16,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from jobs.core.errors import SurroundingsError
+from jobs.core.interrupts import interrupts_left_out
 
 #: As many processes as cores are at work: threads of each one's own would only take turns.
 ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -93,7 +92,7 @@ def _answers(idle: list[Connection], waiting: deque[str], progress: Callable[[in
 def _start(n_processes: int) -> dict[Any, Connection]:
     """Processes, each with our end of its pipe; spawned, for a fork of a process with threads may never end."""
     context, workers = get_context("spawn"), {}
-    with _interrupts_left_out(), _environment(ONE_THREAD):
+    with interrupts_left_out(), _environment(ONE_THREAD):
         for _ in range(n_processes):
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(theirs,), daemon=True)
@@ -125,19 +124,6 @@ def _rows(function: str, task: str, arguments: tuple) -> list[dict[str, Any]]:
     module, _, name = function.rpartition(".")
     kernel = getattr(importlib.import_module(module), name)
     return [row for batch in kernel(task, *arguments) for row in batch.to_pylist()]
-
-
-@contextlib.contextmanager
-def _interrupts_left_out() -> Iterator[None]:
-    """Processes started inside inherit that Ctrl-C, which reaches all of a terminal's, is not for them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
+from jobs.core.interrupts import interrupts_left_out
 from jobs.world.layouts import LineWriter, RawFile, plan_files
 from jobs.world.spool import Spool
 from jobs.world.texts import YearTexts
@@ -86,7 +85,7 @@ def _start(world: World, n_processes: int) -> dict[Any, Any]:
     They are spawned, not forked: a fork of a process with threads (Arrow's, a JVM's gateway) may never end.
     """
     context, workers = get_context("spawn"), {}
-    with _interrupts_left_out():
+    with interrupts_left_out():
         for _ in range(n_processes):
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(world, theirs), daemon=True)
@@ -94,19 +93,6 @@ def _start(world: World, n_processes: int) -> dict[Any, Any]:
             theirs.close()
             workers[process] = ours
     return workers
-
-
-@contextlib.contextmanager
-def _interrupts_left_out() -> Iterator[None]:
-    """Processes started inside inherit that Ctrl-C, which reaches all of a terminal's, is not for them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

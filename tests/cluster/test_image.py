@@ -115,6 +115,8 @@ def test_executor_starts_sparks_backend_and_looks_for_its_driver(container):
         SPARK_EXECUTOR_ID="1", SPARK_EXECUTOR_CORES="1", SPARK_EXECUTOR_MEMORY="512m", SPARK_APPLICATION_ID="spark-1",
         SPARK_EXECUTOR_POD_IP="127.0.0.1", SPARK_RESOURCE_PROFILE_ID="0", SPARK_EXECUTOR_POD_NAME="panel-exec-1",
         SPARK_JAVA_OPT_0="-Dspark.rpc.askTimeout=5s", SPARK_JAVA_OPT_1="-Dspark.rpc.lookupTimeout=5s",
+        # a pod finds its own name in a hosts file that Kubernetes writes; here nobody does
+        SPARK_LOCAL_IP="127.0.0.1",
     )
     assert "Failed to connect to /127.0.0.1:9" in printed, printed[-3000:]
     assert "Usage: " not in printed and "Unrecognized" not in printed
