@@ -14,6 +14,7 @@ import threading
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TypeVar
 
@@ -166,23 +167,20 @@ def in_time(call: Callable[[], T], seconds: float, master: str) -> T:
     SessionError
         When it is not through by then; what was called goes on, and ends with the process.
     """
-    ended: dict[str, object] = {}
+    future: Future[T] = Future()
 
     def work() -> None:
         try:
-            ended["value"] = call()
+            future.set_result(call())
         except BaseException as error:
-            ended["error"] = error
+            future.set_exception(error)
 
-    thread = threading.Thread(target=work, name="start of Spark", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
+    # not of a pool, whose threads the end of the process would wait for
+    threading.Thread(target=work, name="start of Spark", daemon=True).start()
+    if not wait([future], seconds).done:
         raise SessionError(
             f"{master}: no session within {seconds:.0f} s. The cluster has not taken the application: its queue is full, no"
             " node has the memory that is asked for, or it does not answer. Its own page, or `yarn application -list`, lists"
             " what is at work. --wait SECONDS waits longer."
         )
-    if "error" in ended:
-        raise ended["error"]  # type: ignore[misc]
-    return ended["value"]  # type: ignore[return-value]
+    return future.result()

@@ -97,7 +97,8 @@ def test_values_of_the_environment_named_like_secrets_are_hidden_in_what_a_store
     key.touch()
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7+MDENG")
     monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", str(key))
-    assert explained(lambda: print(f"403: wJalrXUtnFEMI/K7+MDENG, wJalrXUtnFEMI%2FK7%2BMDENG; {key}") or 0) == 0  # noqa: T201
+    answer = f"403: wJalrXUtnFEMI/K7+MDENG, wJalrXUtnFEMI%2FK7%2BMDENG; {key}"
+    assert explained(lambda: print(answer) or 0) == 0  # noqa: T201  (what is tested)
     assert capsys.readouterr().out == f"403: {HIDDEN}, {HIDDEN}; {key}\n"
 
 

@@ -122,7 +122,7 @@ def changed(source: str, number: int) -> tuple[str, str, str]:
             else (ast.Not(), ast.UnaryOp(ast.Not(), node.operand))
         )
     elif isinstance(node, ast.Constant):
-        node.value = not node.value if isinstance(node.value, bool) else node.value + 1  # type: ignore[operator]
+        node.value = not node.value if isinstance(node.value, bool) else node.value + 1  # type: ignore[operator]  # a number
     ast.fix_missing_locations(tree)
     return ast.unparse(tree), before, ast.unparse(shown)
 

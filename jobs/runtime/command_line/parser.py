@@ -74,7 +74,7 @@ class Parser(argparse.ArgumentParser):
         return f"{text}\n{captured.get()}"
 
     # the library's stub has three overloads, for kinds of namespace of which only the first is used here
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]  # as above
         """As the library's; what was given is kept for the message."""
         self._given = list(sys.argv[1:] if args is None else args)
         return super().parse_known_args(args, namespace)

@@ -1,114 +1,40 @@
 """Every kind of damage that disks, people and copy tools do is found, named and made readable again, without Java."""
 
 import json
-import os
 import shutil
 import time
-import zlib
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from jobs.core import checksums
-from jobs.core.checksums import VERIFIED, ToVerify, read_recorded, record_checksums, record_missing, verify_files
+from jobs.core.checksums import VERIFIED, record_missing
 from jobs.core.damage import FOUND_DEEP, MARKER, UNFINISHED_REPAIR, examine, lines_of, parse_marker, refuse_damage
-from jobs.core.delta_log import LiveFile, read_log
+from jobs.core.delta_log import read_log
 from jobs.core.errors import DamagedLakeError, LakeError
-from jobs.core.ledger import rows_of_commits
 from jobs.core.locks import hold_commit
 from jobs.core.mending import ASIDE, Scope, finish, make_readable, scopes_of
 from jobs.core.protection import STATE
-from jobs.core.stored_files import StoredFiles, hadoop_checksum_fails
+from jobs.core.stored_files import StoredFiles
 from schemas.migrations import LAKE_FORMAT
+from tests.fixtures.harms import (
+    BUILD,
+    GOLD,
+    SILVER,
+    as_dangling_link,
+    as_file,
+    as_folder,
+    as_link,
+    as_pipe,
+    checkpoint,
+    cut,
+    data_file,
+    flip,
+    log_entry,
+    swap,
+    with_checksum_of,
+    without_last_line,
+)
 
-SILVER, GOLD, BUILD = "silver/declaration", "gold/city_exports", "ops/build"
 ALL, NOTHING = Scope(), None
-
-
-def log_entry(root, table, version=1):
-    return root / table / "_delta_log" / f"{version:020}.json"
-
-
-def data_file(root, table, year=2003):
-    return next((root / table).rglob(f"*{year}*.parquet" if year else "*.parquet"))
-
-
-def cut(path, share=0.5):
-    os.truncate(path, int(path.stat().st_size * share))
-
-
-def flip(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 3] ^= 0xFF
-    path.write_bytes(content)
-
-
-def swap(one, other):
-    one_bytes, other_bytes = one.read_bytes(), other.read_bytes()
-    one.write_bytes(other_bytes)
-    other.write_bytes(one_bytes)
-
-
-def as_file(path):
-    shutil.rmtree(path)
-    path.write_text("x")
-
-
-def as_dangling_link(path):
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-    path.symlink_to(path.parent / "nowhere")
-
-
-def as_folder(path):
-    path.unlink(missing_ok=True)
-    path.mkdir()
-
-
-def as_pipe(path):
-    path.unlink(missing_ok=True)
-    os.mkfifo(path)
-
-
-def as_link(path, target):
-    shutil.rmtree(path)
-    path.symlink_to(target)
-
-
-def without_last_line(path):
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
-
-
-def checkpoint(root, table, version=1, content=None):
-    log = read_log(StoredFiles(str(root)), table)
-    rows = [
-        {"path": f.path, "size": f.n_bytes, "partitionValues": list(f.partition.items()), "stats": None}
-        for f in log.files.values()
-    ]
-    kind = pa.struct([
-        ("path", pa.string()), ("size", pa.int64()), ("partitionValues", pa.map_(pa.string(), pa.string())),
-        ("stats", pa.string()),
-    ])
-    metadata = pa.struct([
-        ("schemaString", pa.string()), ("partitionColumns", pa.list_(pa.string())),
-        ("configuration", pa.map_(pa.string(), pa.string())),
-    ])
-    described = {"schemaString": '{"fields": []}', "partitionColumns": list(log.partition_by), "configuration": []}
-    columns = {
-        "add": pa.array([*rows, None], kind), "metaData": pa.array([*[None] * len(rows), described], metadata)
-    }
-    path = root / table / "_delta_log" / f"{version:020}.checkpoint.parquet"
-    pq.write_table(pa.table(columns), path)
-    (path.parent / "_last_checkpoint").write_text(json.dumps({"version": version, "size": 1}))
-    if content is not None:
-        path.write_bytes(content)
-    return path
-
-
-def with_checksum_of(path, content):
-    """Put Hadoop's checksum of some content beside a file."""
-    sums = b"".join(zlib.crc32(content[at : at + 512]).to_bytes(4, "big") for at in range(0, len(content), 512))
-    (path.parent / f".{path.name}.crc").write_bytes(b"crc\x00" + (512).to_bytes(4, "big") + sums)
 
 
 # damage, what a look that needs no reading finds of it, and what of which table is to be made anew
@@ -455,11 +381,6 @@ def test_of_a_damaged_year_all_files_are_taken_out_and_the_others_stay(hand_made
     assert json.loads(entry[0]["commitInfo"]["userMetadata"])["product"] == "customs-lake", "a change of ours"
 
 
-def test_entries_with_their_own_checksum_are_sound(hand_made_lake):
-    with_checksum_of(log_entry(hand_made_lake, SILVER), log_entry(hand_made_lake, SILVER).read_bytes())
-    assert examine(str(hand_made_lake)).damages == []
-
-
 def test_a_table_older_than_what_was_committed_keeps_its_log_and_loses_its_later_records(hand_made_lake):
     log_entry(hand_made_lake, SILVER).unlink()
     found = examine(str(hand_made_lake))
@@ -575,83 +496,3 @@ def test_listing_ten_thousand_files_takes_less_than_a_second(tmp_path):
     # .16 to .21 s of processor time where it was measured; the bound is the one that is promised
     assert time.process_time() - start < 1.0
     assert found.damages == [] and len(found.logs["silver.declaration"].files) == 10_000
-
-
-def test_a_deep_look_that_was_interrupted_goes_on_and_leaves_nothing_when_done(hand_made_lake, monkeypatch):
-    root, files = str(hand_made_lake), StoredFiles(str(hand_made_lake))
-    names = dict(read_recorded(files, SILVER).files)
-    sound = [f"{SILVER}/{path} {sha256}" for path, (_, sha256) in names.items()]
-    files.write(VERIFIED, json.dumps({"at": time.time(), "sound": sound}).encode())
-    read = []
-    plain = StoredFiles.open
-    monkeypatch.setattr(StoredFiles, "open", lambda self, name: (read.append(name), plain(self, name))[1])
-    assert examine(root, "deep").damages == []
-    assert not [name for name in read if name.startswith(f"{SILVER}/year")] and not (hand_made_lake / VERIFIED).exists()
-    files.write(VERIFIED, json.dumps({"at": time.time() - 90_000, "sound": sound}).encode())
-    examine(root, "deep")
-    assert [name for name in read if name.startswith(f"{SILVER}/year")], "older than a day: all of it again"
-
-
-def test_executors_find_what_this_machine_finds_wave_by_wave(hand_made_lake, monkeypatch):
-    root, waves = str(hand_made_lake), []
-    monkeypatch.setattr(checksums, "_TASK_BYTES", 1)
-    monkeypatch.setattr(checksums, "_WAVE", 2)
-
-    def share(tasks, function, arguments):
-        """In the last task first: executors end in any order."""
-        waves.append(len(tasks))
-        kernel = getattr(checksums, function.rpartition(".")[2])
-        assert all(isinstance(task, str) for task in tasks) and arguments == (root,)
-        return [text for task in reversed(tasks) for batch in kernel(task, root) for text in batch["result"].to_pylist()]
-
-    assert examine(root, "deep", share=share).damages == [] and set(waves) == {2, 1}, "nine files, two a wave"
-    flip(data_file(hand_made_lake, SILVER, 2003))
-    shutil.rmtree(hand_made_lake / "_checksums" / "gold.city_exports")
-    flip(data_file(hand_made_lake, GOLD, 2004))
-    found = [damage.sentence for damage in examine(root, "deep", share=share).damages]
-    assert found and sorted(found) == sorted(damage.sentence for damage in examine(root, "deep").damages)
-
-    def lost(tasks, function, arguments):
-        raise ConnectionError("the cluster is gone")
-
-    with pytest.raises(ConnectionError):
-        list(verify_files(StoredFiles(root), [ToVerify(SILVER, LiveFile("year=2003/x", 1), "a")], share=lost))
-
-
-def test_a_commit_that_a_killed_run_did_not_record_is_recorded_with_the_next(hand_made_lake):
-    files = StoredFiles(str(hand_made_lake))
-    record = hand_made_lake / f"_checksums/silver.declaration/{1:020}.json"
-    former = record.read_text()
-    record.unlink()
-    assert record_checksums(files, SILVER) == 2 and record.read_text() == former
-    assert record_checksums(files, SILVER) == 0, "what is recorded is not read again"
-
-
-def test_hadoop_checksums_are_understood():
-    content = bytes(range(256)) * 5
-    sums = b"".join(zlib.crc32(content[at : at + 512]).to_bytes(4, "big") for at in range(0, len(content), 512))
-    header = b"crc\0" + (512).to_bytes(4, "big")
-    assert not hadoop_checksum_fails(content, header + sums)
-    assert hadoop_checksum_fails(content + b"x", header + sums)
-    assert not hadoop_checksum_fails(content, None) and not hadoop_checksum_fails(content, b"odd")
-
-
-def test_the_manifest_is_read_back_from_the_commits(hand_made_lake):
-    log = read_log(StoredFiles(str(hand_made_lake)), SILVER, every_entry=True)
-    rows = rows_of_commits("silver.declaration", log.commits, "year")
-    assert [(row["year"], row["fingerprint"], row["table_version"], row["n_rows"]) for row in rows] == [
-        (2003, "f2003", 1, 50), (2004, "f2004", 1, 50),
-    ]
-    assert rows[0]["inputs"] == {"files": "x"} and rows[0]["run_id"] == "r1"
-
-
-def test_a_restore_takes_the_builds_back_that_came_after(hand_made_lake):
-    entry = json.loads(log_entry(hand_made_lake, SILVER).read_text().splitlines()[0])
-    for version, printed in ((2, {"builds": {"2003": {"fingerprint": "new", "inputs": None}}}), (3, {"restore_to": 1})):
-        mark = json.dumps({"product": "customs-lake", "run": "r2"} | printed)
-        info = {"timestamp": 1, "operation": "RESTORE", "userMetadata": mark}
-        log_entry(hand_made_lake, SILVER, version).write_text(json.dumps({"commitInfo": info}) + "\n")
-    assert entry
-    log = read_log(StoredFiles(str(hand_made_lake)), SILVER)
-    found = {row["year"]: row["fingerprint"] for row in rows_of_commits("silver.declaration", log.commits, "year")}
-    assert found == {2003: "f2003", 2004: "f2004"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import decimal
-import json
 import math
 import random
 import statistics
@@ -12,32 +11,17 @@ from collections import defaultdict
 import deltalake
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
 
 from jobs.core.creation import first_entry
-from jobs.core.data_files import FileTarget
 from jobs.core.direct import arrow_schema, write_rows
-from jobs.core.file_slices import FileSlice
 from jobs.kernels.indicators.batches import IndicatorPlan, aligned, indicator_batches, indicator_parts, table_rows
 from jobs.kernels.indicators.cells import RECORD_INPUTS
 from jobs.kernels.indicators.dynamics import constant_dynamics, dynamics
-from jobs.kernels.indicators.files import (
-    cell_tasks,
-    grouped_cells,
-    indicators_of_groups,
-    indicators_of_share,
-    share_tasks,
-    unpacked_parts,
-)
 from jobs.kernels.indicators.margins import TERMS, hummels_klenow
 from jobs.kernels.trade_codes import INTERMEDIARY_WORDS
 from schemas.indicators import CITY_DIVERSITY, CITY_DYNAMICS, CITY_FIRM, CITY_MARGINS, TRADE_MIX
+from tests.fixtures.trade_records import PLAN, POSSIBLE, REGIONS, YEARS, batches_of, trade_records
 
-# 2006 is absent: its neighbours are edges, too
-YEARS = (2002, 2003, 2004, 2005, 2007, 2008, 2009)
-REGIONS = {"USA": "north_america", "JPN": "asia", "DEU": "europe"}
-POSSIBLE = {"product": 40, "destination": 9, "pair": 360}
-PLAN = IndicatorPlan(YEARS, YEARS, REGIONS, POSSIBLE)
 OUTSIDE_SCHEMA = {
     "city_id": pl.String, "year": pl.Int32, "firm_id": pl.String, "annexed_year": pl.Int32, "value_cents": pl.Int64,
     "is_intermediary_ahn": pl.Boolean,
@@ -46,49 +30,20 @@ OUTSIDE_SCHEMA = {
 CLOSE = {"rel": 1e-12, "abs": 1e-12}
 
 
-def _records(seed: int = 3, n: int = 900) -> list[dict]:
-    """Records of two cities: firms come and go, some without a name or a code, some of them trading companies."""
-    draw = random.Random(seed)
-    firms = [f"32049{number:05d}" for number in range(14)]
-    names = {firm: draw.choice(["常州机械厂", "江苏进出口公司", "宏大商贸公司", "恒通物流公司", None]) for firm in firms}
-    rows = []
-    for _ in range(n):
-        year, firm = draw.choice(YEARS), draw.choice([*firms, None])
-        if firm is not None and (hash_of(firm, year) % 3 == 0):
-            continue
-        product = draw.randrange(9)
-        rows.append({
-            "city_id": draw.choice(["320400", "310000"]), "year": year, "firm_id": firm, "firm_name": names.get(firm),
-            "firm_type": draw.choice(["国有企业", "中外合资企业", "私营企业", "集体企业", None]),
-            "trade_regime": draw.choice(["一般贸易", "0615", "14", "来料加工装配贸易", "保税仓库进出境货物", None]),
-            "hs6_code": f"{(1, 27, 61, 62, 84, 85, 85, 94, 95)[product]:02d}{product:04d}", "hs6_family": f"f{product // 2}",
-            "partner": draw.choice([*REGIONS, None]), "cents": draw.randrange(1, 5_000_000),
-        })
-    return rows
-
-
-def hash_of(firm: str, year: int) -> int:
-    return int(firm) * 7919 + year * 104729
-
-
 @pytest.fixture(scope="module")
 def records() -> list[dict]:
-    return _records()
+    return trade_records()
 
 
 @pytest.fixture(scope="module")
 def parts(records) -> dict[str, pl.DataFrame]:
-    return indicator_parts(_batches(records), PLAN)
+    return indicator_parts(batches_of(records), PLAN)
 
 
 @pytest.fixture(scope="module")
 def rows(parts) -> list[dict]:
     none = pl.DataFrame(schema=OUTSIDE_SCHEMA)
     return dynamics(parts["firms"], parts["diversity"], none, YEARS, known_years=YEARS).to_dicts()
-
-
-def _batches(records, size=97):
-    return pl.DataFrame(records, schema=RECORD_INPUTS).to_arrow().to_batches(max_chunksize=size)
 
 
 def _values(records, city, year, *, of=lambda row: True):
@@ -337,7 +292,7 @@ def test_a_trading_company_is_told_by_three_rules_and_a_firm_without_a_name_is_u
         assert row["intermediary_reason"] == ("no_name_delivered" if name is None else None)
     assert len(told) == 9
     left_out = indicator_parts(
-        _batches([record | {"firm_name": None} for record in records]),
+        batches_of([record | {"firm_name": None} for record in records]),
         IndicatorPlan(YEARS, YEARS, REGIONS, POSSIBLE, names_left_out=True),
     )
     assert set(left_out["firms"]["intermediary_reason"]) == {"names_left_out"}
@@ -360,7 +315,7 @@ def test_producers_are_firms_without_a_trading_name(records, rows):
 def test_results_do_not_depend_on_how_the_records_are_cut_or_ordered(records, parts):
     shuffled = records[:]
     random.Random(1).shuffle(shuffled)
-    other = indicator_parts(_batches(shuffled, size=11), PLAN)
+    other = indicator_parts(batches_of(shuffled, size=11), PLAN)
     for name, frame in parts.items():
         keys = [column for column in frame.columns if frame[column].dtype in (pl.String, pl.Int32)]
         assert frame.sort(keys).equals(other[name].select(frame.columns).sort(keys)), name
@@ -379,67 +334,8 @@ def test_years_computed_later_are_the_same_as_all_at_once(records, parts):
         assert expected.equals(later[name].select(frame.columns).sort(keys)), name
 
 
-def _slices(folder, records, others):
-    """Records as two files of declarations a year, firms of other years as files of the firm cube."""
-    folder.mkdir()
-    rows = pl.DataFrame(records, schema=RECORD_INPUTS).with_columns(
-        pl.Series("value_usd", [decimal.Decimal(row["cents"]) / 100 for row in records], pl.Decimal(20, 2)),
-        # of China itself and of unknown partners a code is known at most
-        pl.col("partner").fill_null("CHN").alias("country_iso3"), pl.col("partner").is_not_null().alias("is_destination"),
-    ).drop("cents", "partner")
-    found = []
-    for kind, frame in (("d", rows[::2]), ("e", rows[1::2]), ("f", others)):
-        slices = []
-        for (year,), of_year in frame.partition_by("year", as_dict=True, include_key=False).items():
-            path = folder / f"{kind}{year}.parquet"
-            of_year.write_parquet(path)
-            slices.append(FileSlice(str(path), 0, len(of_year), {"year": year}))
-        found.append(slices)
-    return found[0] + found[1], found[2]
-
-
-def _in_two_steps(given, elsewhen, plan, target):
-    """Records to cells, cells to their cities: as Spark hands them over."""
-    tasks = cell_tasks(given, elsewhen)
-    groups = [batch for task in tasks for batch in grouped_cells(task, 7)]
-    assert len(tasks) == 1 + (len(elsewhen) > 0) and all(batch.schema == groups[0].schema for batch in groups)
-    # a partition holds some groups whole, in any order
-    by_partition = [[batch for batch in groups if batch["city_group"][0].as_py() % 2 == odd] for odd in (0, 1)]
-    return [batch for part in by_partition for batch in indicators_of_groups(reversed(part), plan, target)]
-
-
-def _by_shares(given, elsewhen, plan, target):
-    """Every task reads all and keeps its cities."""
-    return [batch for task in share_tasks(given, elsewhen, 3) for batch in indicators_of_share(task, plan, target)]
-
-
-@pytest.mark.parametrize("way", [_in_two_steps, _by_shares])
-@pytest.mark.parametrize("wanted", [YEARS, (2004, 2005)])
-def test_files_give_the_same_parts_and_each_city_whole(records, parts, wanted, way, tmp_path):
-    read = {year + step for year in wanted for step in (-1, 0, 1)}
-    others = parts["firms"].filter(~pl.col("year").is_in(list(read))).select("city_id", "year", "firm_id")
-    given = _slices(tmp_path / "in", [row for row in records if row["year"] in read], others)
-    plan = IndicatorPlan(wanted, YEARS, REGIONS, POSSIBLE)
-    found = way(*given, plan, FileTarget(str(tmp_path), CITY_FIRM, "w"))
-    rows = [row for batch in found for row in batch.to_pylist()]
-    small = pl.concat([aligned(frame) for frame in unpacked_parts(row["parts"] for row in rows)])
-    for name in ("mix", "margins", "diversity"):
-        expected = aligned(parts[name].with_columns(pl.lit(name).alias("part"))).filter(pl.col("year").is_in(list(wanted)))
-        keys = [column for column in expected.columns if expected[column].dtype in (pl.String, pl.Int32)]
-        assert_frame_equal(expected.sort(keys), small.filter(pl.col("part") == name).sort(keys), check_exact=True)
-    firms = [
-        pl.read_parquet(tmp_path / file["path"], hive_partitioning=False).with_columns(
-            pl.lit(int(file["partition"]["year"]), pl.Int32).alias("year")
-        )
-        for row in rows for file in json.loads(row["files"])
-    ]
-    expected = table_rows(parts["firms"].filter(pl.col("year").is_in(list(wanted))), CITY_FIRM)
-    key = list(CITY_FIRM.key)
-    assert pl.concat(firms).select(CITY_FIRM.columns).sort(key).equals(pl.DataFrame(expected).sort(key))
-
-
 def test_batches_carry_every_part_under_one_schema_and_an_empty_partition_gives_none(records, parts):
-    batches = list(indicator_batches(_batches(records), PLAN))
+    batches = list(indicator_batches(batches_of(records), PLAN))
     assert sum(map(len, batches)) == sum(map(len, parts.values()))
     assert {batch.schema for batch in batches} == {batches[0].schema}
     assert sum(map(len, indicator_batches([], PLAN))) == 0
@@ -481,7 +377,7 @@ def test_entry_is_split_by_cause_and_constant_borders_know_no_annexation():
         ]
     ]
     years = (2001, 2002)
-    found = indicator_parts(_batches(records), IndicatorPlan(years, years, REGIONS, POSSIBLE))
+    found = indicator_parts(batches_of(records), IndicatorPlan(years, years, REGIONS, POSSIBLE))
     outside = pl.DataFrame(
         [
             ("320400", 2001, "annexed", 2002, 40, False),
